@@ -1,0 +1,112 @@
+//! Where the fields that the BPF programs read lie in this kernel's structures.
+
+/// Marks a field that the running kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Byte offsets of kernel structure members, resolved from BTF at start.
+///
+/// A bit field has the offset of the byte that holds it and the number of bits
+/// to shift it right by. Read-only for the BPF programs, so the verifier sees
+/// constants.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// `sk_buff.len`.
+    pub skb_len: u32,
+    /// `sk_buff.dev`.
+    pub skb_dev: u32,
+    /// `sk_buff.skb_iif`.
+    pub skb_iif: u32,
+    /// `sk_buff.head`.
+    pub skb_head: u32,
+    /// `sk_buff.data`.
+    pub skb_data: u32,
+    /// `sk_buff.end`.
+    pub skb_end: u32,
+    /// `sk_buff.mac_header`.
+    pub skb_mac_header: u32,
+    /// `sk_buff.transport_header`.
+    pub skb_transport_header: u32,
+    /// `sk_buff.inner_transport_header`.
+    pub skb_inner_transport_header: u32,
+    /// `sk_buff.csum_start`.
+    pub skb_csum_start: u32,
+    /// Byte of `sk_buff.ip_summed`.
+    pub skb_ip_summed: u32,
+    /// Shift of `sk_buff.ip_summed`.
+    pub skb_ip_summed_shift: u32,
+    /// `sk_buff.vlan_all`, or [`u32::MAX`] before 6.1.
+    pub skb_vlan_all: u32,
+    /// Byte of `sk_buff.vlan_present`, or [`u32::MAX`] since 6.1.
+    pub skb_vlan_present: u32,
+    /// Shift of `sk_buff.vlan_present`.
+    pub skb_vlan_present_shift: u32,
+    /// `skb_shared_info.gso_size`.
+    pub shinfo_gso_size: u32,
+    /// `skb_shared_info.gso_segs`.
+    pub shinfo_gso_segs: u32,
+    /// `skb_shared_info.gso_type`.
+    pub shinfo_gso_type: u32,
+    /// `net_device.ifindex`.
+    pub dev_ifindex: u32,
+    /// `net_device.mtu`.
+    pub dev_mtu: u32,
+    /// `net_device.nd_net.net`.
+    pub dev_net: u32,
+    /// `net.ns.inum`.
+    pub net_inum: u32,
+}
+
+/// `SKB_GSO_*` masks of this kernel: the bit numbers move between kernels.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GsoBits {
+    /// All encapsulations.
+    pub tunnel: u32,
+    /// `SKB_GSO_TCPV4`.
+    pub tcp4: u32,
+    /// `SKB_GSO_TCPV6`.
+    pub tcp6: u32,
+    /// `SKB_GSO_UDP_L4`.
+    pub uso: u32,
+    /// `SKB_GSO_UDP`.
+    pub ufo: u32,
+    /// `SKB_GSO_SCTP`.
+    pub sctp: u32,
+}
+
+/// Plain words, the form in which the loader takes read-only data.
+macro_rules! words {
+    ($type:ty) => {
+        impl $type {
+            /// The structure as the words it consists of.
+            pub fn words(&self) -> &[u32] {
+                // SAFETY: repr(C), only u32 fields, so no padding and the same alignment.
+                unsafe {
+                    core::slice::from_raw_parts(
+                        core::ptr::from_ref(self).cast::<u32>(),
+                        size_of::<Self>() / size_of::<u32>(),
+                    )
+                }
+            }
+        }
+    };
+}
+
+words!(Offsets);
+words!(GsoBits);
+
+/// Numbers of `enum skb_drop_reason` on this kernel; [`ABSENT`] where it has no
+/// such reason (none before 5.17). They move between kernels.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropReasons {
+    /// `SKB_DROP_REASON_FULL_RING`: the guest does not drain its queue.
+    pub full_ring: u32,
+    /// `SKB_DROP_REASON_TAP_FILTER`.
+    pub tap_filter: u32,
+    /// `SKB_DROP_REASON_TAP_TXFILTER`.
+    pub tap_txfilter: u32,
+}
+
+words!(DropReasons);

@@ -1,0 +1,8 @@
+//! Which interfaces and VMs exist on this host.
+
+
+
+
+
+
+

@@ -1,0 +1,10 @@
+//! offwatch shows, VM by VM and from evidence inside the kernel, what network
+//! offloads do on a KVM host.
+//!
+//! Data flows one way: hooks ([`probe`]) and [`inventory`] are read by the
+//! [`collector`] into a [`sample::Sample`]; [`model`] turns two samples into
+//! rates; [`output`] prints a model.
+
+pub mod inventory;
+pub mod probe;
+pub mod sample;

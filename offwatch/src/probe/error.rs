@@ -1,0 +1,86 @@
+//! Why packets cannot be counted, in words for the user.
+
+use std::io;
+
+use aya::{EbpfError, programs::ProgramError};
+
+use super::btf::BtfError;
+use crate::sample::Hook;
+
+/// Why the programs could not be loaded or attached.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The process lacks capabilities.
+    #[error(
+        "no permission to observe: {} missing; run as root (sudo offwatch ...)",
+        missing.join(", ")
+    )]
+    NotPermitted {
+        /// Names of the missing capabilities.
+        missing: Vec<&'static str>,
+    },
+    /// Type information is missing or does not fit.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// The loader cannot use the kernel's type information.
+    #[error("cannot use the kernel's type information (BTF): {0}")]
+    LoaderBtf(#[source] aya::BtfError),
+    /// The namespace's inode number is not one the kernel gives.
+    #[error("network namespace {0} has no valid inode number")]
+    Netns(u64),
+    /// The kernel is too old for the hook.
+    #[error("hook {hook}: {reason}", hook = hook.name())]
+    Unsupported {
+        /// Which hook.
+        hook: Hook,
+        /// Why.
+        reason: String,
+    },
+    /// The kernel refused the object or one program.
+    #[error("hook {hook}: the kernel refuses the BPF program: {reason}", hook = hook.name())]
+    Refused {
+        /// Which hook.
+        hook: Hook,
+        /// The kernel's words on one line.
+        reason: String,
+    },
+    /// A map or program is not in the object: the build is broken.
+    #[error("the embedded BPF object has no {0}; this build of offwatch is broken")]
+    Incomplete(&'static str),
+    /// The counters cannot be mapped.
+    #[error("cannot map the counters into memory: {0}")]
+    Map(#[source] io::Error),
+    /// No hook works; the reasons of each.
+    #[error("packets cannot be counted on this host ({})", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NoHook(Vec<ProbeError>),
+}
+
+impl ProbeError {
+    pub(super) fn load(hook: Hook, error: EbpfError) -> Self {
+        Self::Refused { hook, reason: one_line(&error) }
+    }
+
+    pub(super) fn program(hook: Hook, error: ProgramError) -> Self {
+        let reason = match &error {
+            // The verifier's log has hundreds of lines; the errno says what a user can act on.
+            ProgramError::LoadError { io_error, .. } => { eprintln!("{error}"); io_error.to_string() },
+            other => one_line(other),
+        };
+        Self::Refused { hook, reason }
+    }
+}
+
+/// An error and its causes on one line.
+pub(super) fn one_line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}

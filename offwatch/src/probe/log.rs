@@ -1,0 +1,38 @@
+//! Records that the BPF programs write when they are asked to (`--bpf-log`).
+
+use aya::Ebpf;
+use aya_log::EbpfLogger;
+
+use super::ProbeError;
+
+/// Reads the records and prints them to stderr.
+pub struct BpfLog {
+    logger: EbpfLogger<ToStderr>,
+}
+
+impl BpfLog {
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        let logger = EbpfLogger::init_with_logger(ebpf, ToStderr)
+            .map_err(|_| ProbeError::Incomplete("AYA_LOGS"))?;
+        Ok(Self { logger })
+    }
+
+    /// Prints what was written since the last call.
+    pub fn flush(&mut self) {
+        self.logger.flush();
+    }
+}
+
+struct ToStderr;
+
+impl log::Log for ToStderr {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("bpf: {}", record.args());
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,108 @@
+//! The BPF programs: loading, attaching, and reading their counters.
+//!
+//! Programs and maps are held by file descriptors only, nothing is pinned: when
+//! the process ends, however it ends, the kernel takes everything back.
+
+mod attach;
+pub mod btf;
+mod caps;
+mod error;
+mod layout;
+mod log;
+mod memory;
+mod object;
+mod slots;
+
+use aya::{Btf as LoaderBtf, Ebpf, EbpfLoader};
+use offwatch_common::Slot;
+
+pub use self::{caps::missing_capabilities, error::ProbeError, log::BpfLog};
+use self::{attach::TcLinks, btf::Btf, layout::Layout, memory::Memory, slots::Slots};
+use crate::sample::Hook;
+
+/// The SHA of nothing is needed: the object's own bytes are its identity.
+pub use self::object::OBJECT;
+
+/// Programs in the kernel, and the counters they write.
+pub struct Probe {
+    ebpf: Ebpf,
+    hook: Hook,
+    slots: Slots,
+    tc: TcLinks,
+}
+
+/// What an interface's counters are, at one moment.
+pub enum Reading {
+    /// Counted since the interface was first seen.
+    Counted(Box<Slot>),
+    /// Not counted, because.
+    Unavailable(String),
+}
+
+impl Probe {
+    /// Loads and attaches the programs for one hook, to count in the network
+    /// namespace with inode number `netns`.
+    pub fn start(hook: Hook, netns: u64) -> Result<Self, ProbeError> {
+        Self::start_with_log(hook, netns, false)
+    }
+
+    /// As [`Self::start`]; with `log` the programs write a record for every
+    /// packet, which is only for finding faults.
+    pub fn start_with_log(hook: Hook, netns: u64, log: bool) -> Result<Self, ProbeError> {
+        let missing = missing_capabilities(hook);
+        if !missing.is_empty() {
+            return Err(ProbeError::NotPermitted { missing });
+        }
+        let netns = u32::try_from(netns).map_err(|_| ProbeError::Netns(netns))?;
+        let btf = Btf::of_kernel()?;
+        let layout = Layout::from_btf(&btf)?;
+        drop(btf);
+        let loader_btf = LoaderBtf::from_sys_fs().map_err(ProbeError::LoaderBtf)?;
+        let log_level: u8 = if log { aya_log::Level::Debug as u8 } else { 0 };
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&loader_btf))
+            .override_global("NETNS", &netns, true)
+            .override_global("OFFSETS", layout.offsets.words(), true)
+            .override_global("GSO_BITS", layout.gso_bits.words(), true)
+            .override_global("DROPS", layout.drop_reasons.words(), true)
+            .override_global(aya_log::LEVEL, &log_level, true)
+            .load(OBJECT)
+            .map_err(|source| ProbeError::load(hook, source))?;
+        let slots = Slots::new(&mut ebpf)?;
+        let tc = attach::attach(&mut ebpf, hook, &loader_btf)?;
+        Ok(Self { ebpf, hook, slots, tc })
+    }
+
+    /// The hook that counts.
+    pub fn hook(&self) -> Hook {
+        self.hook
+    }
+
+    /// Begins to count an interface. Counting an interface twice changes nothing.
+    pub fn observe(&mut self, ifindex: u32, dev: &str) {
+        if self.slots.assign(ifindex) && self.hook == Hook::Tc {
+            let attached = self.tc.attach(&mut self.ebpf, ifindex, dev);
+            if let Err(reason) = attached {
+                self.slots.release(ifindex);
+                self.slots.refuse(ifindex, reason);
+            }
+        }
+    }
+
+    /// Stops counting an interface that is gone.
+    pub fn forget(&mut self, ifindex: u32) {
+        self.slots.release(ifindex);
+        self.tc.detach(ifindex);
+    }
+
+    /// The interface's counters, and a number that changes when another
+    /// interface takes over its ifindex. No system call.
+    pub fn read(&self, ifindex: u32) -> (u64, Reading) {
+        self.slots.read(ifindex)
+    }
+
+    /// Records written by the programs, if they were loaded to write any.
+    pub fn take_log(&mut self) -> Result<BpfLog, ProbeError> {
+        BpfLog::new(&mut self.ebpf)
+    }
+}

@@ -1,0 +1,225 @@
+//! A sample: the raw counters and facts of one moment, as plain data.
+//!
+//! Live runs take samples, recordings hold them and tests write them by hand;
+//! every output is made from samples alone ([`crate::model`]).
+
+use std::collections::BTreeMap;
+
+use offwatch_common::Slot;
+use serde::{Deserialize, Serialize};
+
+/// Everything read at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Wall clock, milliseconds since the Unix epoch; for display only.
+    pub time_unix_ms: u64,
+    /// Monotonic clock, nanoseconds; intervals are measured with it.
+    pub monotonic_ns: u64,
+    /// The host, and what can be observed on it.
+    pub host: Host,
+    /// Network interfaces of the observed network namespace.
+    pub interfaces: Vec<Interface>,
+    /// VMs known on this host.
+    pub vms: Vec<Vm>,
+}
+
+/// The host that was observed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Host name.
+    pub name: String,
+    /// Kernel release (`uname -r`).
+    pub kernel: String,
+    /// CPUs that are online.
+    pub online_cpus: u32,
+    /// Inode number of the observed network namespace.
+    pub netns: u64,
+    /// How packets are counted.
+    pub hook: Hook,
+    /// Things the user should know about the whole sample, as a libvirt that
+    /// does not answer.
+    pub notes: Vec<String>,
+}
+
+/// How packets are counted. All hooks run the same counting function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    /// BTF tracepoints.
+    #[default]
+    Tp,
+    /// Raw tracepoints.
+    Raw,
+    /// tc classifiers on each interface.
+    Tc,
+}
+
+impl Hook {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tp => "tp",
+            Self::Raw => "raw",
+            Self::Tc => "tc",
+        }
+    }
+
+    /// Why software work and drops cannot be seen with this hook, if they cannot.
+    pub fn blind_to_work(self) -> Option<&'static str> {
+        match self {
+            Self::Tp | Self::Raw => None,
+            Self::Tc => Some("tc programs run before segmentation and see no drops"),
+        }
+    }
+}
+
+/// One network interface.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    /// Name at the time of the sample.
+    pub dev: String,
+    /// Index in the observed network namespace.
+    pub ifindex: u32,
+    /// Distinguishes interfaces that had the same ifindex one after the other:
+    /// samples are joined by (ifindex, generation), never by name.
+    pub generation: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// MAC address of the host's side, if it has one.
+    pub mac: Option<String>,
+    /// ifindex of the bridge, bond or switch it belongs to.
+    pub master: Option<u32>,
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// Counters since offwatch began to observe the interface, or why there are none.
+    pub counters: Counters,
+}
+
+/// Counters of an interface, or the reason why it has none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counters {
+    /// Counted since the interface was first seen.
+    Counted(Box<Slot>),
+    /// Not counted, because.
+    Unavailable(String),
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::Counted(Box::default())
+    }
+}
+
+/// What an interface is, as far as offloads are concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A tap: the host's end of a VM's network card.
+    Tap,
+    /// A tun device without Ethernet headers.
+    Tun,
+    /// A Linux bridge.
+    Bridge,
+    /// A device with hardware below it: an uplink.
+    Physical,
+    /// The loopback device.
+    Loopback,
+    /// The kernel gave no kind.
+    #[default]
+    Unknown,
+    /// Any other kind, by the name the kernel gives it (`veth`, `vxlan`, ...).
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl Kind {
+    /// Name for tables and JSON.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tap => "tap",
+            Self::Tun => "tun",
+            Self::Bridge => "bridge",
+            Self::Physical => "physical",
+            Self::Loopback => "loopback",
+            Self::Other(name) => name,
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One VM.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vm {
+    /// Name.
+    pub name: String,
+    /// UUID, if known.
+    pub uuid: Option<String>,
+    /// libvirt's id of a running domain.
+    pub id: Option<u32>,
+    /// Process id of QEMU, where it is known.
+    pub pid: Option<u32>,
+    /// State.
+    pub state: VmState,
+    /// Who told its name and interfaces.
+    pub source: Source,
+    /// Its network cards.
+    pub nics: Vec<Nic>,
+}
+
+/// State of a VM, in libvirt's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VmState {
+    /// Running.
+    Running,
+    /// Blocked on a resource.
+    Blocked,
+    /// Paused by the user.
+    Paused,
+    /// Shutting down.
+    Shutdown,
+    /// Shut off.
+    Shutoff,
+    /// Crashed.
+    Crashed,
+    /// Suspended by the guest's power management.
+    Suspended,
+    /// Not known.
+    #[default]
+    Unknown,
+}
+
+/// Who told about a VM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// libvirt's API.
+    #[default]
+    Libvirt,
+    /// libvirt's status files in `/run/libvirt/qemu`.
+    Status,
+    /// `/proc` of the QEMU process.
+    Proc,
+}
+
+/// One network card of a VM.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nic {
+    /// Name of the host's interface behind it, if there is one.
+    pub dev: Option<String>,
+    /// MAC address as the guest sees it.
+    pub mac: Option<String>,
+    /// What carries its frames: `tap`, `macvtap`, `vhost-user`, `vfio`, `passt`, ...
+    pub backend: String,
+    /// Why its traffic cannot be observed on this host, if so.
+    pub unobservable: Option<String>,
+}
+
+/// Reasons by field name, as printed in every output.
+pub type Unavailable = BTreeMap<String, String>;
