@@ -11,8 +11,8 @@ mod offsets;
 
 pub use offsets::{ABSENT, DropReasons, GsoBits, Offsets};
 
-/// Interfaces that can be counted at one time. Slot 0 is never used: it means
-/// "this interface is not observed".
+/// Slots for interfaces. Slot 0 belongs to none: as an interface's slot it means
+/// "not observed", and its [`Slot::caused_work`] is work without a known source.
 pub const MAX_SLOTS: u32 = 16_384;
 
 /// An ifindex below this is found by array, any other one by hash.

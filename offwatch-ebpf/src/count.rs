@@ -160,23 +160,18 @@ fn settle(in_flight: &mut InFlight) {
 /// Charges a frame queued (`sign` 1) or sent (-1) to its device and its source.
 #[inline(never)]
 fn work(ifindex: u32, iif: u32, shape: &Shape, sign: u64) {
-    if let Some(slot) = assigned_slot(ifindex) {
+    let device = slot_of(ifindex);
+    if device != 0
+        && let Some(slot) = SLOTS.get_ptr_mut(device)
+    {
         // SAFETY: a value of the map of slots.
         charge(unsafe { &raw mut (*slot).egress_work }, shape, sign);
     }
-    if iif != 0
-        && let Some(slot) = assigned_slot(iif)
-    {
+    // Slot 0 takes what has no known source.
+    let source = if iif == 0 { 0 } else { slot_of(iif) };
+    if let Some(slot) = SLOTS.get_ptr_mut(source) {
         // SAFETY: as above.
         charge(unsafe { &raw mut (*slot).caused_work }, shape, sign);
-    }
-}
-
-#[inline(always)]
-fn assigned_slot(ifindex: u32) -> Option<*mut Slot> {
-    match slot_of(ifindex) {
-        0 => None,
-        index => SLOTS.get_ptr_mut(index),
     }
 }
 

@@ -5,6 +5,16 @@
 //! [`collector`] into a [`sample::Sample`]; [`model`] turns two samples into
 //! rates; [`output`] prints a model.
 
+pub mod cli;
+pub mod collector;
+pub mod command;
+pub mod error;
+pub mod filter;
 pub mod inventory;
+pub mod model;
+pub mod output;
 pub mod probe;
+pub mod record;
 pub mod sample;
+pub mod source;
+pub mod tui;

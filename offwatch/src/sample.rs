@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use offwatch_common::Slot;
+use offwatch_common::{Slot, Work};
 use serde::{Deserialize, Serialize};
 
 /// Everything read at one moment.
@@ -38,6 +38,9 @@ pub struct Host {
     pub netns: u64,
     /// How packets are counted.
     pub hook: Hook,
+    /// Software work for frames of the host itself, or whose source the kernel
+    /// had forgotten (after routing, a tunnel or a veth).
+    pub unattributed: Work,
     /// Things the user should know about the whole sample, as a libvirt that
     /// does not answer.
     pub notes: Vec<String>,

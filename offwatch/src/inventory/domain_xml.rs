@@ -64,17 +64,22 @@ pub(super) fn domain(
     element: Node<'_, '_>,
     is_network_card: &dyn Fn(&str) -> bool,
 ) -> Result<Domain, Error> {
-    let text = |tag: &str| child(element, tag).and_then(|node| node.text()).map(str::trim);
+    let text = |tag: &str| {
+        child(element, tag)
+            .and_then(|node| node.text())
+            .map(str::trim)
+    };
     let name = text("name").filter(|name| !name.is_empty());
     let id: Option<u32> = element.attribute("id").and_then(|id| id.parse().ok());
     let devices = child(element, "devices");
-    let nics = devices.iter().flat_map(Node::children).filter_map(|device| {
-        match device.tag_name().name() {
+    let nics = devices
+        .iter()
+        .flat_map(Node::children)
+        .filter_map(|device| match device.tag_name().name() {
             "interface" => Some(interface(device, id.is_some())),
             "hostdev" => hostdev(device, is_network_card),
             _ => None,
-        }
-    });
+        });
     Ok(Domain {
         name: printable(name.ok_or(Error::Missing("name"))?),
         uuid: text("uuid").map(printable),
@@ -85,7 +90,8 @@ pub(super) fn domain(
 
 /// Reads an `<interface>`.
 fn interface(element: Node<'_, '_>, active: bool) -> Nic {
-    let attribute = |tag: &str, name: &str| child(element, tag).and_then(|node| node.attribute(name));
+    let attribute =
+        |tag: &str, name: &str| child(element, tag).and_then(|node| node.attribute(name));
     let kind = attribute("actual", "type").or_else(|| element.attribute("type"));
     let is_passt = attribute("backend", "type") == Some("passt");
     let kind = match kind.unwrap_or_default() {
@@ -150,10 +156,11 @@ mod tests {
 
     /// A domain with these devices; active, unless `id` is empty.
     fn with_devices(id: &str, devices: &str) -> Vec<Nic> {
-        let xml = format!(
-            "<domain type='kvm' {id}><name>a</name><devices>{devices}</devices></domain>"
-        );
-        parse(&xml, &|address| address == "0000:3b:02.1").unwrap().nics
+        let xml =
+            format!("<domain type='kvm' {id}><name>a</name><devices>{devices}</devices></domain>");
+        parse(&xml, &|address| address == "0000:3b:02.1")
+            .unwrap()
+            .nics
     }
 
     fn one(devices: &str) -> Nic {
@@ -197,15 +204,24 @@ mod tests {
     #[test]
     fn types_that_pass_the_kernel_by() {
         for (xml, backend) in [
-            ("<interface type='vhostuser'><target dev='vhu7'/></interface>", "vhost-user"),
+            (
+                "<interface type='vhostuser'><target dev='vhu7'/></interface>",
+                "vhost-user",
+            ),
             (
                 "<interface type='vhostuser'><backend type='passt'/></interface>",
                 "passt",
             ),
             ("<interface type='user'/>", "slirp"),
-            ("<interface type='user'><backend type='passt'/></interface>", "passt"),
+            (
+                "<interface type='user'><backend type='passt'/></interface>",
+                "passt",
+            ),
             ("<interface type='hostdev'/>", "vfio"),
-            ("<interface type='vdpa'><source dev='/dev/vhost-vdpa-0'/></interface>", "vdpa"),
+            (
+                "<interface type='vdpa'><source dev='/dev/vhost-vdpa-0'/></interface>",
+                "vdpa",
+            ),
             ("<interface type='mcast'/>", "socket"),
             ("<interface type='null'/>", "none"),
             ("<interface type='vds'/>", "vds"),
@@ -219,8 +235,10 @@ mod tests {
 
     #[test]
     fn a_network_resolved_to_macvtap() {
-        let live = one("<interface type='direct'><source network='n' dev='eth0' mode='bridge'/>\
-             <target dev='macvtap0'/></interface>");
+        let live = one(
+            "<interface type='direct'><source network='n' dev='eth0' mode='bridge'/>\
+             <target dev='macvtap0'/></interface>",
+        );
         let status = one("<interface type='network'><source network='n'/>\
              <target dev='macvtap0'/>\
              <actual type='direct'><source dev='eth0' mode='bridge'/></actual></interface>");
@@ -255,7 +273,10 @@ mod tests {
         assert_eq!(one(&device("0x3b")).backend, "vfio");
         assert_eq!(with_devices("id='1'", &device("0x01")), []);
         assert_eq!(with_devices("id='1'", &device("zz")), []);
-        assert_eq!(with_devices("id='1'", "<hostdev type='usb'/><hostdev/>"), []);
+        assert_eq!(
+            with_devices("id='1'", "<hostdev type='usb'/><hostdev/>"),
+            []
+        );
     }
 
     #[test]

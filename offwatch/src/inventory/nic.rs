@@ -116,7 +116,10 @@ mod tests {
     #[test]
     fn pci_class_tells_network_cards() {
         let sysfs = tempfile::tempdir().unwrap();
-        for (address, class) in [("0000:3b:02.1", "0x020000\n"), ("0000:01:00.0", "0x030000\n")] {
+        for (address, class) in [
+            ("0000:3b:02.1", "0x020000\n"),
+            ("0000:01:00.0", "0x030000\n"),
+        ] {
             let dir = sysfs.path().join("bus/pci/devices").join(address);
             std::fs::create_dir_all(&dir).unwrap();
             std::fs::write(dir.join("class"), class).unwrap();

@@ -39,7 +39,9 @@ pub fn read(directory: &Path, is_network_card: &dyn Fn(&str) -> bool) -> Status 
             .collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return status,
         Err(error) => {
-            status.notes.push(format!("{}: {error}", directory.display()));
+            status
+                .notes
+                .push(format!("{}: {error}", directory.display()));
             return status;
         }
     };
@@ -63,7 +65,9 @@ pub fn read(directory: &Path, is_network_card: &dyn Fn(&str) -> bool) -> Status 
     if let Some(error) = refused.first() {
         let files = refused.len();
         let directory = directory.display();
-        status.notes.push(format!("{files} status files in {directory} not read: {error}"));
+        status.notes.push(format!(
+            "{files} status files in {directory} not read: {error}"
+        ));
     }
     status
 }
@@ -108,7 +112,9 @@ fn state(name: &str) -> VmState {
 /// Reads a text file of a sane size; a byte that is not UTF-8 is replaced.
 fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    fs::File::open(path)?
+        .take(LARGEST)
+        .read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -144,10 +150,16 @@ mod tests {
             fs::write(directory.path().join(name), content).unwrap();
         };
         write("owt.xml", STATUS.as_bytes());
-        write("paused.xml", STATUS.replace("'running'", "'paused'").as_bytes());
+        write(
+            "paused.xml",
+            STATUS.replace("'running'", "'paused'").as_bytes(),
+        );
         write("cut.xml", &STATUS.as_bytes()[..STATUS.len() / 2]);
         write("empty.xml", b"");
-        write("latin1.xml", b"<domstatus state='running'><domain><name>\xe9</name></domain></domstatus>");
+        write(
+            "latin1.xml",
+            b"<domstatus state='running'><domain><name>\xe9</name></domain></domstatus>",
+        );
         write("other.xml", b"<network><name>default</name></network>");
         write("owt.pid", b"91\n");
         fs::create_dir(directory.path().join("directory.xml")).unwrap();
@@ -170,10 +182,17 @@ mod tests {
     #[test]
     fn truncation_is_an_error() {
         let end = STATUS.trim_end().len();
-        for cut in (0..end).step_by(7).filter(|&cut| STATUS.is_char_boundary(cut)) {
+        for cut in (0..end)
+            .step_by(7)
+            .filter(|&cut| STATUS.is_char_boundary(cut))
+        {
             assert!(parse(&STATUS[..cut], &no_card).is_err(), "cut at {cut}");
         }
-        for xml in ["<domstatus/>", "<domain><name>a</name></domain>", "<domstatus pid='x'><domain/></domstatus>"] {
+        for xml in [
+            "<domstatus/>",
+            "<domain><name>a</name></domain>",
+            "<domstatus pid='x'><domain/></domstatus>",
+        ] {
             assert!(parse(xml, &no_card).is_err(), "{xml}");
         }
     }

@@ -63,7 +63,7 @@ impl ProbeError {
     pub(super) fn program(hook: Hook, error: ProgramError) -> Self {
         let reason = match &error {
             // The verifier's log has hundreds of lines; the errno says what a user can act on.
-            ProgramError::LoadError { io_error, .. } => { eprintln!("{error}"); io_error.to_string() },
+            ProgramError::LoadError { io_error, .. } => io_error.to_string(),
             other => one_line(other),
         };
         Self::Refused { hook, reason }

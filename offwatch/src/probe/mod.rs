@@ -14,14 +14,11 @@ mod object;
 mod slots;
 
 use aya::{Btf as LoaderBtf, Ebpf, EbpfLoader};
-use offwatch_common::Slot;
+use offwatch_common::{Slot, Work};
 
-pub use self::{caps::missing_capabilities, error::ProbeError, log::BpfLog};
+pub use self::{caps::missing_capabilities, error::ProbeError, log::BpfLog, object::OBJECT};
 use self::{attach::TcLinks, btf::Btf, layout::Layout, memory::Memory, slots::Slots};
 use crate::sample::Hook;
-
-/// The SHA of nothing is needed: the object's own bytes are its identity.
-pub use self::object::OBJECT;
 
 /// Programs in the kernel, and the counters they write.
 pub struct Probe {
@@ -99,6 +96,11 @@ impl Probe {
     /// interface takes over its ifindex. No system call.
     pub fn read(&self, ifindex: u32) -> (u64, Reading) {
         self.slots.read(ifindex)
+    }
+
+    /// Software work whose source is not known.
+    pub fn unattributed(&self) -> Work {
+        self.slots.unattributed()
     }
 
     /// Records written by the programs, if they were loaded to write any.

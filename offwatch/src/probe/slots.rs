@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use aya::{Ebpf, maps::HashMap as BpfHashMap, maps::Map};
-use offwatch_common::{INDEXED_IFINDEXES, MAX_SLOTS, Slot};
+use offwatch_common::{INDEXED_IFINDEXES, MAX_SLOTS, Slot, Work};
 
 use super::{Memory, ProbeError, Reading};
 
@@ -79,6 +79,10 @@ impl Slots {
             ),
         };
         (generation, reading)
+    }
+
+    pub(super) fn unattributed(&self) -> Work {
+        self.counters.get(0).unwrap_or_default().caused_work
     }
 
     fn point(&mut self, ifindex: u32, slot: u32) -> Result<(), String> {

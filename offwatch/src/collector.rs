@@ -1,0 +1,207 @@
+//! Takes samples of this host.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use nix::{
+    time::{ClockId, clock_gettime},
+    unistd::{SysconfVar, sysconf},
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    error::Error,
+    inventory::{
+        link::{Link, LinkEvent, Links},
+        vms::Vms,
+    },
+    probe::{BpfLog, Probe, ProbeError, Reading},
+    sample::{Counters, Hook, Host, Interface, Kind, Sample},
+};
+
+/// What to observe, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// Hooks to try, in order.
+    pub hooks: &'static [Hook],
+    /// libvirt to ask for names; if it is given it must answer.
+    pub connect: Option<String>,
+    /// Have the programs log every packet.
+    pub bpf_log: bool,
+}
+
+/// Follows the interfaces of this network namespace and reads their counters.
+pub struct Collector {
+    probe: Probe,
+    log: Option<BpfLog>,
+    links: Links,
+    table: BTreeMap<u32, Link>,
+    vms: Vms,
+    host: Host,
+}
+
+impl Collector {
+    /// Begins to count. Must run on a tokio runtime.
+    pub async fn start(options: &Options) -> Result<Self, Error> {
+        let netns = observed_netns()?;
+        // Subscribed before the first listing, so no interface is missed.
+        let links = Links::open()?;
+        let mut probe = start_probe(options, netns)?;
+        let log = if options.bpf_log { Some(probe.take_log()?) } else { None };
+        let vms = Vms::open(options.connect.clone()).map_err(Error::Libvirt)?;
+        let host = Host {
+            name: system_text("hostname"),
+            kernel: system_text("osrelease"),
+            online_cpus: online_cpus(),
+            netns,
+            hook: probe.hook(),
+            ..Host::default()
+        };
+        let mut collector = Self { probe, log, links, table: BTreeMap::new(), vms, host };
+        collector.list_again().await?;
+        Ok(collector)
+    }
+
+    /// Follows changes of the interfaces until `deadline`.
+    pub async fn follow_until(&mut self, deadline: Instant) -> Result<(), Error> {
+        while let Ok(event) = timeout_at(deadline, self.links.next()).await {
+            match event {
+                LinkEvent::Changed(link) => self.changed(link),
+                LinkEvent::Gone(ifindex) => self.gone(ifindex),
+                LinkEvent::Lost => self.list_again().await?,
+                LinkEvent::Closed => {
+                    self.links = Links::open()?;
+                    self.list_again().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads everything.
+    pub fn sample(&mut self) -> Sample {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        let (vms, notes) = self.vms.list();
+        let interfaces = self.table.values().map(|link| self.interface(link)).collect();
+        Sample {
+            time_unix_ms: wall_clock_ms(),
+            monotonic_ns: monotonic_ns(),
+            host: Host { unattributed: self.probe.unattributed(), notes, ..self.host.clone() },
+            interfaces,
+            vms,
+        }
+    }
+
+    async fn list_again(&mut self) -> Result<(), Error> {
+        let links = self.links.list().await?;
+        let stale: Vec<u32> = self
+            .table
+            .keys()
+            .filter(|ifindex| links.iter().all(|link| link.ifindex != **ifindex))
+            .copied()
+            .collect();
+        stale.into_iter().for_each(|ifindex| self.gone(ifindex));
+        links.into_iter().for_each(|link| self.changed(link));
+        Ok(())
+    }
+
+    fn changed(&mut self, link: Link) {
+        if unobserved(&link).is_none() {
+            self.probe.observe(link.ifindex, &link.dev);
+        }
+        let known = self.table.insert(link.ifindex, link);
+        if known.is_none() {
+            self.vms.interfaces_changed();
+        }
+    }
+
+    fn gone(&mut self, ifindex: u32) {
+        self.probe.forget(ifindex);
+        if self.table.remove(&ifindex).is_some() {
+            self.vms.interfaces_changed();
+        }
+    }
+
+    fn interface(&self, link: &Link) -> Interface {
+        let (generation, reading) = self.probe.read(link.ifindex);
+        let counters = match (unobserved(link), reading) {
+            (Some(reason), _) => Counters::Unavailable(reason.into()),
+            (None, Reading::Counted(slot)) => Counters::Counted(slot),
+            (None, Reading::Unavailable(reason)) => Counters::Unavailable(reason),
+        };
+        Interface {
+            dev: link.dev.clone(),
+            ifindex: link.ifindex,
+            generation,
+            kind: link.kind.clone(),
+            mac: link.mac.clone(),
+            master: link.master,
+            mtu: link.mtu,
+            counters,
+        }
+    }
+}
+
+/// Why an interface is not counted, if it is not.
+fn unobserved(link: &Link) -> Option<&'static str> {
+    match &link.kind {
+        Kind::Loopback => Some("the loopback device carries no VM's traffic"),
+        Kind::Other(kind) if kind == "macvtap" || kind == "ipvtap" => {
+            Some("not observable here: its frames pass the host under the device below it")
+        }
+        _ => None,
+    }
+}
+
+fn start_probe(options: &Options, netns: u64) -> Result<Probe, ProbeError> {
+    let mut refused = Vec::new();
+    for hook in options.hooks {
+        match Probe::start_with_log(*hook, netns, options.bpf_log) {
+            Ok(probe) => return Ok(probe),
+            // Another hook needs the same: say it once.
+            Err(error @ (ProbeError::NotPermitted { .. } | ProbeError::Btf(_))) => {
+                return Err(error);
+            }
+            Err(error) => refused.push(error),
+        }
+    }
+    match refused.len() {
+        1 => Err(refused.remove(0)),
+        _ => Err(ProbeError::NoHook(refused)),
+    }
+}
+
+/// Inode number of this process's network namespace.
+pub fn observed_netns() -> Result<u64, Error> {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = std::path::Path::new("/proc/self/ns/net");
+    let metadata = std::fs::metadata(path);
+    metadata.map(|namespace| namespace.ino()).map_err(Error::file("cannot read", path))
+}
+
+/// One of the texts in `/proc/sys/kernel`, empty if it cannot be read.
+pub fn system_text(name: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}"));
+    text.unwrap_or_default().trim().to_owned()
+}
+
+fn online_cpus() -> u32 {
+    let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    online.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1)
+}
+
+fn wall_clock_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn monotonic_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .ok()
+        .and_then(|now| u64::try_from(Duration::from(now).as_nanos()).ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,204 @@
+//! `offwatch doctor`: what can be observed on this host, why not, and what each
+//! lack costs.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::{
+    cli::{DoctorArgs, HookChoice},
+    collector::{observed_netns, system_text},
+    error::Error,
+    inventory::vms::{self, Vms},
+    probe::{self, Probe, ProbeError},
+};
+
+/// Name of the JSON form.
+const SCHEMA: &str = "offwatch.doctor";
+const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    schema: &'static str,
+    version: u32,
+    offwatch: &'static str,
+    kernel: String,
+    /// Whether `top` can count packets.
+    usable: bool,
+    checks: Vec<Check>,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    status: Status,
+    /// What was found.
+    found: String,
+    /// What the user cannot see because of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    costs: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Missing,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, status: Status::Ok, found: found.into(), costs: None }
+    }
+
+    fn missing(name: &'static str, found: impl Into<String>, costs: &'static str) -> Self {
+        Self { name, status: Status::Missing, found: found.into(), costs: Some(costs) }
+    }
+}
+
+/// Looks, prints, and fails if packets cannot be counted at all. Programs are
+/// loaded and attached for a moment, which is the only true test of a hook.
+pub fn run(args: &DoctorArgs) -> Result<(), Error> {
+    let netns = observed_netns()?;
+    let mut checks = vec![btf(), lockdown(), capabilities()];
+    let mut refused = Vec::new();
+    let mut usable = false;
+    for hook in HookChoice::Auto.hooks() {
+        match Probe::start(*hook, netns) {
+            Ok(_) => usable = true,
+            Err(error) => refused.push((*hook, error)),
+        }
+        let error = refused.last().filter(|(of, _)| of == hook).map(|(_, error)| error);
+        checks.push(hook_check(*hook, error));
+    }
+    checks.push(processes());
+    checks.push(libvirt(args));
+
+    let report = Report {
+        schema: SCHEMA,
+        version: VERSION,
+        offwatch: env!("CARGO_PKG_VERSION"),
+        kernel: system_text("osrelease"),
+        usable,
+        checks,
+    };
+    print(&report, args.json).map_err(Error::stdout)?;
+    if usable {
+        return Ok(());
+    }
+    let refused = refused.into_iter().map(|(_, error)| error).collect();
+    Err(ProbeError::NoHook(refused).into())
+}
+
+fn print(report: &Report, json: bool) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut stdout, report)?;
+        return writeln!(stdout);
+    }
+    writeln!(stdout, "offwatch {} on Linux {}", report.offwatch, report.kernel)?;
+    for check in &report.checks {
+        let mark = match check.status {
+            Status::Ok => "ok     ",
+            Status::Missing => "MISSING",
+        };
+        writeln!(stdout, "{mark}  {:<17} {}", check.name, check.found)?;
+        if let Some(costs) = check.costs {
+            writeln!(stdout, "{:27}without it: {costs}", "")?;
+        }
+    }
+    Ok(())
+}
+
+fn btf() -> Check {
+    const NAME: &str = "BTF";
+    match probe::btf::Btf::of_kernel() {
+        Ok(_) => Check::ok(NAME, format!("the kernel describes its types in {}", probe::btf::VMLINUX)),
+        Err(error) => Check::missing(
+            NAME,
+            error.to_string(),
+            "no packet can be counted; use a kernel with CONFIG_DEBUG_INFO_BTF",
+        ),
+    }
+}
+
+fn lockdown() -> Check {
+    const NAME: &str = "lockdown";
+    let path = "/sys/kernel/security/lockdown";
+    match std::fs::read_to_string(path).ok().as_deref().and_then(lockdown_mode) {
+        Some("confidentiality") => Check::missing(
+            NAME,
+            "confidentiality: the kernel's memory must not be read",
+            "sizes of segments and software work",
+        ),
+        Some(mode) => Check::ok(NAME, mode),
+        None => Check::ok(NAME, format!("not told ({path} is not there)")),
+    }
+}
+
+/// The mode in brackets: `none [integrity] confidentiality`.
+fn lockdown_mode(text: &str) -> Option<&str> {
+    text.split_once('[')?.1.split_once(']').map(|(mode, _)| mode)
+}
+
+fn capabilities() -> Check {
+    const NAME: &str = "capabilities";
+    let missing = probe::missing_capabilities(crate::sample::Hook::Tp);
+    if missing.is_empty() {
+        return Check::ok(NAME, "CAP_BPF and CAP_PERFMON");
+    }
+    Check::missing(
+        NAME,
+        format!("{} missing: run as root", missing.join(" and ")),
+        "no packet can be counted",
+    )
+}
+
+fn hook_check(hook: crate::sample::Hook, error: Option<&ProbeError>) -> Check {
+    use crate::sample::Hook;
+    let (name, usable, costs) = match hook {
+        Hook::Tp => ("hook tp", "BTF tracepoints", "hook raw counts the same at a higher cost"),
+        Hook::Raw => ("hook raw", "raw tracepoints", "nothing while hook tp works"),
+        Hook::Tc => ("hook tc", "tcx programs", "nothing while hook tp or raw works"),
+    };
+    match error {
+        None => Check::ok(name, format!("{usable} load and attach")),
+        Some(error) => Check::missing(name, error.to_string(), costs),
+    }
+}
+
+fn processes() -> Check {
+    const NAME: &str = "QEMU processes";
+    match vms::unreadable_processes() {
+        0 => Check::ok(NAME, "readable in /proc"),
+        unreadable => Check::missing(
+            NAME,
+            format!("descriptors of {unreadable} processes not readable: needs CAP_SYS_PTRACE"),
+            "names of VMs that libvirt does not know",
+        ),
+    }
+}
+
+fn libvirt(args: &DoctorArgs) -> Check {
+    const NAME: &str = "libvirt";
+    match Vms::open(args.connect.clone()).and_then(|mut vms| vms.libvirt_state()) {
+        Ok(state) => Check::ok(NAME, state),
+        Err(reason) => Check::missing(
+            NAME,
+            reason,
+            "VM names come from /run/libvirt and QEMU's command lines; shut off VMs are not shown",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_in_brackets_is_the_one() {
+        assert_eq!(lockdown_mode("none [integrity] confidentiality\n"), Some("integrity"));
+        assert_eq!(lockdown_mode("[none] integrity confidentiality\n"), Some("none"));
+        assert_eq!(lockdown_mode("none"), None);
+    }
+}

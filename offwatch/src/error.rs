@@ -1,0 +1,81 @@
+//! What can go wrong, each in one line a user can act on.
+
+use std::{io, path::Path};
+
+use crate::{inventory::link::LinkError, probe::ProbeError, record::RecordError};
+
+/// An error that ends offwatch. Its exit code is 1; wrong usage (2) is told by
+/// the command line parser.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Packets cannot be counted.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// Interfaces cannot be listed.
+    #[error(transparent)]
+    Links(#[from] LinkError),
+    /// A recording cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The libvirt that the user named cannot be used.
+    #[error("{0}")]
+    Libvirt(String),
+    /// A pattern is not one.
+    #[error("--{option} '{pattern}' is not a valid pattern: {reason}")]
+    Pattern {
+        /// Which option.
+        option: &'static str,
+        /// What was given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A pattern matches nothing.
+    #[error("--{option} '{pattern}' matches no {what}; there {}", known(known_names))]
+    NoMatch {
+        /// Which option.
+        option: &'static str,
+        /// What was given.
+        pattern: String,
+        /// `VM` or `interface`.
+        what: &'static str,
+        /// What there is instead.
+        known_names: Vec<String>,
+    },
+    /// Input or output of a file, a socket or the terminal failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, on what.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Whoever read our output does so no more.
+    #[error("output is closed")]
+    Closed,
+}
+
+impl Error {
+    /// For `map_err`: names the file with which something failed.
+    pub fn file(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let what = format!("{what} {}", path.display());
+        move |source| Self::Io { what, source }
+    }
+
+    /// For `map_err`: a write to stdout failed.
+    pub fn stdout(source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Io { what: "cannot write to stdout".into(), source },
+        }
+    }
+}
+
+fn known(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match names.len() {
+        0 => "are none".into(),
+        1..=SHOWN => format!("are {}", names.join(", ")),
+        more => format!("are {} and {} more", names[..SHOWN].join(", "), more - SHOWN),
+    }
+}

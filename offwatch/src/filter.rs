@@ -1,0 +1,155 @@
+//! `--vm` and `--dev`.
+
+use globset::{Glob, GlobMatcher};
+
+use crate::{
+    error::Error,
+    model::{Interface, Model},
+};
+
+/// Which VMs and interfaces to show.
+pub struct Filter {
+    vms: Vec<Pattern>,
+    devs: Vec<Pattern>,
+}
+
+struct Pattern {
+    text: String,
+    matcher: GlobMatcher,
+}
+
+impl Filter {
+    /// Compiles the patterns. No pattern shows everything.
+    pub fn new(vms: &[String], devs: &[String]) -> Result<Self, Error> {
+        Ok(Self { vms: patterns("vm", vms)?, devs: patterns("dev", devs)? })
+    }
+
+    /// Every pattern must match something, or the user mistyped it.
+    pub fn check(&self, model: &Model) -> Result<(), Error> {
+        let vms = || model.vms.iter().map(|vm| vm.name.as_str());
+        let devs = || {
+            let of_vms = model.vms.iter().flat_map(|vm| &vm.interfaces);
+            of_vms.chain(&model.other_interfaces).filter_map(|found| found.dev.as_deref())
+        };
+        unmatched(&self.vms, vms).map_or(Ok(()), |pattern| no_match("vm", "VM", pattern, vms()))?;
+        unmatched(&self.devs, devs)
+            .map_or(Ok(()), |pattern| no_match("dev", "interface", pattern, devs()))
+    }
+
+    /// Leaves only what matches. With `--vm` alone, other interfaces go.
+    pub fn apply(&self, model: &mut Model) {
+        let dev_matches = |interface: &Interface| {
+            self.devs.is_empty()
+                || interface.dev.as_deref().is_some_and(|dev| any(&self.devs, dev))
+        };
+        if !self.vms.is_empty() {
+            model.vms.retain(|vm| any(&self.vms, &vm.name));
+            if self.devs.is_empty() {
+                model.other_interfaces.clear();
+            }
+        }
+        if !self.devs.is_empty() {
+            for vm in &mut model.vms {
+                vm.interfaces.retain(dev_matches);
+            }
+            model.vms.retain(|vm| !vm.interfaces.is_empty());
+            model.other_interfaces.retain(dev_matches);
+        }
+    }
+}
+
+fn patterns(option: &'static str, patterns: &[String]) -> Result<Vec<Pattern>, Error> {
+    let compile = |text: &String| {
+        let glob = Glob::new(text).map_err(|error| Error::Pattern {
+            option,
+            pattern: text.clone(),
+            reason: error.kind().to_string(),
+        })?;
+        Ok(Pattern { text: text.clone(), matcher: glob.compile_matcher() })
+    };
+    patterns.iter().map(compile).collect()
+}
+
+fn any(patterns: &[Pattern], name: &str) -> bool {
+    // A name may hold what a pattern would take for a wildcard.
+    patterns.iter().any(|pattern| pattern.text == name || pattern.matcher.is_match(name))
+}
+
+fn unmatched<'pattern, 'name, Names: Iterator<Item = &'name str>>(
+    patterns: &'pattern [Pattern],
+    names: impl Fn() -> Names,
+) -> Option<&'pattern Pattern> {
+    patterns.iter().find(|pattern| {
+        !names().any(|name| any(std::slice::from_ref(pattern), name))
+    })
+}
+
+fn no_match<'name>(
+    option: &'static str,
+    what: &'static str,
+    pattern: &Pattern,
+    names: impl Iterator<Item = &'name str>,
+) -> Result<(), Error> {
+    let mut known_names: Vec<String> = names.map(ToOwned::to_owned).collect();
+    known_names.sort();
+    known_names.dedup();
+    Err(Error::NoMatch { option, pattern: pattern.text.clone(), what, known_names })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{self, Nic, Sample};
+
+    fn model() -> Model {
+        let interface = |dev: &str, ifindex| sample::Interface {
+            dev: dev.into(),
+            ifindex,
+            ..sample::Interface::default()
+        };
+        let vm = |name: &str, dev: &str| sample::Vm {
+            name: name.into(),
+            nics: vec![Nic { dev: Some(dev.into()), ..Nic::default() }],
+            ..sample::Vm::default()
+        };
+        let sample = Sample {
+            interfaces: vec![interface("t0", 1), interface("t1", 2), interface("br0", 3)],
+            vms: vec![vm("web[1]", "t0"), vm("db", "t1")],
+            ..Sample::default()
+        };
+        Model::new(&sample, None)
+    }
+
+    fn shown(vms: &[&str], devs: &[&str]) -> Result<(Vec<String>, usize), Error> {
+        let owned = |patterns: &[&str]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let filter = Filter::new(&owned(vms), &owned(devs))?;
+        let mut model = model();
+        filter.check(&model)?;
+        filter.apply(&mut model);
+        let names = model.vms.iter().map(|vm| vm.name.clone()).collect();
+        Ok((names, model.other_interfaces.len()))
+    }
+
+    #[test]
+    fn shows_what_matches() {
+        assert_eq!(shown(&[], &[]).expect("all"), (vec!["web[1]".into(), "db".into()], 1));
+        assert_eq!(shown(&["d*"], &[]).expect("one VM"), (vec!["db".into()], 0));
+        assert_eq!(shown(&["web[1]"], &[]).expect("a name as it is"), (vec!["web[1]".into()], 0));
+        assert_eq!(shown(&[], &["br*"]).expect("a bridge"), (vec![], 1));
+        assert_eq!(shown(&["db"], &["t1"]).expect("both"), (vec!["db".into()], 0));
+    }
+
+    #[test]
+    fn a_pattern_without_a_match_names_what_there_is() {
+        let error = shown(&["dbb"], &[]).expect_err("no such VM").to_string();
+        assert_eq!(error, "--vm 'dbb' matches no VM; there are db, web[1]");
+        let error = shown(&[], &["t0", "eth7"]).expect_err("no such interface").to_string();
+        assert_eq!(error, "--dev 'eth7' matches no interface; there are br0, t0, t1");
+    }
+
+    #[test]
+    fn a_bad_pattern_is_told() {
+        let error = shown(&["a[b"], &[]).expect_err("not closed").to_string();
+        assert!(error.starts_with("--vm 'a[b' is not a valid pattern"), "{error}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Network interfaces, by rtnetlink: all of them at start, then each change.
+
+use std::io;
+
+use futures_util::{StreamExt, TryStreamExt, stream::FusedStream};
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload, Nla as _};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    link::{InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+};
+use netlink_sys::AsyncSocket as _;
+use rtnetlink::{Handle, MulticastGroup};
+
+use crate::sample::Kind;
+
+/// An interface of the observed network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Index in the namespace.
+    pub ifindex: u32,
+    /// Name.
+    pub dev: String,
+    /// What it is.
+    pub kind: Kind,
+    /// MAC address.
+    pub mac: Option<String>,
+    /// ifindex of the bridge, bond or switch it belongs to.
+    pub master: Option<u32>,
+    /// MTU in bytes.
+    pub mtu: u32,
+}
+
+/// A change of the interfaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// An interface is new or changed.
+    Changed(Link),
+    /// The interface with this ifindex is gone.
+    Gone(u32),
+    /// The kernel dropped notifications: list all interfaces again.
+    Lost,
+    /// No notification will come any more.
+    Closed,
+}
+
+/// Why interfaces cannot be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No socket.
+    #[error("cannot open a netlink socket: {0}")]
+    Socket(#[from] io::Error),
+    /// The kernel refused.
+    #[error("cannot list network interfaces: {0}")]
+    List(#[from] rtnetlink::Error),
+}
+
+/// The notifications the kernel keeps for us until we read them. 10,000
+/// interfaces created at once need about 20 MB; past this they are listed anew.
+const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
+
+type Notifications = dyn FusedStream<
+        Item = (NetlinkMessage<RouteNetlinkMessage>, netlink_sys::SocketAddr),
+    > + Unpin
+    + Send;
+
+/// Lists interfaces and receives their changes. Must live on a tokio runtime.
+pub struct Links {
+    handle: Handle,
+    notifications: Box<Notifications>,
+}
+
+impl Links {
+    /// Subscribes to changes. What changes from now on is not missed.
+    pub fn open() -> Result<Self, LinkError> {
+        // Requests have their own socket: an overrun of the other must not lose a reply.
+        let (requests, handle, _) = rtnetlink::new_connection()?;
+        tokio::spawn(requests);
+        let (mut monitor, _, notifications) =
+            rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
+        // SO_RCVBUF is clamped to net.core.rmem_max; an overrun is handled anyway.
+        let _ = monitor.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER_BYTES);
+        tokio::spawn(monitor);
+        Ok(Self { handle, notifications: Box::new(notifications) })
+    }
+
+    /// Lists all interfaces.
+    pub async fn list(&self) -> Result<Vec<Link>, LinkError> {
+        let messages: Vec<LinkMessage> =
+            self.handle.link().get().execute().try_collect().await?;
+        Ok(messages.iter().filter_map(link).collect())
+    }
+
+    /// Waits for the next change.
+    pub async fn next(&mut self) -> LinkEvent {
+        while let Some((message, _)) = self.notifications.next().await {
+            match message.payload {
+                NetlinkPayload::Overrun(_) => return LinkEvent::Lost,
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => {
+                    if let Some(link) = link(&message) {
+                        return LinkEvent::Changed(link);
+                    }
+                }
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message))
+                    if is_device(&message) =>
+                {
+                    return LinkEvent::Gone(message.header.index);
+                }
+                _ => {}
+            }
+        }
+        LinkEvent::Closed
+    }
+}
+
+/// Bridges announce that a port joined or left as RTM_NEWLINK and RTM_DELLINK
+/// of family AF_BRIDGE: the device itself lives on.
+fn is_device(message: &LinkMessage) -> bool {
+    message.header.interface_family == AddressFamily::Unspec
+}
+
+fn link(message: &LinkMessage) -> Option<Link> {
+    if !is_device(message) {
+        return None;
+    }
+    let mut link = Link {
+        ifindex: message.header.index,
+        dev: String::new(),
+        kind: Kind::Physical,
+        mac: None,
+        master: None,
+        mtu: 0,
+    };
+    if message.header.flags.contains(LinkFlags::Loopback) {
+        link.kind = Kind::Loopback;
+    }
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.dev.clone_from(name),
+            LinkAttribute::Address(address) => link.mac = mac(address),
+            LinkAttribute::Controller(master) => link.master = Some(*master),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::LinkInfo(infos) => {
+                if let Some(kind) = kind(infos) {
+                    link.kind = kind;
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+fn kind(infos: &[LinkInfo]) -> Option<Kind> {
+    let kind = infos.iter().find_map(|info| match info {
+        LinkInfo::Kind(kind) => Some(kind),
+        _ => None,
+    })?;
+    Some(match kind {
+        InfoKind::Bridge => Kind::Bridge,
+        InfoKind::Tun if is_tun(infos) => Kind::Tun,
+        InfoKind::Tun => Kind::Tap,
+        other => Kind::Other(other.to_string()),
+    })
+}
+
+/// Whether a device of the tun driver is a tun (layer 3) and not a tap.
+fn is_tun(infos: &[LinkInfo]) -> bool {
+    const IFLA_TUN_TYPE: u16 = 3;
+    const IFF_TUN: u8 = 1;
+    infos.iter().any(|info| match info {
+        LinkInfo::Data(InfoData::Tun(attributes)) => attributes.iter().any(|nla| {
+            let mut value = vec![0; nla.value_len()];
+            nla.emit_value(&mut value);
+            nla.kind() == IFLA_TUN_TYPE && value == [IFF_TUN]
+        }),
+        _ => false,
+    })
+}
+
+fn mac(address: &[u8]) -> Option<String> {
+    if address.len() != 6 {
+        return None;
+    }
+    Some(address.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"))
+}

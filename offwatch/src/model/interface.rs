@@ -1,0 +1,243 @@
+//! One interface of a model.
+
+use offwatch_common::{Slot, Work};
+use serde::Serialize;
+
+use super::{
+    Joiner,
+    side::{Side, SideTotals, metrics},
+    work::SoftwareWork,
+};
+use crate::sample::{self, Counters, Kind, Nic, Unavailable};
+
+/// One network interface: a VM's network card, or another interface of the host.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Interface {
+    /// The host's interface, if there is one.
+    pub dev: Option<String>,
+    /// Its index.
+    pub ifindex: Option<u32>,
+    /// `tap`, `bridge`, `physical`, ... or what carries the VM's frames instead.
+    pub kind: String,
+    /// MAC address: the guest's for a VM's card, else the interface's own.
+    pub mac: Option<String>,
+    /// Bridge, bond or switch the interface belongs to.
+    pub master: Option<String>,
+    /// MTU of the interface in bytes.
+    pub mtu_bytes: Option<u32>,
+    /// A tap that belongs to no known VM.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unowned: bool,
+    /// The two directions.
+    #[serde(flatten)]
+    pub sides: Sides,
+    /// Software work done anywhere on the host for frames that came from here.
+    pub caused: Option<Caused>,
+    /// For each value that is null, why.
+    pub unavailable: Unavailable,
+}
+
+/// The two directions of an interface, named by who looks at it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Sides {
+    /// A VM's card.
+    Vm {
+        /// What the guest sent.
+        from_vm: Option<Side>,
+        /// What the guest received.
+        to_vm: Option<Side>,
+    },
+    /// Any other interface, from the host's side.
+    Other {
+        /// What the host received from the interface.
+        rx: Option<Side>,
+        /// What the host sent to it.
+        tx: Option<Side>,
+    },
+}
+
+impl Sides {
+    /// What the host received from the interface: what a guest sent.
+    pub fn ingress(&self) -> Option<&Side> {
+        match self {
+            Self::Vm { from_vm: side, .. } | Self::Other { rx: side, .. } => side.as_ref(),
+        }
+    }
+
+    /// What the host sent to the interface: what a guest received.
+    pub fn egress(&self) -> Option<&Side> {
+        match self {
+            Self::Vm { to_vm: side, .. } | Self::Other { tx: side, .. } => side.as_ref(),
+        }
+    }
+}
+
+metrics! {
+    /// Software work charged to the interface its frames came from.
+    Caused, CausedTotals {
+        /// Segments cut in software.
+        software_segments_total / software_segments_per_s,
+        /// Bytes checksummed in software.
+        software_checksum_bytes_total / software_checksum_bytes_per_s,
+    }
+    /// The figures are lower bounds.
+    software_work_approximate: bool,
+}
+
+impl CausedTotals {
+    fn of(work: SoftwareWork) -> Self {
+        Self {
+            software_segments_total: Some(work.segments),
+            software_checksum_bytes_total: Some(work.checksum_bytes),
+        }
+    }
+}
+
+const WORK_AT_DESTINATION: &str =
+    "frames are segmented and checksummed on their way to a device: see caused";
+
+impl Joiner<'_> {
+    /// The interface behind a VM's network card.
+    pub(super) fn of_vm(&self, nic: &Nic, found: Option<&sample::Interface>) -> Interface {
+        let mut interface = match (&nic.unobservable, found) {
+            (None, Some(found)) => self.interface(found, true),
+            (Some(reason), found) => Self::unobservable(nic, found, reason.clone()),
+            (None, None) => Self::unobservable(nic, None, missing(nic)),
+        };
+        if nic.mac.is_some() {
+            interface.mac.clone_from(&nic.mac);
+        }
+        interface
+    }
+
+    /// An interface that belongs to no VM.
+    pub(super) fn other(&self, found: &sample::Interface) -> Interface {
+        let mut interface = self.interface(found, false);
+        interface.unowned = found.kind == Kind::Tap;
+        interface
+    }
+
+    /// Work whose source is not known.
+    pub(super) fn unattributed(&self, now: &Work, before: Option<&Work>) -> Option<Caused> {
+        if self.hook.blind_to_work().is_some() {
+            return None;
+        }
+        let totals = |work: &Work| CausedTotals::of(SoftwareWork::derive(work));
+        Some(Caused::measure(totals(now), before.map(totals), self.interval))
+    }
+
+    fn interface(&self, found: &sample::Interface, of_vm: bool) -> Interface {
+        let slot = match &found.counters {
+            Counters::Counted(slot) => slot,
+            Counters::Unavailable(reason) => {
+                return self.uncounted(found, of_vm, reason);
+            }
+        };
+        let before = self.before.get(&found.key()).copied();
+        let blind = self.hook.blind_to_work();
+        let work = |work: fn(&Slot) -> &Work, slot: &Slot| {
+            blind.is_none().then(|| SoftwareWork::derive(work(slot)))
+        };
+        let egress_work = |slot: &Slot| work(|slot| &slot.egress_work, slot);
+        let caused_work = |slot: &Slot| work(|slot| &slot.caused_work, slot);
+
+        let ingress = Side::measure(
+            SideTotals::of(&slot.ingress, None, blind.is_some()),
+            before.map(|slot| SideTotals::of(&slot.ingress, None, blind.is_some())),
+            self.interval,
+        )
+        .with_details(&slot.ingress, None);
+        let egress = Side::measure(
+            SideTotals::of(&slot.egress, egress_work(slot), blind.is_some()),
+            before.map(|slot| SideTotals::of(&slot.egress, egress_work(slot), blind.is_some())),
+            self.interval,
+        )
+        .with_details(&slot.egress, egress_work(slot));
+        let caused = caused_work(slot).map(|now| {
+            let before = before.and_then(caused_work).map(CausedTotals::of);
+            let mut caused = Caused::measure(CausedTotals::of(now), before, self.interval);
+            caused.software_work_approximate = now.approximate;
+            caused
+        });
+
+        let names = side_names(of_vm);
+        let mut unavailable = Unavailable::new();
+        let because = |field: &str| match blind {
+            Some(reason) if !field.starts_with("software") => reason.to_owned(),
+            _ => WORK_AT_DESTINATION.to_owned(),
+        };
+        ingress.explain(names.0, because, &mut unavailable);
+        egress.explain(names.1, |_| blind.unwrap_or_default().to_owned(), &mut unavailable);
+        match &caused {
+            Some(caused) => caused.explain("caused", |_| String::new(), &mut unavailable),
+            None => {
+                unavailable.insert("caused".into(), blind.unwrap_or_default().into());
+            }
+        }
+        Interface {
+            sides: sides(of_vm, Some(ingress), Some(egress)),
+            caused,
+            unavailable,
+            ..self.uncounted(found, of_vm, "")
+        }
+    }
+
+    /// Everything but the counters.
+    fn uncounted(&self, found: &sample::Interface, of_vm: bool, reason: &str) -> Interface {
+        Interface {
+            dev: Some(found.dev.clone()),
+            ifindex: Some(found.ifindex),
+            kind: found.kind.name().into(),
+            mac: found.mac.clone(),
+            master: found.master.map(|master| match self.names.get(&master) {
+                Some(name) => (*name).to_owned(),
+                None => format!("ifindex {master}"),
+            }),
+            mtu_bytes: Some(found.mtu),
+            unowned: false,
+            sides: sides(of_vm, None, None),
+            caused: None,
+            unavailable: all_missing(of_vm, reason),
+        }
+    }
+
+    fn unobservable(nic: &Nic, found: Option<&sample::Interface>, reason: String) -> Interface {
+        Interface {
+            dev: nic.dev.clone(),
+            ifindex: found.map(|found| found.ifindex),
+            kind: nic.backend.clone(),
+            mac: None,
+            master: None,
+            mtu_bytes: found.map(|found| found.mtu),
+            unowned: false,
+            sides: sides(true, None, None),
+            caused: None,
+            unavailable: all_missing(true, &reason),
+        }
+    }
+}
+
+fn missing(nic: &Nic) -> String {
+    match &nic.dev {
+        Some(dev) => format!("{dev} is not in the observed network namespace"),
+        None => "the VM has no interface on this host now".into(),
+    }
+}
+
+fn side_names(of_vm: bool) -> (&'static str, &'static str) {
+    if of_vm { ("from_vm", "to_vm") } else { ("rx", "tx") }
+}
+
+fn sides(of_vm: bool, ingress: Option<Side>, egress: Option<Side>) -> Sides {
+    if of_vm {
+        Sides::Vm { from_vm: ingress, to_vm: egress }
+    } else {
+        Sides::Other { rx: ingress, tx: egress }
+    }
+}
+
+fn all_missing(of_vm: bool, reason: &str) -> Unavailable {
+    let (ingress, egress) = side_names(of_vm);
+    [ingress, egress, "caused"].map(|field| (field.to_owned(), reason.to_owned())).into()
+}

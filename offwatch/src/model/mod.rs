@@ -1,0 +1,185 @@
+//! The model: what every output shows, made from one sample and the one before.
+//!
+//! Pure: no clock, no kernel, no I/O. Totals count from the moment offwatch
+//! began to observe an interface; rates cover the interval between the samples.
+
+mod interface;
+mod side;
+mod work;
+
+use std::{collections::HashMap, time::Duration};
+
+use offwatch_common::Slot;
+use serde::Serialize;
+
+pub use self::{
+    interface::{Caused, Interface, Sides},
+    side::{HistogramRow, Side},
+    work::SoftwareWork,
+};
+use crate::sample::{self, Counters, Hook, Kind, Sample, Source, VmState};
+
+/// Name of the JSON form of a model.
+pub const SCHEMA: &str = "offwatch.top";
+/// Version of that form; grows when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One moment of a host: its VMs and other interfaces, with totals and rates.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Model {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// [`SCHEMA_VERSION`].
+    pub version: u32,
+    /// Wall clock, milliseconds since the Unix epoch.
+    pub time_unix_ms: u64,
+    /// Length of the interval that the rates cover; null without a sample before.
+    pub interval_seconds: Option<f64>,
+    /// The host.
+    pub host: Host,
+    /// VMs, in the order of the sample.
+    pub vms: Vec<Vm>,
+    /// Interfaces that belong to no VM: uplinks, bridges, taps without an owner.
+    pub other_interfaces: Vec<Interface>,
+}
+
+/// The host.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Host {
+    /// Host name.
+    pub name: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// CPUs that are online.
+    pub online_cpus: u32,
+    /// How packets are counted.
+    pub hook: Hook,
+    /// Software work for frames of the host itself, or whose source the kernel
+    /// had forgotten (after routing, a tunnel or a veth). Null where work
+    /// cannot be seen.
+    pub unattributed: Option<Caused>,
+    /// What the user should know about the whole sample.
+    pub notes: Vec<String>,
+}
+
+/// One VM.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Vm {
+    /// Name.
+    pub name: String,
+    /// UUID.
+    pub uuid: Option<String>,
+    /// libvirt's id while it runs.
+    pub id: Option<u32>,
+    /// State.
+    pub state: VmState,
+    /// Who told about it.
+    pub source: Source,
+    /// Its network cards.
+    pub interfaces: Vec<Interface>,
+}
+
+impl Model {
+    /// Makes the model of `sample`. Interfaces are joined with those of the
+    /// earlier sample by ifindex and generation, so a tap never inherits the
+    /// counts of another one that had its name or ifindex before.
+    pub fn new(sample: &Sample, earlier: Option<(&Sample, Duration)>) -> Self {
+        let earlier = earlier.filter(|(_, interval)| !interval.is_zero());
+        let interval = earlier.map(|(_, interval)| interval);
+        let before: HashMap<(u32, u64), &Slot> = earlier
+            .map(|(sample, _)| sample.interfaces.iter())
+            .into_iter()
+            .flatten()
+            .filter_map(|interface| Some((interface.key(), interface.counted()?)))
+            .collect();
+        let joiner = Joiner {
+            hook: sample.host.hook,
+            interval,
+            before,
+            names: sample
+                .interfaces
+                .iter()
+                .map(|interface| (interface.ifindex, interface.dev.as_str()))
+                .collect(),
+        };
+
+        let by_dev: HashMap<&str, &sample::Interface> =
+            sample.interfaces.iter().map(|found| (found.dev.as_str(), found)).collect();
+        let mut owned: Vec<u32> = Vec::new();
+        let vms = sample
+            .vms
+            .iter()
+            .map(|vm| {
+                let interfaces = vm
+                    .nics
+                    .iter()
+                    .map(|nic| {
+                        let found = nic.dev.as_deref().and_then(|dev| by_dev.get(dev).copied());
+                        owned.extend(found.map(|interface| interface.ifindex));
+                        joiner.of_vm(nic, found)
+                    })
+                    .collect();
+                Vm {
+                    name: vm.name.clone(),
+                    uuid: vm.uuid.clone(),
+                    id: vm.id,
+                    state: vm.state,
+                    source: vm.source,
+                    interfaces,
+                }
+            })
+            .collect();
+        let other_interfaces = sample
+            .interfaces
+            .iter()
+            .filter(|interface| {
+                interface.kind != Kind::Loopback && !owned.contains(&interface.ifindex)
+            })
+            .map(|interface| joiner.other(interface))
+            .collect();
+
+        Self {
+            schema: SCHEMA,
+            version: SCHEMA_VERSION,
+            time_unix_ms: sample.time_unix_ms,
+            interval_seconds: interval.map(|interval| interval.as_secs_f64()),
+            host: Host {
+                name: sample.host.name.clone(),
+                kernel: sample.host.kernel.clone(),
+                online_cpus: sample.host.online_cpus,
+                hook: sample.host.hook,
+                unattributed: joiner.unattributed(
+                    &sample.host.unattributed,
+                    earlier.map(|(sample, _)| &sample.host.unattributed),
+                ),
+                notes: sample.host.notes.clone(),
+            },
+            vms,
+            other_interfaces,
+        }
+    }
+}
+
+/// What turning one interface of a sample into one of a model needs.
+struct Joiner<'sample> {
+    hook: Hook,
+    interval: Option<Duration>,
+    before: HashMap<(u32, u64), &'sample Slot>,
+    names: HashMap<u32, &'sample str>,
+}
+
+impl sample::Interface {
+    fn key(&self) -> (u32, u64) {
+        (self.ifindex, self.generation)
+    }
+
+    fn counted(&self) -> Option<&Slot> {
+        match &self.counters {
+            Counters::Counted(slot) => Some(slot),
+            Counters::Unavailable(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

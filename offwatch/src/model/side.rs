@@ -1,0 +1,171 @@
+//! One direction of an interface.
+
+use std::collections::BTreeMap;
+
+use offwatch_common::{Traffic, class, histogram, kind};
+use serde::Serialize;
+
+use super::work::SoftwareWork;
+use crate::sample::Unavailable;
+
+/// `[low, high, count]`: how many values lay in that range, both ends included;
+/// `high` is null where there is no upper end. Empty ranges are left out.
+pub type HistogramRow = (u32, Option<u32>, u64);
+
+/// Declares totals and rates together, so that neither is forgotten.
+macro_rules! metrics {
+    ($(#[$doc:meta])* $name:ident, $totals:ident {
+        $($(#[$field_doc:meta])* $total:ident / $rate:ident,)*
+    } $($(#[$extra_doc:meta])* $extra:ident: $type:ty,)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+        pub struct $name {
+            $(
+                $(#[$field_doc])*
+                pub $total: Option<u64>,
+                /// The same per second over the interval.
+                pub $rate: Option<f64>,
+            )*
+            $($(#[$extra_doc])* pub $extra: $type,)*
+        }
+
+        /// Values of the totals at one moment.
+        #[derive(Clone, Copy, Debug, Default)]
+        pub(super) struct $totals {
+            $(pub(super) $total: Option<u64>,)*
+        }
+
+        impl $name {
+            /// Totals of now, and rates since `before`.
+            pub(super) fn measure(
+                now: $totals,
+                before: Option<$totals>,
+                interval: Option<std::time::Duration>,
+            ) -> Self {
+                let rate = |now: Option<u64>, before: Option<u64>| {
+                    let seconds = interval?.as_secs_f64();
+                    Some(now?.saturating_sub(before?) as f64 / seconds)
+                };
+                Self {
+                    $(
+                        $total: now.$total,
+                        $rate: rate(now.$total, before.and_then(|before| before.$total)),
+                    )*
+                    ..Self::default()
+                }
+            }
+
+            /// Tells for each value that is missing why.
+            pub(super) fn explain(
+                &self,
+                path: &str,
+                reason: impl Fn(&str) -> String,
+                unavailable: &mut Unavailable,
+            ) {
+                $(
+                    if self.$total.is_none() {
+                        let why = reason(stringify!($total));
+                        unavailable.insert(format!("{path}.{}", stringify!($total)), why.clone());
+                        unavailable.insert(format!("{path}.{}", stringify!($rate)), why);
+                    } else if self.$rate.is_none() {
+                        unavailable.insert(
+                            format!("{path}.{}", stringify!($rate)),
+                            "first sample of this interface".into(),
+                        );
+                    }
+                )*
+            }
+        }
+    };
+}
+pub(super) use metrics;
+
+metrics! {
+    /// Frames of one direction. Bytes are those of whole frames, MAC header and
+    /// VLAN tag included, as the kernel's own counters of a tap have them.
+    Side, SideTotals {
+        /// Frames; a GSO frame is one.
+        packets_total / packets_per_s,
+        /// Bytes.
+        bytes_total / bytes_per_s,
+        /// GSO frames.
+        gso_packets_total / gso_packets_per_s,
+        /// Segments that the GSO frames stand for.
+        gso_segments_total / gso_segments_per_s,
+        /// Bytes of GSO frames.
+        gso_bytes_total / gso_bytes_per_s,
+        /// Frames whose checksum is still to be computed.
+        partial_packets_total / partial_packets_per_s,
+        /// Bytes of those frames.
+        partial_bytes_total / partial_bytes_per_s,
+        /// Frames that are not GSO and exceed the device's MTU.
+        oversize_packets_total / oversize_packets_per_s,
+        /// Segments cut in software on the way to the device.
+        software_segments_total / software_segments_per_s,
+        /// Bytes checksummed in software on the way to the device.
+        software_checksum_bytes_total / software_checksum_bytes_per_s,
+        /// Frames the kernel dropped while they belonged to the device.
+        drops_total / drops_per_s,
+    }
+    /// Frames were dropped or are waiting before the device, so the software
+    /// work is a lower bound.
+    software_work_approximate: bool,
+    /// GSO frames by protocol class.
+    gso_packets_by_class_total: BTreeMap<&'static str, u64>,
+    /// GSO frames by segment size (`gso_size`), in bytes.
+    gso_size_histogram: Vec<HistogramRow>,
+    /// Frames by length, in bytes.
+    length_histogram: Vec<HistogramRow>,
+}
+
+impl SideTotals {
+    /// Totals of one direction; `work` is that done on the way to the device,
+    /// `blind` says that the hook sees neither work nor drops.
+    pub(super) fn of(traffic: &Traffic, work: Option<SoftwareWork>, blind: bool) -> Self {
+        let sum = |field: fn(&offwatch_common::Count) -> u64, bit: usize| {
+            let kinds = traffic.kinds.iter().enumerate();
+            kinds.filter(|(index, _)| index & bit == bit).map(|(_, count)| field(count)).sum()
+        };
+        Self {
+            packets_total: Some(sum(|count| count.packets, 0)),
+            bytes_total: Some(sum(|count| count.bytes, 0)),
+            gso_packets_total: Some(sum(|count| count.packets, kind::GSO)),
+            gso_segments_total: Some(traffic.gso_segments),
+            gso_bytes_total: Some(sum(|count| count.bytes, kind::GSO)),
+            partial_packets_total: Some(sum(|count| count.packets, kind::PARTIAL)),
+            partial_bytes_total: Some(sum(|count| count.bytes, kind::PARTIAL)),
+            oversize_packets_total: Some(traffic.oversize_packets),
+            software_segments_total: work.map(|work| work.segments),
+            software_checksum_bytes_total: work.map(|work| work.checksum_bytes),
+            drops_total: (!blind).then_some(traffic.drop_packets),
+        }
+    }
+}
+
+impl Side {
+    /// Adds what has no rate.
+    pub(super) fn with_details(mut self, traffic: &Traffic, work: Option<SoftwareWork>) -> Self {
+        self.software_work_approximate = work.is_some_and(|work| work.approximate);
+        let classes = class::NAMES.into_iter().zip(traffic.gso_classes);
+        self.gso_packets_by_class_total = classes.filter(|(_, count)| *count != 0).collect();
+        self.gso_size_histogram = rows(&traffic.gso_sizes, histogram::gso_size_range);
+        self.length_histogram = rows(&traffic.lengths, histogram::length_range);
+        self
+    }
+
+    /// Share of bytes that came in GSO frames, over the interval: 0 to 1.
+    pub fn gso_share(&self) -> Option<f64> {
+        let bytes = self.bytes_per_s.filter(|bytes| *bytes > 0.0)?;
+        Some(self.gso_bytes_per_s? / bytes)
+    }
+}
+
+fn rows(counts: &[u64], range: fn(usize) -> (u32, Option<u32>)) -> Vec<HistogramRow> {
+    let counts = counts.iter().enumerate().filter(|(_, count)| **count != 0);
+    counts
+        .map(|(bucket, count)| {
+            let (low, high) = range(bucket);
+            (low, high, *count)
+        })
+        .collect()
+}

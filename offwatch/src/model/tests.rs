@@ -1,0 +1,158 @@
+use super::*;
+use crate::sample::{Nic, Sample};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn tap(dev: &str, ifindex: u32, generation: u64, packets: u64) -> sample::Interface {
+    let mut slot = Box::<Slot>::default();
+    slot.egress.kinds[0].packets = packets;
+    slot.egress.kinds[0].bytes = packets * 100;
+    sample::Interface {
+        dev: dev.into(),
+        ifindex,
+        generation,
+        kind: Kind::Tap,
+        counters: Counters::Counted(slot),
+        ..sample::Interface::default()
+    }
+}
+
+fn vm(name: &str, dev: Option<&str>) -> sample::Vm {
+    let nic = Nic { dev: dev.map(Into::into), backend: "tap".into(), ..Nic::default() };
+    sample::Vm { name: name.into(), nics: vec![nic], ..sample::Vm::default() }
+}
+
+fn sample(interfaces: Vec<sample::Interface>, vms: Vec<sample::Vm>) -> Sample {
+    Sample { interfaces, vms, ..Sample::default() }
+}
+
+fn to_vm(model: &Model, vm: usize) -> &Side {
+    model.vms[vm].interfaces[0].sides.egress().expect("the interface is counted")
+}
+
+#[test]
+fn rates_are_differences_over_the_interval() {
+    let before = sample(vec![tap("t0", 5, 1, 100)], vec![vm("web", Some("t0"))]);
+    let now = sample(vec![tap("t0", 5, 1, 400)], vec![vm("web", Some("t0"))]);
+    let model = Model::new(&now, Some((&before, SECOND * 2)));
+    assert_eq!(to_vm(&model, 0).packets_total, Some(400));
+    assert_eq!(to_vm(&model, 0).packets_per_s, Some(150.0));
+    assert_eq!(to_vm(&model, 0).bytes_per_s, Some(15_000.0));
+}
+
+#[test]
+fn the_first_sample_has_totals_and_no_rates() {
+    let now = sample(vec![tap("t0", 5, 1, 400)], vec![vm("web", Some("t0"))]);
+    let model = Model::new(&now, None);
+    assert_eq!(to_vm(&model, 0).packets_total, Some(400));
+    assert_eq!(to_vm(&model, 0).packets_per_s, None);
+    let reasons = &model.vms[0].interfaces[0].unavailable;
+    assert_eq!(reasons["to_vm.packets_per_s"], "first sample of this interface");
+}
+
+#[test]
+fn a_new_tap_with_an_old_name_or_ifindex_inherits_nothing() {
+    let before = sample(vec![tap("t0", 5, 1, 1_000)], vec![vm("old", Some("t0"))]);
+    for (ifindex, generation) in [(5, 2), (6, 1)] {
+        let now = sample(vec![tap("t0", ifindex, generation, 10)], vec![vm("new", Some("t0"))]);
+        let model = Model::new(&now, Some((&before, SECOND)));
+        assert_eq!(to_vm(&model, 0).packets_total, Some(10));
+        assert_eq!(to_vm(&model, 0).packets_per_s, None, "ifindex {ifindex}");
+    }
+}
+
+#[test]
+fn order_does_not_matter() {
+    let vms = || vec![vm("a", Some("t0")), vm("b", Some("t1"))];
+    let before = sample(vec![tap("t0", 5, 1, 0), tap("t1", 6, 2, 0)], vms());
+    let now = sample(vec![tap("t1", 6, 2, 7), tap("t0", 5, 1, 3)], vms());
+    let model = Model::new(&now, Some((&before, SECOND)));
+    assert_eq!(to_vm(&model, 0).packets_per_s, Some(3.0));
+    assert_eq!(to_vm(&model, 1).packets_per_s, Some(7.0));
+}
+
+#[test]
+fn taps_without_a_vm_are_unowned_and_loopback_is_left_out() {
+    let lo = sample::Interface { kind: Kind::Loopback, ..tap("lo", 1, 1, 9) };
+    let bridge = sample::Interface { kind: Kind::Bridge, ..tap("br0", 2, 2, 9) };
+    let now = sample(
+        vec![lo, bridge, tap("t0", 5, 3, 1), tap("t1", 6, 4, 1)],
+        vec![vm("web", Some("t0"))],
+    );
+    let model = Model::new(&now, None);
+    let others: Vec<_> = model
+        .other_interfaces
+        .iter()
+        .map(|found| (found.dev.as_deref().unwrap_or_default(), found.unowned))
+        .collect();
+    assert_eq!(others, [("br0", false), ("t1", true)]);
+}
+
+#[test]
+fn what_cannot_be_seen_is_null_with_a_reason() {
+    let mut passthrough = vm("gpu", None);
+    passthrough.nics[0].backend = "vfio".into();
+    passthrough.nics[0].unobservable = Some("vfio: the device belongs to the guest".into());
+    let now = sample(vec![], vec![passthrough, vm("moved", Some("t9"))]);
+    let model = Model::new(&now, Some((&sample(vec![], vec![]), SECOND)));
+
+    let card = &model.vms[0].interfaces[0];
+    assert_eq!(card.sides, Sides::Vm { from_vm: None, to_vm: None });
+    assert_eq!(card.kind, "vfio");
+    assert_eq!(card.unavailable["to_vm"], "vfio: the device belongs to the guest");
+    let moved = &model.vms[1].interfaces[0];
+    assert_eq!(moved.unavailable["from_vm"], "t9 is not in the observed network namespace");
+}
+
+#[test]
+fn every_null_in_json_has_its_reason() {
+    let now = sample(vec![tap("t0", 5, 1, 4)], vec![vm("web", Some("t0"))]);
+    for hook in [Hook::Tp, Hook::Tc] {
+        let mut now = now.clone();
+        now.host.hook = hook;
+        let json = serde_json::to_value(Model::new(&now, None)).expect("a model is plain data");
+        let interface = &json["vms"][0]["interfaces"][0];
+        for side in ["from_vm", "to_vm", "caused"] {
+            if interface[side].is_null() {
+                assert!(interface["unavailable"][side].is_string(), "{hook:?} {side}");
+                continue;
+            }
+            let fields = interface[side].as_object().expect("a side is an object");
+            for (field, value) in fields.iter().filter(|(_, value)| value.is_null()) {
+                let reason = &interface["unavailable"][format!("{side}.{field}")];
+                assert!(
+                    reason.as_str().is_some_and(|reason| !reason.is_empty()),
+                    "{hook:?} {side}.{field} is {value} without a reason"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn tc_shows_neither_work_nor_drops() {
+    let mut now = sample(vec![tap("t0", 5, 1, 4)], vec![vm("web", Some("t0"))]);
+    now.host.hook = Hook::Tc;
+    let model = Model::new(&now, None);
+    assert_eq!(to_vm(&model, 0).software_segments_total, None);
+    assert_eq!(to_vm(&model, 0).drops_total, None);
+    assert_eq!(model.vms[0].interfaces[0].caused, None);
+    assert_eq!(model.host.unattributed, None);
+}
+
+#[test]
+fn kinds_add_up() {
+    let mut interface = tap("t0", 5, 1, 0);
+    let mut slot = Box::<Slot>::default();
+    for (index, kind) in slot.egress.kinds.iter_mut().enumerate() {
+        kind.packets = 10_u64.pow(index as u32);
+        kind.bytes = 2 * kind.packets;
+    }
+    interface.counters = Counters::Counted(slot);
+    let model = Model::new(&sample(vec![interface], vec![vm("web", Some("t0"))]), None);
+    let side = to_vm(&model, 0);
+    assert_eq!(side.packets_total, Some(1111));
+    assert_eq!(side.partial_packets_total, Some(1010), "plain PARTIAL and GSO PARTIAL");
+    assert_eq!(side.gso_packets_total, Some(1100), "GSO with and without PARTIAL");
+    assert_eq!(side.gso_bytes_total, Some(2200));
+}

@@ -1,0 +1,16 @@
+//! Outputs: one file a format, all made from a model.
+
+mod json;
+mod table;
+pub mod units;
+
+use std::io::{self, Write};
+
+pub use self::{json::Json, table::Table};
+use crate::model::Model;
+
+/// A format in which a model can be written.
+pub trait Render {
+    /// Writes one model.
+    fn render(&self, model: &Model, to: &mut dyn Write) -> io::Result<()>;
+}

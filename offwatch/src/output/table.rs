@@ -1,0 +1,147 @@
+//! A table for people.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
+
+use super::{
+    Render,
+    units::{percent, rate},
+};
+use crate::model::{Interface, Model, Side};
+
+/// The rates of one interval: VMs first, then other interfaces.
+pub struct Table;
+
+const VM_COLUMNS: [&str; 13] = [
+    "VM", "DEV", "RXbit/s", "TXbit/s", "RXpk/s", "TXpk/s", "RXgso%", "TXgso%", "RXseg", "SWSEG/s",
+    "SWCSUM/s", "CAUSES/s", "DROP/s",
+];
+const TEXT_COLUMNS: usize = 2;
+
+impl Render for Table {
+    fn render(&self, model: &Model, to: &mut dyn Write) -> io::Result<()> {
+        writeln!(to, "{}", headline(model))?;
+        for note in &model.host.notes {
+            writeln!(to, "note: {note}")?;
+        }
+        let mut notes = BTreeSet::new();
+
+        let mut vms = grid(&VM_COLUMNS);
+        for vm in &model.vms {
+            if vm.interfaces.is_empty() {
+                vms.add_row(blank_row(&vm.name, "(no network card)"));
+            }
+            for interface in &vm.interfaces {
+                vms.add_row(row(&vm.name, interface, true, &mut notes));
+            }
+        }
+        if model.vms.is_empty() {
+            writeln!(to, "no VMs found")?;
+        } else {
+            writeln!(to, "{vms}")?;
+        }
+
+        if !model.other_interfaces.is_empty() {
+            let columns = VM_COLUMNS.map(|column| if column == "VM" { "OTHER" } else { column });
+            let mut others = grid(&columns);
+            for interface in &model.other_interfaces {
+                let label = if interface.unowned { "tap, unowned" } else { &interface.kind };
+                others.add_row(row(label, interface, false, &mut notes));
+            }
+            writeln!(to, "\n{others}")?;
+        }
+        for note in notes {
+            writeln!(to, "{note}")?;
+        }
+        Ok(())
+    }
+}
+
+fn headline(model: &Model) -> String {
+    let seconds = model
+        .interval_seconds
+        .map_or_else(|| "no interval yet".into(), |seconds| format!("over {seconds:.1} s"));
+    let host = &model.host;
+    let running = model.vms.iter().filter(|vm| !vm.interfaces.is_empty()).count();
+    format!(
+        "offwatch {} - {} - Linux {} - {} VMs with network, hook {}, {seconds}",
+        utc_time(model.time_unix_ms),
+        host.name,
+        host.kernel,
+        running,
+        host.hook.name(),
+    )
+}
+
+fn utc_time(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn grid(columns: &[&str]) -> Grid {
+    let mut grid = Grid::new();
+    grid.load_style(presets::NOTHING);
+    grid.set_content_arrangement(ContentArrangement::Disabled);
+    grid.set_header(columns);
+    for (index, column) in grid.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if index >= TEXT_COLUMNS {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    grid
+}
+
+fn blank_row(label: &str, dev: &str) -> Vec<String> {
+    let mut row = vec![label.to_owned(), dev.to_owned()];
+    row.resize(VM_COLUMNS.len(), "-".into());
+    row
+}
+
+/// A row from the guest's side for a VM, from the host's for any other
+/// interface: only the two directions change places.
+fn row(label: &str, interface: &Interface, of_vm: bool, notes: &mut BTreeSet<String>) -> Vec<String> {
+    let dev = interface.dev.as_deref().unwrap_or(&interface.kind);
+    let (Some(ingress), Some(egress)) = (interface.sides.ingress(), interface.sides.egress())
+    else {
+        if let Some(reason) = interface.unavailable.values().next() {
+            notes.insert(format!("{dev}: {reason}"));
+        }
+        return blank_row(label, dev);
+    };
+    let (rx, tx) = if of_vm { (egress, ingress) } else { (ingress, egress) };
+    let bits = |side: &Side| rate(side.bytes_per_s.map(|bytes| bytes * 8.0));
+    let caused = interface.caused.as_ref().and_then(|caused| caused.software_segments_per_s);
+    let drops = ingress.drops_per_s.zip(egress.drops_per_s).map(|(a, b)| a + b);
+    let approximate = if egress.software_work_approximate { "~" } else { "" };
+    if egress.software_work_approximate {
+        notes.insert("~ at least: frames were dropped or are waiting before the device".into());
+    }
+    vec![
+        label.to_owned(),
+        dev.to_owned(),
+        bits(rx),
+        bits(tx),
+        rate(rx.packets_per_s),
+        rate(tx.packets_per_s),
+        percent(rx.gso_share()),
+        percent(tx.gso_share()),
+        rate(segment_bytes(rx)),
+        format!("{approximate}{}", rate(egress.software_segments_per_s)),
+        rate(egress.software_checksum_bytes_per_s),
+        rate(caused),
+        rate(drops),
+    ]
+}
+
+/// Mean bytes of payload and headers that a segment has, GSO frames counted as
+/// the segments they stand for.
+fn segment_bytes(side: &Side) -> Option<f64> {
+    let single = side.packets_per_s? - side.gso_packets_per_s?;
+    let segments = single + side.gso_segments_per_s?;
+    (segments > 0.0).then(|| side.bytes_per_s.map(|bytes| bytes / segments)).flatten()
+}
