@@ -41,6 +41,10 @@ pub struct Offsets {
     pub skb_vlan_present: u32,
     /// Shift of `sk_buff.vlan_present`.
     pub skb_vlan_present_shift: u32,
+    /// Byte of `sk_buff.tc_skip_classify`, or [`u32::MAX`] without it.
+    pub skb_tc_skip_classify: u32,
+    /// Shift of `sk_buff.tc_skip_classify`.
+    pub skb_tc_skip_classify_shift: u32,
     /// `skb_shared_info.gso_size`.
     pub shinfo_gso_size: u32,
     /// `skb_shared_info.gso_segs`.

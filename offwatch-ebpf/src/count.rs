@@ -28,6 +28,9 @@ const LINK_HEADER_BYTES: u32 = 14 + 4;
 #[inline(always)]
 pub(crate) fn received<C: EbpfContext, M: Memory>(ctx: &C, skb: Skb<M>) {
     let Some(seen) = observe(&skb) else { return };
+    if skb.is_received_again() {
+        return;
+    }
     let bytes = skb.ingress_bytes();
     let (shape, class) = skb.shape(bytes);
     // SAFETY: `seen.slot` is a value of the map of slots.

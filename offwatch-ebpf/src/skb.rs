@@ -92,6 +92,14 @@ impl<M: Memory> Skb<M> {
         (self.read::<u8>(byte) >> shift) & mask
     }
 
+    /// Whether an ifb device hands the frame back to the device it came from:
+    /// it is received for the second time.
+    #[inline(always)]
+    pub(crate) fn is_received_again(&self) -> bool {
+        let byte = offset!(skb_tc_skip_classify);
+        byte != ABSENT as usize && self.bit(byte, offset!(skb_tc_skip_classify_shift), 1) != 0
+    }
+
     /// 4 if a VLAN tag is kept outside the frame's data.
     #[inline(always)]
     fn tag_bytes(&self) -> u32 {

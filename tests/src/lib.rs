@@ -1,0 +1,37 @@
+//! The offwatch test host ("lab"): guests without a hypervisor, with exact
+//! ground truth about every frame they exchange.
+//!
+//! A [`Lab`] is an anonymous network namespace that plays the KVM host. Each
+//! [`Guest`] is a tap in that namespace, a second tap `eth0` in a namespace of
+//! its own, and a [`relay`] that copies frames with their `virtio_net_hdr`
+//! between the two, exactly as QEMU does. Everything dies with the process:
+//! nothing has a name outside it.
+
+pub mod command;
+pub mod domains;
+pub mod frames;
+pub mod guest;
+pub mod host;
+pub mod link;
+pub mod netns;
+pub mod observer;
+pub mod offloads;
+pub mod quiet;
+pub mod relay;
+pub mod skip;
+pub mod sockopt;
+pub mod supervise;
+pub mod tap;
+pub mod traffic;
+pub mod truth;
+pub mod udp;
+pub mod vnet;
+mod worker;
+
+pub use guest::{Counts, Endpoint, Guest, GuestConfig};
+pub use host::{Lab, LabConfig};
+pub use netns::Netns;
+pub use offloads::Offloads;
+pub use skip::skip_reason;
+pub use truth::Truth;
+pub use vnet::VnetHdr;

@@ -1,0 +1,172 @@
+//! Runs the `offwatch` under test beside a lab and reads what it prints: the
+//! whole way from hook to screen.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{Guest, Netns};
+
+/// A tick may take its time on a loaded machine; a test must not hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary under test: `OFFWATCH_BIN`, or the one cargo built beside the tests.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("OFFWATCH_BIN") {
+        return Ok(path.into());
+    }
+    let test = std::env::current_exe().context("the path of this test")?;
+    let built = test.ancestors().map(|directory| directory.join("offwatch"));
+    let found = built.take(4).find(|path| path.is_file());
+    found.with_context(|| format!("no offwatch beside {}: build it first", test.display()))
+}
+
+/// `offwatch` with arguments, to be run inside a namespace.
+pub fn offwatch(ns: &Netns, args: &[&str]) -> Result<Command> {
+    let mut command = ns.command(binary()?.to_str().context("a path of plain text")?);
+    command.args(args).stdin(Stdio::null());
+    Ok(command)
+}
+
+/// A running `offwatch top --stream --json`.
+pub struct Observer {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Observer {
+    /// Starts it inside `ns` and waits until it counts.
+    pub fn start(ns: &Netns, args: &[&str]) -> Result<Self> {
+        let mut command = offwatch(ns, &["top", "--stream", "--json", "-d", "0.1"])?;
+        let mut child = command
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start offwatch")?;
+        let stdout = child.stdout.take().context("its stdout is a pipe")?;
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            let lines = BufReader::new(stdout).lines();
+            lines
+                .map_while(Result::ok)
+                .all(|line| sender.send(line).is_ok())
+        });
+        let observer = Self { child, lines };
+        observer.line()?;
+        Ok(observer)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A model of which both samples were taken after this call.
+    pub fn now(&self) -> Result<Value> {
+        while self.lines.try_recv().is_ok() {}
+        // The first line may hold a sample taken before the call.
+        self.line()?;
+        self.line()?;
+        serde_json::from_str(&self.line()?).context("a line is a JSON object")
+    }
+
+    fn line(&self) -> Result<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => bail!("offwatch printed nothing for {PATIENCE:?}"),
+            Err(RecvTimeoutError::Disconnected) => bail!("offwatch ended"),
+        }
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill().context("cannot kill offwatch")?;
+        self.child.wait().context("cannot wait for offwatch")?;
+        Ok(())
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The interface `dev` of a model, whoever owns it.
+pub fn interface<'model>(model: &'model Value, dev: &str) -> Result<&'model Value> {
+    let vms = model["vms"].as_array().into_iter().flatten();
+    let owned = vms.flat_map(|vm| vm["interfaces"].as_array().into_iter().flatten());
+    let others = model["other_interfaces"].as_array().into_iter().flatten();
+    owned
+        .chain(others)
+        .find(|found| found["dev"] == dev)
+        .with_context(|| format!("{dev} is not shown"))
+}
+
+/// What the host received from `dev` (from the VM) or sent to it (to the VM).
+/// A tap without a known owner is shown from the host's side.
+pub fn side<'model>(model: &'model Value, dev: &str, to_vm: bool) -> Result<&'model Value> {
+    let interface = interface(model, dev)?;
+    let names = if to_vm {
+        ["to_vm", "tx"]
+    } else {
+        ["from_vm", "rx"]
+    };
+    names
+        .iter()
+        .map(|name| &interface[*name])
+        .find(|side| side.is_object())
+        .with_context(|| format!("{dev} has no {}: {}", names[0], interface["unavailable"]))
+}
+
+/// A number of a side.
+pub fn number(side: &Value, field: &str) -> Result<u64> {
+    side[field]
+        .as_u64()
+        .with_context(|| format!("{field} is {}", side[field]))
+}
+
+/// Totals of both directions of a guest's tap.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Sent by the guest.
+    pub from_vm: Value,
+    /// Received by the guest.
+    pub to_vm: Value,
+    /// Software work that the guest's frames caused.
+    pub caused: Value,
+}
+
+impl Seen {
+    /// Reads them from a model.
+    pub fn of(model: &Value, guest: &Guest) -> Result<Self> {
+        let shown = interface(model, guest.tap())?;
+        ensure!(
+            shown["ifindex"] == guest.ifindex(),
+            "another interface named {}",
+            guest.tap()
+        );
+        Ok(Self {
+            from_vm: side(model, guest.tap(), false)?.clone(),
+            to_vm: side(model, guest.tap(), true)?.clone(),
+            caused: shown["caused"].clone(),
+        })
+    }
+}
+
+/// How much a total grew.
+pub fn grown(now: &Value, before: &Value, field: &str) -> Result<u64> {
+    let (now, before) = (number(now, field)?, number(before, field)?);
+    now.checked_sub(before)
+        .with_context(|| format!("{field} fell from {before} to {now}"))
+}

@@ -1,0 +1,39 @@
+//! Waiting for conditions with a deadline, instead of sleeping for luck.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// Pause between two looks.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Waits until `done` holds; `what` names it in the error.
+pub fn wait_until(
+    what: &str,
+    timeout: Duration,
+    mut done: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    let deadline = Instant::now() + timeout;
+    while !done()? {
+        if Instant::now() >= deadline {
+            bail!("{what}: not within {timeout:?}");
+        }
+        sleep(STEP);
+    }
+    Ok(())
+}
+
+/// Waits until `counter` has not moved for `still`.
+pub fn wait_still(still: Duration, timeout: Duration, counter: impl Fn() -> u64) -> Result<()> {
+    let mut last = counter();
+    let mut since = Instant::now();
+    wait_until("counters at rest", timeout, || {
+        let now = counter();
+        if now != last {
+            last = now;
+            since = Instant::now();
+        }
+        Ok(since.elapsed() >= still)
+    })
+}

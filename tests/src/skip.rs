@@ -1,0 +1,34 @@
+//! Whether this machine and user can run a lab at all.
+
+use std::fs::OpenOptions;
+
+use crate::netns::Netns;
+
+/// Why a lab cannot run here, or `None` if it can. Tests print the reason and
+/// return, so that an unprivileged `cargo test` stays green.
+pub fn skip_reason() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("needs root (network namespaces and taps)".into());
+    }
+    if let Err(error) = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+    {
+        return Some(format!("cannot open /dev/net/tun: {error}"));
+    }
+    Netns::new()
+        .err()
+        .map(|error| format!("cannot make a network namespace: {error:#}"))
+}
+
+/// Returns from the calling test, saying why, where a lab cannot run.
+#[macro_export]
+macro_rules! skip_unless_lab {
+    () => {
+        if let Some(reason) = $crate::skip_reason() {
+            eprintln!("skipped: {reason}");
+            return Ok(());
+        }
+    };
+}

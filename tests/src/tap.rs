@@ -1,0 +1,106 @@
+//! Creating taps through `/dev/net/tun`, as QEMU does.
+
+use std::ffi::{c_char, c_int, c_short, c_ulong};
+use std::fs::OpenOptions;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+
+use crate::netns::Netns;
+use crate::offloads::Offloads;
+use crate::vnet::VNET_HDR_BYTES;
+
+mod ioctl {
+    nix::ioctl_write_ptr_bad!(tunsetiff, libc::TUNSETIFF, libc::ifreq);
+    nix::ioctl_write_ptr_bad!(tunsetvnethdrsz, libc::TUNSETVNETHDRSZ, libc::c_int);
+}
+
+/// A tap device. It exists as long as this value (or a worker) holds a queue.
+#[derive(Debug)]
+pub struct Tap {
+    name: String,
+    queues: Vec<OwnedFd>,
+}
+
+impl Tap {
+    /// Creates tap `name` inside `ns` with as many queues as asked for.
+    /// One queue means no `IFF_MULTI_QUEUE`, as with libvirt.
+    pub fn create(ns: &Netns, name: &str, queues: usize) -> Result<Self> {
+        if queues == 0 {
+            bail!("tap {name}: at least one queue is needed");
+        }
+        let queues = ns.try_run(|| {
+            (0..queues)
+                .map(|_| open_queue(name, queues > 1))
+                .collect::<Result<Vec<_>>>()
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            queues,
+        })
+    }
+
+    /// Interface name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Queue file descriptors (non-blocking).
+    pub fn queues(&self) -> &[OwnedFd] {
+        &self.queues
+    }
+
+    /// Declares what the reader of this tap accepts to receive. The kernel
+    /// rewrites the features of the device accordingly.
+    pub fn set_offloads(&self, offloads: Offloads) -> Result<()> {
+        let first = self.queues.first().context("tap without queues")?;
+        let uso: c_ulong = (libc::TUN_F_USO4 | libc::TUN_F_USO6).into();
+        let bits = offloads.bits();
+        match tunsetoffload(first, bits) {
+            // Kernels before 6.2 know no USO.
+            Err(Errno::EINVAL) if bits & uso != 0 => tunsetoffload(first, bits & !uso),
+            other => other,
+        }
+        .with_context(|| format!("TUNSETOFFLOAD {bits:#x} on {}", self.name))
+    }
+}
+
+fn tunsetoffload(fd: &OwnedFd, bits: c_ulong) -> nix::Result<()> {
+    // SAFETY: TUNSETOFFLOAD takes a plain integer and the descriptor is open.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, bits) }).map(drop)
+}
+
+fn open_queue(name: &str, multi_queue: bool) -> Result<OwnedFd> {
+    let fd: OwnedFd = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/net/tun")
+        .context("opening /dev/net/tun")?
+        .into();
+
+    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    if multi_queue {
+        flags |= libc::IFF_MULTI_QUEUE;
+    }
+    // SAFETY: `ifreq` is plain data for which all zeroes is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    if name.len() >= request.ifr_name.len() {
+        bail!("interface name {name} is too long");
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as c_char;
+    }
+    request.ifr_ifru.ifru_flags = flags as c_short;
+    // SAFETY: the request is initialised and lives across the call.
+    unsafe { ioctl::tunsetiff(fd.as_raw_fd(), &request) }
+        .with_context(|| format!("TUNSETIFF {name}"))?;
+
+    let header_bytes = VNET_HDR_BYTES as c_int;
+    // SAFETY: the kernel reads one integer that lives across the call.
+    unsafe { ioctl::tunsetvnethdrsz(fd.as_raw_fd(), &header_bytes) }
+        .with_context(|| format!("TUNSETVNETHDRSZ {header_bytes} on {name}"))?;
+    Ok(fd)
+}

@@ -1,0 +1,26 @@
+//! `cargo xtask bench`: what observing costs.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::as_root::cargo_as_root;
+use crate::run;
+use crate::workspace::{TESTS_PACKAGE, Workspace};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Fewer repetitions: a rough number soon
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    let mut command = cargo_as_root(&workspace, "run")?;
+    command.args(["--release", "--package", TESTS_PACKAGE, "--bin", "offwatch-bench", "--"]);
+    if args.quick {
+        command.arg("--quick");
+    }
+    run::become_command(&mut command)
+}

@@ -1,0 +1,67 @@
+//! Developer commands of offwatch. Run them as `cargo xtask COMMAND`.
+
+mod as_root;
+mod bench;
+mod demo;
+mod e2e;
+mod ebpf;
+mod interrupt;
+mod run;
+mod setup;
+mod test;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of offwatch
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building and testing need and this machine lacks
+    Setup(setup::Args),
+    /// Build the BPF object that offwatch embeds
+    Ebpf(ebpf::Args),
+    /// Show offwatch on a demonstration host: three guests with traffic
+    Demo(demo::Args),
+    /// Run the whole test suite
+    Test(test::Args),
+    /// Test against real QEMU guests under a real libvirtd
+    E2e,
+    /// Measure the cost of observing, as ratios
+    Bench(bench::Args),
+    /// Run a program as root, through sudo where needed
+    #[command(hide = true)]
+    AsRoot {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    interrupt::outlive_children();
+    let result = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
+        Command::Ebpf(args) => ebpf::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::E2e => e2e::run(),
+        Command::Bench(args) => bench::run(&args),
+        Command::AsRoot { command } => as_root::run(&command),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            interrupt::exit_code().unwrap_or(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `cargo xtask test`: everything that must hold, cheapest first.
+
+mod summary;
+
+use std::io::{IsTerminal, Read, Write, stdout};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use self::summary::Summary;
+use crate::as_root::{cargo_as_root, is_root};
+use crate::workspace::{E2E_TEST, TESTS_PACKAGE, Workspace};
+use crate::{e2e, ebpf, interrupt, run};
+
+/// Built for another target, by `ebpf`.
+const BPF_PACKAGE: &str = "offwatch-ebpf";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave out what takes minutes: the tests on real VMs
+    #[arg(long)]
+    quick: bool,
+}
+
+struct Step {
+    title: &'static str,
+    run: fn(&Workspace, &mut Summary) -> Result<()>,
+    slow: bool,
+}
+
+const STEPS: &[Step] = &[
+    Step { title: "formatting", run: formatting, slow: false },
+    Step { title: "clippy", run: clippy, slow: false },
+    Step { title: "BPF object: clippy, rebuild, compare", run: bpf_object, slow: false },
+    Step { title: "unit and command line tests", run: unit_tests, slow: false },
+    Step { title: "tests on the lab host (as root)", run: lab_tests, slow: false },
+    Step { title: "tests on real VMs (as root)", run: vm_tests, slow: true },
+];
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| !(args.quick && step.slow)).collect();
+    let mut summary = Summary::default();
+    let mut code = ExitCode::SUCCESS;
+    for (index, step) in steps.iter().enumerate() {
+        heading(&format!("{}/{} {}", index + 1, steps.len(), step.title))?;
+        if let Err(error) = (step.run)(&workspace, &mut summary) {
+            eprintln!("xtask: {error:#}");
+            println!("\nstopped at step {}: {}", index + 1, step.title);
+            code = interrupt::exit_code().unwrap_or(ExitCode::FAILURE);
+            break;
+        }
+    }
+    if steps.len() < STEPS.len() {
+        println!("\nleft out by --quick: tests on real VMs");
+    }
+    // Last, and nothing after it: people and CI read the tail.
+    print!("{summary}");
+    stdout().flush().context("cannot write the summary")?;
+    Ok(code)
+}
+
+fn heading(text: &str) -> Result<()> {
+    let mut out = stdout();
+    let (bold, plain) = if out.is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    // Flushed, because the step's own output does not pass through our buffer.
+    writeln!(out, "\n{bold}=== {text}{plain}").and_then(|()| out.flush()).context("stdout")
+}
+
+fn formatting(workspace: &Workspace, _: &mut Summary) -> Result<()> {
+    let mut command = Command::new(run::cargo_path());
+    command.args(["fmt", "--all", "--check"]).current_dir(&workspace.root);
+    run::run(&mut command).context("run `cargo fmt --all`")
+}
+
+fn clippy(workspace: &Workspace, _: &mut Summary) -> Result<()> {
+    let mut command = workspace.cargo("clippy");
+    command.args(["--workspace", "--exclude", BPF_PACKAGE, "--all-targets"]);
+    run::run(command.args(["--", "--deny", "warnings"]))
+}
+
+fn bpf_object(_: &Workspace, _: &mut Summary) -> Result<()> {
+    ebpf::lint()?;
+    ebpf::check()
+}
+
+fn unit_tests(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
+    let mut command = workspace.cargo("test");
+    command.args(["--workspace", "--exclude", BPF_PACKAGE, "--exclude", TESTS_PACKAGE]);
+    tests(workspace, command.arg("--no-fail-fast"), summary)
+}
+
+/// Each test target but the one for real VMs, whose tests would only be
+/// counted as ignored here.
+fn lab_tests(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
+    if !is_root() {
+        eprintln!("xtask: the test programs need root: building as you, running through sudo");
+    }
+    let mut command = cargo_as_root(workspace, "test")?;
+    command.args(["--package", TESTS_PACKAGE, "--no-fail-fast", "--lib", "--bins"]);
+    for target in workspace.targets(TESTS_PACKAGE, "test") {
+        if target != E2E_TEST {
+            command.args(["--test", &target]);
+        }
+    }
+    // As root a lab must be possible: a test that skips itself has failed.
+    tests(workspace, command.env("OFFWATCH_REQUIRE_LAB", "1"), summary)
+}
+
+fn vm_tests(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
+    tests(workspace, &mut e2e::command(workspace)?, summary)
+}
+
+/// Runs `cargo test` on the object just rebuilt, and counts what it reports.
+fn tests(workspace: &Workspace, command: &mut Command, summary: &mut Summary) -> Result<()> {
+    command.env(ebpf::OBJECT_VARIABLE, ebpf::rebuilt_object(workspace));
+    let before = summary.runs();
+    let result = stream(command, summary);
+    ensure!(!interrupt::seen(), "interrupted");
+    result?;
+    // A filter or a name that matches no test target would otherwise pass.
+    ensure!(summary.runs() > before, "no test was run");
+    Ok(())
+}
+
+/// Passes the output through as it comes, chunk by chunk: a test that hangs
+/// has printed its name but no newline.
+fn stream(command: &mut Command, summary: &mut Summary) -> Result<()> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo test")?;
+    let mut from = child.stdout.take().context("cargo test has no stdout")?;
+    let mut chunk = [0; 8192];
+    let mut line = Vec::new();
+    loop {
+        let read = match from.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => &chunk[..read],
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).context("cannot read cargo test's output"),
+        };
+        let mut out = stdout();
+        out.write_all(read).and_then(|()| out.flush()).context("stdout")?;
+        for &byte in read {
+            if byte == b'\n' {
+                summary.read_line(&String::from_utf8_lossy(&line));
+                line.clear();
+            } else {
+                line.push(byte);
+            }
+        }
+    }
+    summary.read_line(&String::from_utf8_lossy(&line));
+    let status = child.wait().context("cannot wait for cargo test")?;
+    ensure!(status.success(), "cargo test failed ({status})");
+    Ok(())
+}
+
