@@ -14,7 +14,10 @@ fn main() {
     println!("cargo::rerun-if-env-changed={OBJECT}");
     println!("cargo::rerun-if-changed={}", object.display());
     if std::fs::metadata(&object).map_or(0, |file| file.len()) == 0 {
-        println!("cargo::error=no BPF object at {}: run `cargo xtask ebpf`", object.display());
+        println!(
+            "cargo::error=no BPF object at {}: run `cargo xtask ebpf`",
+            object.display()
+        );
         return;
     }
     println!("cargo::rustc-env={OBJECT}={}", object.display());

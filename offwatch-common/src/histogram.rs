@@ -45,7 +45,11 @@ pub const fn length_bucket(bytes: u32) -> usize {
         return 0;
     }
     let bucket = (bits - LENGTH_LOW_BITS + 1) as usize;
-    if bucket < LENGTH_BUCKETS { bucket } else { LENGTH_BUCKETS - 1 }
+    if bucket < LENGTH_BUCKETS {
+        bucket
+    } else {
+        LENGTH_BUCKETS - 1
+    }
 }
 
 /// The bucket of a segment size of `bytes`.
@@ -62,27 +66,52 @@ pub const fn gso_size_bucket(bytes: u32) -> usize {
         let quarter = (bytes >> (bits - 2)) & 3;
         return (GSO_COARSE_BELOW + (bits - GSO_FINE_LOW_BITS) * 4 + quarter) as usize;
     }
-    if bits == GSO_FINE_HIGH_BITS { GSO_SIZE_BUCKETS - 2 } else { GSO_SIZE_BUCKETS - 1 }
+    if bits == GSO_FINE_HIGH_BITS {
+        GSO_SIZE_BUCKETS - 2
+    } else {
+        GSO_SIZE_BUCKETS - 1
+    }
 }
 
 /// The smallest and the largest length, in bytes, that fall into `bucket`; the
 /// last bucket has no largest.
 pub const fn length_range(bucket: usize) -> (u32, Option<u32>) {
-    range(length_low(bucket), bucket, LENGTH_BUCKETS, length_low(bucket + 1))
+    range(
+        length_low(bucket),
+        bucket,
+        LENGTH_BUCKETS,
+        length_low(bucket + 1),
+    )
 }
 
 /// The smallest and the largest segment size, in bytes, that fall into
 /// `bucket`; the last bucket has no largest.
 pub const fn gso_size_range(bucket: usize) -> (u32, Option<u32>) {
-    range(gso_size_low(bucket), bucket, GSO_SIZE_BUCKETS, gso_size_low(bucket + 1))
+    range(
+        gso_size_low(bucket),
+        bucket,
+        GSO_SIZE_BUCKETS,
+        gso_size_low(bucket + 1),
+    )
 }
 
 const fn range(low: u32, bucket: usize, buckets: usize, next: u32) -> (u32, Option<u32>) {
-    (low, if bucket + 1 < buckets { Some(next - 1) } else { None })
+    (
+        low,
+        if bucket + 1 < buckets {
+            Some(next - 1)
+        } else {
+            None
+        },
+    )
 }
 
 const fn length_low(bucket: usize) -> u32 {
-    if bucket == 0 { 0 } else { 1 << (LENGTH_LOW_BITS + bucket as u32 - 1) }
+    if bucket == 0 {
+        0
+    } else {
+        1 << (LENGTH_LOW_BITS + bucket as u32 - 1)
+    }
 }
 
 const fn gso_size_low(bucket: usize) -> u32 {
@@ -109,7 +138,10 @@ mod tests {
         let mut expected_low = 0;
         for index in 0..buckets {
             let (low, high) = range(index);
-            assert_eq!(low, expected_low, "bucket {index} starts where the last one ended");
+            assert_eq!(
+                low, expected_low,
+                "bucket {index} starts where the last one ended"
+            );
             assert_eq!(bucket(low), index, "low edge of bucket {index}");
             match high {
                 Some(high) => {
@@ -139,7 +171,10 @@ mod tests {
         assert_eq!(gso_size_range(gso_size_bucket(536)), (512, Some(639)));
         assert_eq!(gso_size_range(gso_size_bucket(1448)), (1280, Some(1535)));
         assert_eq!(gso_size_range(gso_size_bucket(8948)), (8192, Some(10_239)));
-        assert_eq!(gso_size_range(gso_size_bucket(16_384)), (16_384, Some(32_767)));
+        assert_eq!(
+            gso_size_range(gso_size_bucket(16_384)),
+            (16_384, Some(32_767))
+        );
         assert_eq!(gso_size_range(gso_size_bucket(32_768)), (32_768, None));
     }
 }

@@ -132,22 +132,20 @@ pub struct Slot {
 // 16,384 slots must stay below 16 MiB, and a slot must not share a cache line
 // with its neighbour.
 const _: () = assert!(size_of::<Slot>() == 960);
-const _: () = assert!(size_of::<Slot>() % 64 == 0);
-const _: () = assert!(size_of::<Traffic>() % size_of::<u64>() == 0);
+const _: () = assert!(size_of::<Slot>().is_multiple_of(64));
+const _: () = assert!(size_of::<Traffic>().is_multiple_of(size_of::<u64>()));
 
 impl Slot {
     /// What was counted since `earlier`. Every counter wraps by itself.
     pub fn since(&self, earlier: &Self) -> Self {
         let mut difference = *self;
         // SAFETY: a slot consists of u64 only, as the size of each part asserts.
-        let words = |slot: *const Self| unsafe {
-            core::slice::from_raw_parts(slot.cast::<u64>(), WORDS)
-        };
+        let words =
+            |slot: *const Self| unsafe { core::slice::from_raw_parts(slot.cast::<u64>(), WORDS) };
         let earlier = words(earlier);
         // SAFETY: as above, and `difference` is not otherwise borrowed.
-        let difference_words = unsafe {
-            core::slice::from_raw_parts_mut((&raw mut difference).cast::<u64>(), WORDS)
-        };
+        let difference_words =
+            unsafe { core::slice::from_raw_parts_mut((&raw mut difference).cast::<u64>(), WORDS) };
         for (word, earlier) in difference_words.iter_mut().zip(earlier) {
             *word = word.wrapping_sub(*earlier);
         }

@@ -34,7 +34,14 @@ pub(crate) fn received<C: EbpfContext, M: Memory>(ctx: &C, skb: Skb<M>) {
     let bytes = skb.ingress_bytes();
     let (shape, class) = skb.shape(bytes);
     // SAFETY: `seen.slot` is a value of the map of slots.
-    traffic(unsafe { &raw mut (*seen.slot).ingress }, &seen.dev, bytes, &shape, class, ONE);
+    traffic(
+        unsafe { &raw mut (*seen.slot).ingress },
+        &seen.dev,
+        bytes,
+        &shape,
+        class,
+        ONE,
+    );
     debug!(ctx, "received {} bytes on ifindex {}", bytes, seen.ifindex);
 }
 
@@ -45,7 +52,14 @@ pub(crate) fn passed_egress<M: Memory>(skb: Skb<M>) {
     let bytes = skb.egress_bytes();
     let (shape, class) = skb.shape(bytes);
     // SAFETY: as in `received`.
-    traffic(unsafe { &raw mut (*seen.slot).egress }, &seen.dev, bytes, &shape, class, ONE);
+    traffic(
+        unsafe { &raw mut (*seen.slot).egress },
+        &seen.dev,
+        bytes,
+        &shape,
+        class,
+        ONE,
+    );
 }
 
 /// A frame queued to a device, before `validate_xmit_skb`.
@@ -79,7 +93,14 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
     }
     in_flight.sent = skb.address();
     // SAFETY: as in `received`.
-    traffic(unsafe { &raw mut (*seen.slot).egress }, &seen.dev, bytes, &shape, class, ONE);
+    traffic(
+        unsafe { &raw mut (*seen.slot).egress },
+        &seen.dev,
+        bytes,
+        &shape,
+        class,
+        ONE,
+    );
 }
 
 /// A frame freed because something dropped it. `kfree_skb` may free an skb
@@ -148,7 +169,9 @@ fn slot_of(ifindex: u32) -> u32 {
 #[inline(always)]
 fn in_flight() -> Option<&'static mut InFlight> {
     // SAFETY: this CPU's own value; programs of one CPU do not preempt each other.
-    IN_FLIGHT.get_ptr_mut(0).map(|in_flight| unsafe { &mut *in_flight })
+    IN_FLIGHT
+        .get_ptr_mut(0)
+        .map(|in_flight| unsafe { &mut *in_flight })
 }
 
 /// Accounts for a queued frame that was not handed on unchanged.
@@ -189,10 +212,19 @@ fn charge(work: *mut Work, shape: &Shape, sign: u64) {
         add(&raw mut work.single_frames_added, sign.wrapping_neg());
     }
     if shape.partial != 0 {
-        add(&raw mut work.partial_bytes_gone, signed(shape.checksum_bytes));
-        add(&raw mut work.partial_wire_bytes_gone, signed(shape.wire_bytes));
+        add(
+            &raw mut work.partial_bytes_gone,
+            signed(shape.checksum_bytes),
+        );
+        add(
+            &raw mut work.partial_wire_bytes_gone,
+            signed(shape.wire_bytes),
+        );
     } else {
-        add(&raw mut work.summed_wire_bytes_added, signed(shape.wire_bytes).wrapping_neg());
+        add(
+            &raw mut work.summed_wire_bytes_added,
+            signed(shape.wire_bytes).wrapping_neg(),
+        );
     }
 }
 
@@ -213,7 +245,11 @@ fn traffic<M: Memory>(
         add(counter, sign);
     }
     let kind = if shape.gso_size == 0 {
-        if shape.partial == 0 { kind::PLAIN } else { kind::PARTIAL }
+        if shape.partial == 0 {
+            kind::PLAIN
+        } else {
+            kind::PARTIAL
+        }
     } else if shape.partial == 0 {
         kind::GSO
     } else {
@@ -229,13 +265,18 @@ fn traffic<M: Memory>(
         }
         return;
     }
-    add(&raw mut traffic.gso_segments, u64::from(shape.segments).wrapping_mul(sign));
+    add(
+        &raw mut traffic.gso_segments,
+        u64::from(shape.segments).wrapping_mul(sign),
+    );
     if let Some(counter) = traffic.gso_classes.get_mut(class) {
         add(counter, sign);
     }
     // The gso_size of an SCTP frame is a marker, not a size.
     if class != class::SCTP
-        && let Some(counter) = traffic.gso_sizes.get_mut(histogram::gso_size_bucket(shape.gso_size))
+        && let Some(counter) = traffic
+            .gso_sizes
+            .get_mut(histogram::gso_size_bucket(shape.gso_size))
     {
         add(counter, sign);
     }

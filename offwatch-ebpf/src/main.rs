@@ -3,7 +3,10 @@
 //! classifiers read them with `bpf_probe_read_kernel`. All end in [`count`].
 #![no_std]
 #![no_main]
-#![allow(internal_features, reason = "atomic_xadd is the only way to BPF_XADD on this target")]
+#![allow(
+    internal_features,
+    reason = "atomic_xadd is the only way to BPF_XADD on this target"
+)]
 #![feature(core_intrinsics)]
 
 mod count;
@@ -43,7 +46,11 @@ fn ow_tp_xmit(ctx: BtfTracePointContext) -> i32 {
 /// Arguments: skb, location and, since 5.17, the drop reason.
 #[btf_tracepoint(function = "kfree_skb")]
 fn ow_tp_drop(ctx: BtfTracePointContext) -> i32 {
-    let reason = if maps::DROPS.have_reason() { ctx.arg::<u64>(2) as u32 } else { 0 };
+    let reason = if maps::DROPS.have_reason() {
+        ctx.arg::<u64>(2) as u32
+    } else {
+        0
+    };
     count::dropped(Skb::<Direct>::new(ctx.arg(0)), reason);
     0
 }
@@ -68,7 +75,11 @@ fn ow_raw_xmit(ctx: RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 fn ow_raw_drop(ctx: RawTracePointContext) -> i32 {
-    let reason = if maps::DROPS.have_reason() { ctx.arg::<u64>(2) as u32 } else { 0 };
+    let reason = if maps::DROPS.have_reason() {
+        ctx.arg::<u64>(2) as u32
+    } else {
+        0
+    };
     count::dropped(Skb::<Probed>::new(ctx.arg(0)), reason);
     0
 }

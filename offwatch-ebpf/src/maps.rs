@@ -96,8 +96,11 @@ impl Drops {
     }
 }
 
-const NO_REASONS: DropReasons =
-    DropReasons { full_ring: ABSENT, tap_filter: ABSENT, tap_txfilter: ABSENT };
+const NO_REASONS: DropReasons = DropReasons {
+    full_ring: ABSENT,
+    tap_filter: ABSENT,
+    tap_txfilter: ABSENT,
+};
 
 // SAFETY: structures of u32, for which all zero is a value.
 const ZERO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };

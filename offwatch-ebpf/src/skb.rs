@@ -63,7 +63,10 @@ pub(crate) struct Skb<M> {
 impl<M: Memory> Skb<M> {
     #[inline(always)]
     pub(crate) fn new(at: *const u8) -> Self {
-        Self { at, memory: PhantomData }
+        Self {
+            at,
+            memory: PhantomData,
+        }
     }
 
     #[inline(always)]
@@ -78,7 +81,10 @@ impl<M: Memory> Skb<M> {
 
     #[inline(always)]
     pub(crate) fn dev(&self) -> Dev<M> {
-        Dev { at: self.read::<Address>(offset!(skb_dev)).0, memory: PhantomData }
+        Dev {
+            at: self.read::<Address>(offset!(skb_dev)).0,
+            memory: PhantomData,
+        }
     }
 
     /// The interface the frame came from, 0 if that is lost or it is the host's.
@@ -106,7 +112,11 @@ impl<M: Memory> Skb<M> {
         let tagged = if offset!(skb_vlan_all) != ABSENT as usize {
             self.read::<u32>(offset!(skb_vlan_all)) != 0
         } else {
-            self.bit(offset!(skb_vlan_present), offset!(skb_vlan_present_shift), 1) != 0
+            self.bit(
+                offset!(skb_vlan_present),
+                offset!(skb_vlan_present_shift),
+                1,
+            ) != 0
         };
         if tagged { VLAN_HLEN } else { 0 }
     }
@@ -139,12 +149,17 @@ impl<M: Memory> Skb<M> {
         let end = self.read::<u32>(offset!(skb_end)) as usize;
         // Reached through head + end, for which the verifier knows no type.
         let shared = head.wrapping_add(end);
-        let gso_size = u32::from(Probed::read::<u16>(shared.wrapping_add(offset!(shinfo_gso_size))));
-        let partial = self.bit(offset!(skb_ip_summed), offset!(skb_ip_summed_shift), 3)
-            == CHECKSUM_PARTIAL;
+        let gso_size = u32::from(Probed::read::<u16>(
+            shared.wrapping_add(offset!(shinfo_gso_size)),
+        ));
+        let partial =
+            self.bit(offset!(skb_ip_summed), offset!(skb_ip_summed_shift), 3) == CHECKSUM_PARTIAL;
         if gso_size == 0 {
-            let checksum_bytes =
-                if partial { self.bytes_from(self.read(offset!(skb_csum_start))) } else { 0 };
+            let checksum_bytes = if partial {
+                self.bytes_from(self.read(offset!(skb_csum_start)))
+            } else {
+                0
+            };
             let shape = Shape {
                 gso_size,
                 partial: u32::from(partial),
@@ -181,7 +196,11 @@ impl<M: Memory> Skb<M> {
             payload.div_ceil(gso_size)
         };
         let repeated = bytes.wrapping_sub(payload).wrapping_mul(segments - 1);
-        let checksum_bytes = if partial { payload + segments * header_bytes } else { 0 };
+        let checksum_bytes = if partial {
+            payload + segments * header_bytes
+        } else {
+            0
+        };
         let shape = Shape {
             gso_size,
             partial: u32::from(partial),

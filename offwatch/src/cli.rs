@@ -11,7 +11,12 @@ use crate::sample::Hook;
 /// Shows, VM by VM and from evidence inside the kernel, what network offloads
 /// (TSO, GSO, checksum) do on this KVM host.
 #[derive(Debug, Parser)]
-#[command(name = "offwatch", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "offwatch",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -50,8 +55,13 @@ pub struct TopArgs {
           default_value = "3", value_parser = seconds)]
     pub interval: Duration,
     /// Stop after this many intervals (0: never)
-    #[arg(short = 'n', long = "iterations", value_name = "COUNT", default_value_t = 0,
-          conflicts_with = "once")]
+    #[arg(
+        short = 'n',
+        long = "iterations",
+        value_name = "COUNT",
+        default_value_t = 0,
+        conflicts_with = "once"
+    )]
     pub iterations: u64,
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
@@ -116,11 +126,15 @@ const SHORTEST_SECONDS: f64 = 0.1;
 const LONGEST_SECONDS: f64 = 86_400.0;
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
     if (SHORTEST_SECONDS..=LONGEST_SECONDS).contains(&seconds) {
         Ok(Duration::from_secs_f64(seconds))
     } else {
-        Err(format!("must be from {SHORTEST_SECONDS} to {LONGEST_SECONDS}"))
+        Err(format!(
+            "must be from {SHORTEST_SECONDS} to {LONGEST_SECONDS}"
+        ))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     inventory::{
         link::{Link, LinkEvent, Links},
-        vms::Vms,
+        vms::{LinkTable, Vms},
     },
     probe::{BpfLog, Probe, ProbeError, Reading},
     sample::{Counters, Hook, Host, Interface, Kind, Sample},
@@ -49,7 +49,11 @@ impl Collector {
         // Subscribed before the first listing, so no interface is missed.
         let links = Links::open()?;
         let mut probe = start_probe(options, netns)?;
-        let log = if options.bpf_log { Some(probe.take_log()?) } else { None };
+        let log = if options.bpf_log {
+            Some(probe.take_log()?)
+        } else {
+            None
+        };
         let vms = Vms::open(options.connect.clone()).map_err(Error::Libvirt)?;
         let host = Host {
             name: system_text("hostname"),
@@ -59,7 +63,14 @@ impl Collector {
             hook: probe.hook(),
             ..Host::default()
         };
-        let mut collector = Self { probe, log, links, table: BTreeMap::new(), vms, host };
+        let mut collector = Self {
+            probe,
+            log,
+            links,
+            table: BTreeMap::new(),
+            vms,
+            host,
+        };
         collector.list_again().await?;
         Ok(collector)
     }
@@ -85,12 +96,24 @@ impl Collector {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        let (vms, notes) = self.vms.list();
-        let interfaces = self.table.values().map(|link| self.interface(link)).collect();
+        let links = self
+            .table
+            .values()
+            .map(|link| (link.dev.as_str(), link.ifindex, &link.kind));
+        let (vms, notes) = self.vms.list(&LinkTable::new(links));
+        let interfaces = self
+            .table
+            .values()
+            .map(|link| self.interface(link))
+            .collect();
         Sample {
             time_unix_ms: wall_clock_ms(),
             monotonic_ns: monotonic_ns(),
-            host: Host { unattributed: self.probe.unattributed(), notes, ..self.host.clone() },
+            host: Host {
+                unattributed: self.probe.unattributed(),
+                notes,
+                ..self.host.clone()
+            },
             interfaces,
             vms,
         }
@@ -113,17 +136,12 @@ impl Collector {
         if unobserved(&link).is_none() {
             self.probe.observe(link.ifindex, &link.dev);
         }
-        let known = self.table.insert(link.ifindex, link);
-        if known.is_none() {
-            self.vms.interfaces_changed();
-        }
+        self.table.insert(link.ifindex, link);
     }
 
     fn gone(&mut self, ifindex: u32) {
         self.probe.forget(ifindex);
-        if self.table.remove(&ifindex).is_some() {
-            self.vms.interfaces_changed();
-        }
+        self.table.remove(&ifindex);
     }
 
     fn interface(&self, link: &Link) -> Interface {
@@ -180,7 +198,9 @@ pub fn observed_netns() -> Result<u64, Error> {
     use std::os::unix::fs::MetadataExt as _;
     let path = std::path::Path::new("/proc/self/ns/net");
     let metadata = std::fs::metadata(path);
-    metadata.map(|namespace| namespace.ino()).map_err(Error::file("cannot read", path))
+    metadata
+        .map(|namespace| namespace.ino())
+        .map_err(Error::file("cannot read", path))
 }
 
 /// One of the texts in `/proc/sys/kernel`, empty if it cannot be read.
@@ -191,11 +211,15 @@ pub fn system_text(name: &str) -> String {
 
 fn online_cpus() -> u32 {
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
-    online.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1)
+    online
+        .and_then(|cpus| u32::try_from(cpus).ok())
+        .unwrap_or(1)
 }
 
 fn wall_clock_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 

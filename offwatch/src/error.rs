@@ -31,7 +31,10 @@ pub enum Error {
         reason: String,
     },
     /// A pattern matches nothing.
-    #[error("--{option} '{pattern}' matches no {what}; there {}", known(known_names))]
+    #[error(
+        "--{option} '{pattern}' matches no {what}; there {}",
+        known(known_names)
+    )]
     NoMatch {
         /// Which option.
         option: &'static str,
@@ -66,7 +69,10 @@ impl Error {
     pub fn stdout(source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::Io { what: "cannot write to stdout".into(), source },
+            _ => Self::Io {
+                what: "cannot write to stdout".into(),
+                source,
+            },
         }
     }
 }
@@ -76,6 +82,10 @@ fn known(names: &[String]) -> String {
     match names.len() {
         0 => "are none".into(),
         1..=SHOWN => format!("are {}", names.join(", ")),
-        more => format!("are {} and {} more", names[..SHOWN].join(", "), more - SHOWN),
+        more => format!(
+            "are {} and {} more",
+            names[..SHOWN].join(", "),
+            more - SHOWN
+        ),
     }
 }

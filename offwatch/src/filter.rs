@@ -21,7 +21,10 @@ struct Pattern {
 impl Filter {
     /// Compiles the patterns. No pattern shows everything.
     pub fn new(vms: &[String], devs: &[String]) -> Result<Self, Error> {
-        Ok(Self { vms: patterns("vm", vms)?, devs: patterns("dev", devs)? })
+        Ok(Self {
+            vms: patterns("vm", vms)?,
+            devs: patterns("dev", devs)?,
+        })
     }
 
     /// Every pattern must match something, or the user mistyped it.
@@ -29,18 +32,24 @@ impl Filter {
         let vms = || model.vms.iter().map(|vm| vm.name.as_str());
         let devs = || {
             let of_vms = model.vms.iter().flat_map(|vm| &vm.interfaces);
-            of_vms.chain(&model.other_interfaces).filter_map(|found| found.dev.as_deref())
+            of_vms
+                .chain(&model.other_interfaces)
+                .filter_map(|found| found.dev.as_deref())
         };
         unmatched(&self.vms, vms).map_or(Ok(()), |pattern| no_match("vm", "VM", pattern, vms()))?;
-        unmatched(&self.devs, devs)
-            .map_or(Ok(()), |pattern| no_match("dev", "interface", pattern, devs()))
+        unmatched(&self.devs, devs).map_or(Ok(()), |pattern| {
+            no_match("dev", "interface", pattern, devs())
+        })
     }
 
     /// Leaves only what matches. With `--vm` alone, other interfaces go.
     pub fn apply(&self, model: &mut Model) {
         let dev_matches = |interface: &Interface| {
             self.devs.is_empty()
-                || interface.dev.as_deref().is_some_and(|dev| any(&self.devs, dev))
+                || interface
+                    .dev
+                    .as_deref()
+                    .is_some_and(|dev| any(&self.devs, dev))
         };
         if !self.vms.is_empty() {
             model.vms.retain(|vm| any(&self.vms, &vm.name));
@@ -65,23 +74,28 @@ fn patterns(option: &'static str, patterns: &[String]) -> Result<Vec<Pattern>, E
             pattern: text.clone(),
             reason: error.kind().to_string(),
         })?;
-        Ok(Pattern { text: text.clone(), matcher: glob.compile_matcher() })
+        Ok(Pattern {
+            text: text.clone(),
+            matcher: glob.compile_matcher(),
+        })
     };
     patterns.iter().map(compile).collect()
 }
 
 fn any(patterns: &[Pattern], name: &str) -> bool {
     // A name may hold what a pattern would take for a wildcard.
-    patterns.iter().any(|pattern| pattern.text == name || pattern.matcher.is_match(name))
+    patterns
+        .iter()
+        .any(|pattern| pattern.text == name || pattern.matcher.is_match(name))
 }
 
 fn unmatched<'pattern, 'name, Names: Iterator<Item = &'name str>>(
     patterns: &'pattern [Pattern],
     names: impl Fn() -> Names,
 ) -> Option<&'pattern Pattern> {
-    patterns.iter().find(|pattern| {
-        !names().any(|name| any(std::slice::from_ref(pattern), name))
-    })
+    patterns
+        .iter()
+        .find(|pattern| !names().any(|name| any(std::slice::from_ref(pattern), name)))
 }
 
 fn no_match<'name>(
@@ -93,7 +107,12 @@ fn no_match<'name>(
     let mut known_names: Vec<String> = names.map(ToOwned::to_owned).collect();
     known_names.sort();
     known_names.dedup();
-    Err(Error::NoMatch { option, pattern: pattern.text.clone(), what, known_names })
+    Err(Error::NoMatch {
+        option,
+        pattern: pattern.text.clone(),
+        what,
+        known_names,
+    })
 }
 
 #[cfg(test)]
@@ -109,7 +128,10 @@ mod tests {
         };
         let vm = |name: &str, dev: &str| sample::Vm {
             name: name.into(),
-            nics: vec![Nic { dev: Some(dev.into()), ..Nic::default() }],
+            nics: vec![Nic {
+                dev: Some(dev.into()),
+                ..Nic::default()
+            }],
             ..sample::Vm::default()
         };
         let sample = Sample {
@@ -121,7 +143,8 @@ mod tests {
     }
 
     fn shown(vms: &[&str], devs: &[&str]) -> Result<(Vec<String>, usize), Error> {
-        let owned = |patterns: &[&str]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let owned =
+            |patterns: &[&str]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
         let filter = Filter::new(&owned(vms), &owned(devs))?;
         let mut model = model();
         filter.check(&model)?;
@@ -132,24 +155,41 @@ mod tests {
 
     #[test]
     fn shows_what_matches() {
-        assert_eq!(shown(&[], &[]).expect("all"), (vec!["web[1]".into(), "db".into()], 1));
+        assert_eq!(
+            shown(&[], &[]).expect("all"),
+            (vec!["web[1]".into(), "db".into()], 1)
+        );
         assert_eq!(shown(&["d*"], &[]).expect("one VM"), (vec!["db".into()], 0));
-        assert_eq!(shown(&["web[1]"], &[]).expect("a name as it is"), (vec!["web[1]".into()], 0));
+        assert_eq!(
+            shown(&["web[1]"], &[]).expect("a name as it is"),
+            (vec!["web[1]".into()], 0)
+        );
         assert_eq!(shown(&[], &["br*"]).expect("a bridge"), (vec![], 1));
-        assert_eq!(shown(&["db"], &["t1"]).expect("both"), (vec!["db".into()], 0));
+        assert_eq!(
+            shown(&["db"], &["t1"]).expect("both"),
+            (vec!["db".into()], 0)
+        );
     }
 
     #[test]
     fn a_pattern_without_a_match_names_what_there_is() {
         let error = shown(&["dbb"], &[]).expect_err("no such VM").to_string();
         assert_eq!(error, "--vm 'dbb' matches no VM; there are db, web[1]");
-        let error = shown(&[], &["t0", "eth7"]).expect_err("no such interface").to_string();
-        assert_eq!(error, "--dev 'eth7' matches no interface; there are br0, t0, t1");
+        let error = shown(&[], &["t0", "eth7"])
+            .expect_err("no such interface")
+            .to_string();
+        assert_eq!(
+            error,
+            "--dev 'eth7' matches no interface; there are br0, t0, t1"
+        );
     }
 
     #[test]
     fn a_bad_pattern_is_told() {
         let error = shown(&["a[b"], &[]).expect_err("not closed").to_string();
-        assert!(error.starts_with("--vm 'a[b' is not a valid pattern"), "{error}");
+        assert!(
+            error.starts_with("--vm 'a[b' is not a valid pattern"),
+            "{error}"
+        );
     }
 }

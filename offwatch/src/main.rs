@@ -11,9 +11,14 @@ use offwatch::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let result = runtime
-        .map_err(|source| Error::Io { what: "cannot start".into(), source })
+        .map_err(|source| Error::Io {
+            what: "cannot start".into(),
+            source,
+        })
         .and_then(|runtime| runtime.block_on(run(&cli)));
     match result {
         // Whoever closed our output, as `head` does, has what they wanted.

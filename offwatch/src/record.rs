@@ -89,10 +89,16 @@ impl Recorder {
             Box::new(io::stdout())
         } else {
             let opened = File::create(path);
-            Box::new(opened.map_err(|source| RecordError::Io { name: name.clone(), source })?)
+            Box::new(opened.map_err(|source| RecordError::Io {
+                name: name.clone(),
+                source,
+            })?)
         };
         let mut recorder = Self { name, file };
-        recorder.line(&Header { schema: SCHEMA.into(), version: VERSION })?;
+        recorder.line(&Header {
+            schema: SCHEMA.into(),
+            version: VERSION,
+        })?;
         Ok(recorder)
     }
 
@@ -102,13 +108,18 @@ impl Recorder {
     }
 
     fn line(&mut self, value: &impl Serialize) -> Result<(), RecordError> {
-        let mut line = serde_json::to_vec(value)
-            .map_err(|error| RecordError::Io { name: self.name.clone(), source: error.into() })?;
+        let mut line = serde_json::to_vec(value).map_err(|error| RecordError::Io {
+            name: self.name.clone(),
+            source: error.into(),
+        })?;
         line.push(b'\n');
         self.file
             .write_all(&line)
             .and_then(|()| self.file.flush())
-            .map_err(|source| RecordError::Io { name: self.name.clone(), source })
+            .map_err(|source| RecordError::Io {
+                name: self.name.clone(),
+                source,
+            })
     }
 }
 
@@ -127,23 +138,31 @@ impl Replay {
             Box::new(BufReader::new(io::stdin()))
         } else {
             let opened = File::open(path);
-            let file = opened.map_err(|source| RecordError::Io { name: name.clone(), source })?;
+            let file = opened.map_err(|source| RecordError::Io {
+                name: name.clone(),
+                source,
+            })?;
             Box::new(BufReader::new(file))
         };
         Self::new(name, reader)
     }
 
     fn new(name: String, reader: Box<dyn BufRead>) -> Result<Self, RecordError> {
-        let mut replay = Self { name, reader, line: 0 };
+        let mut replay = Self {
+            name,
+            reader,
+            line: 0,
+        };
         let first = replay.next_line()?;
         let header = first.and_then(|line| serde_json::from_slice::<Header>(&line).ok());
         match header {
             Some(header) if header.schema != SCHEMA => {
                 Err(RecordError::NotARecording { name: replay.name })
             }
-            Some(header) if header.version != VERSION => {
-                Err(RecordError::Version { name: replay.name, found: header.version })
-            }
+            Some(header) if header.version != VERSION => Err(RecordError::Version {
+                name: replay.name,
+                found: header.version,
+            }),
             Some(_) => Ok(replay),
             None => Err(RecordError::NotARecording { name: replay.name }),
         }
@@ -156,15 +175,22 @@ impl Replay {
 
     /// The next sample, or `None` at the end.
     pub fn next_sample(&mut self) -> Result<Option<Sample>, RecordError> {
-        let Some(line) = self.next_line()? else { return Ok(None) };
+        let Some(line) = self.next_line()? else {
+            return Ok(None);
+        };
         if line.last() != Some(&b'\n') {
-            return Err(RecordError::Truncated { name: self.name.clone(), line: self.line });
+            return Err(RecordError::Truncated {
+                name: self.name.clone(),
+                line: self.line,
+            });
         }
-        serde_json::from_slice(&line).map(Some).map_err(|error| RecordError::BadSample {
-            name: self.name.clone(),
-            line: self.line,
-            reason: error.to_string(),
-        })
+        serde_json::from_slice(&line)
+            .map(Some)
+            .map_err(|error| RecordError::BadSample {
+                name: self.name.clone(),
+                line: self.line,
+                reason: error.to_string(),
+            })
     }
 
     fn next_line(&mut self) -> Result<Option<Vec<u8>>, RecordError> {
@@ -172,7 +198,10 @@ impl Replay {
         let read = self
             .reader
             .read_until(b'\n', &mut line)
-            .map_err(|source| RecordError::Io { name: self.name.clone(), source })?;
+            .map_err(|source| RecordError::Io {
+                name: self.name.clone(),
+                source,
+            })?;
         self.line += 1;
         Ok((read != 0).then_some(line))
     }
@@ -183,7 +212,11 @@ fn is_standard_stream(path: &Path) -> bool {
 }
 
 fn display(path: &Path, standard: &str) -> String {
-    if is_standard_stream(path) { standard.into() } else { PathBuf::from(path).display().to_string() }
+    if is_standard_stream(path) {
+        standard.into()
+    } else {
+        PathBuf::from(path).display().to_string()
+    }
 }
 
 #[cfg(test)]
@@ -214,12 +247,25 @@ mod tests {
             ..Default::default()
         };
         let samples = [
-            Sample { monotonic_ns: 1, interfaces: vec![interface], ..Sample::default() },
-            Sample { monotonic_ns: 2, ..Sample::default() },
+            Sample {
+                monotonic_ns: 1,
+                interfaces: vec![interface],
+                ..Sample::default()
+            },
+            Sample {
+                monotonic_ns: 2,
+                ..Sample::default()
+            },
         ];
         let mut replay = replay(&recording(&samples)).expect("a recording");
-        assert_eq!(replay.next_sample().expect("first").as_ref(), Some(&samples[0]));
-        assert_eq!(replay.next_sample().expect("second").as_ref(), Some(&samples[1]));
+        assert_eq!(
+            replay.next_sample().expect("first").as_ref(),
+            Some(&samples[0])
+        );
+        assert_eq!(
+            replay.next_sample().expect("second").as_ref(),
+            Some(&samples[1])
+        );
         assert_eq!(replay.next_sample().expect("end"), None);
     }
 
@@ -233,8 +279,16 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        for other in [&b""[..], b"{}\n", b"PNG\x00\xff\n", br#"{"schema":"x","version":1}"#] {
-            assert!(message(replay(other)).contains("not a recording"), "{other:?}");
+        for other in [
+            &b""[..],
+            b"{}\n",
+            b"PNG\x00\xff\n",
+            br#"{"schema":"x","version":1}"#,
+        ] {
+            assert!(
+                message(replay(other)).contains("not a recording"),
+                "{other:?}"
+            );
         }
         let newer = br#"{"schema":"offwatch.recording","version":9}"#;
         assert!(message(replay(newer)).contains("version 9"));

@@ -20,7 +20,11 @@ pub struct Source {
 }
 
 enum Origin {
-    Live { collector: Box<Collector>, interval: Duration, due: Instant },
+    Live {
+        collector: Box<Collector>,
+        interval: Duration,
+        due: Instant,
+    },
     Replay(Replay),
 }
 
@@ -28,7 +32,11 @@ impl Source {
     /// Samples of this host, one every `interval`. The first is taken at once.
     pub async fn live(options: &Options, interval: Duration) -> Result<Self, Error> {
         let collector = Box::new(Collector::start(options).await?);
-        Ok(Self::new(Origin::Live { collector, interval, due: Instant::now() }))
+        Ok(Self::new(Origin::Live {
+            collector,
+            interval,
+            due: Instant::now(),
+        }))
     }
 
     /// Samples of a recording.
@@ -37,7 +45,11 @@ impl Source {
     }
 
     fn new(origin: Origin) -> Self {
-        Self { origin, recorder: None, previous: None }
+        Self {
+            origin,
+            recorder: None,
+            previous: None,
+        }
     }
 
     /// Writes every sample to a recording, too.
@@ -58,9 +70,15 @@ impl Source {
             Some(sample) => Some((sample, false)),
             None => self.sample().await?.map(|sample| (sample, true)),
         };
-        let Some((before, is_first)) = first else { return self.end_of(true) };
+        let Some((before, is_first)) = first else {
+            return self.end_of(true);
+        };
         let Some(now) = self.sample().await? else {
-            return if is_first { Ok(Some(Model::new(&before, None))) } else { Ok(None) };
+            return if is_first {
+                Ok(Some(Model::new(&before, None)))
+            } else {
+                Ok(None)
+            };
         };
         let elapsed = Duration::from_nanos(now.monotonic_ns.saturating_sub(before.monotonic_ns));
         let model = Model::new(&now, Some((&before, elapsed)));
@@ -70,16 +88,21 @@ impl Source {
 
     fn end_of(&self, empty: bool) -> Result<Option<Model>, Error> {
         match &self.origin {
-            Origin::Replay(replay) if empty => {
-                Err(RecordError::Empty { name: replay.name().to_owned() }.into())
+            Origin::Replay(replay) if empty => Err(RecordError::Empty {
+                name: replay.name().to_owned(),
             }
+            .into()),
             _ => Ok(None),
         }
     }
 
     async fn sample(&mut self) -> Result<Option<Sample>, Error> {
         let sample = match &mut self.origin {
-            Origin::Live { collector, interval, due } => {
+            Origin::Live {
+                collector,
+                interval,
+                due,
+            } => {
                 collector.follow_until(*due).await?;
                 let sample = collector.sample();
                 // A late tick does not make the next ones come in a burst.

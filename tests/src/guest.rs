@@ -139,6 +139,7 @@ impl Guest {
         let guest_tap = Tap::create(&ns, GUEST_DEVICE, config.queues)?;
         host_tap.set_offloads(config.offloads)?;
         guest_tap.set_offloads(config.send_offloads)?;
+        guest_tap.hide_listener_reports()?;
         set_up_guest(&ns, &config)?;
         set_up_host(host, &config)?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! The lab: a namespace that plays the KVM host, and its guests.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -26,7 +27,7 @@ const STILL: Duration = Duration::from_millis(150);
 /// How to build a lab.
 #[derive(Debug, Clone, Copy)]
 pub struct LabConfig {
-    /// Whether `br0` has addresses, so that the host itself can talk.
+    /// Whether the host itself can talk, see [`Lab::host_endpoint`].
     pub host_ip: bool,
     /// Whether neighbours and bridge entries are filled in beforehand, so
     /// that no test sees resolution traffic or flooding.
@@ -49,6 +50,8 @@ pub struct Lab {
     guests: Vec<Guest>,
     idle_taps: Vec<Tap>,
     host: Netns,
+    /// Whether `br0` speaks IPv6 yet.
+    host_ip6: Mutex<bool>,
 }
 
 impl Lab {
@@ -64,9 +67,7 @@ impl Lab {
         let mac = format_mac(HOST_MAC);
         let mut lines = vec![format!("link set {BRIDGE} address {mac}")];
         if config.host_ip {
-            host.sysctl(&[(&format!("net/ipv6/conf/{BRIDGE}/disable_ipv6"), "0")])?;
             lines.push(format!("addr add {HOST_IP4}/{PREFIX4} dev {BRIDGE}"));
-            lines.push(format!("addr add {HOST_IP6}/{PREFIX6} dev {BRIDGE} nodad"));
         }
         ip_batch(&host, &lines)?;
         Ok(Self {
@@ -74,6 +75,7 @@ impl Lab {
             guests: Vec::new(),
             idle_taps: Vec::new(),
             host,
+            host_ip6: Mutex::new(false),
         })
     }
 
@@ -82,10 +84,17 @@ impl Lab {
         &self.host
     }
 
-    /// Where traffic of the host itself starts or ends.
+    /// Where traffic of the host itself starts or ends. The first call makes
+    /// `br0` speak IPv6, and thereby announce its multicast groups to every
+    /// guest; call it before a baseline is taken.
     pub fn host_endpoint(&self) -> Result<Endpoint> {
         if !self.config.host_ip {
             bail!("this lab's host has no addresses");
+        }
+        let mut host_ip6 = self.lock_host_ip6();
+        if !*host_ip6 {
+            self.enable_host_ip6()?;
+            *host_ip6 = true;
         }
         Ok(Endpoint {
             ns: self.host.clone(),
@@ -138,13 +147,32 @@ impl Lab {
         self.guests.remove(position);
     }
 
-    /// Waits until no frame has crossed any tap for a while. Do so before a
-    /// baseline is taken, too: a starting guest announces its IPv6 multicast
-    /// groups, as any Linux does.
+    /// Waits until no frame has crossed any tap for a while.
     pub fn wait_quiet(&self) -> Result<()> {
         wait_still(STILL, Duration::from_secs(10), || {
             self.guests.iter().map(|guest| guest.total_packets()).sum()
         })
+    }
+
+    fn lock_host_ip6(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.host_ip6.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enable_host_ip6(&self) -> Result<()> {
+        self.host
+            .sysctl(&[(&format!("net/ipv6/conf/{BRIDGE}/disable_ipv6"), "0")])?;
+        let mut lines = vec![format!("addr add {HOST_IP6}/{PREFIX6} dev {BRIDGE} nodad")];
+        if self.config.static_neighbours {
+            lines.extend(
+                self.guests
+                    .iter()
+                    .map(Guest::config)
+                    .filter(|guest| guest.bridge.as_deref() == Some(BRIDGE))
+                    .map(|guest| neighbour(BRIDGE, guest.ip6.into(), guest.mac)),
+            );
+        }
+        ip_batch(&self.host, &lines)?;
+        self.wait_quiet()
     }
 
     /// Tells `guest` and everyone else on its bridge about each other.
@@ -153,27 +181,26 @@ impl Lab {
         let Some(bridge) = &new.bridge else {
             return Ok(());
         };
-        let neighbour = |device: &str, ip4: Ipv4Addr, ip6: Ipv6Addr, mac: Mac| {
-            let mac = format_mac(mac);
-            [
-                format!("neigh replace {ip4} lladdr {mac} nud permanent dev {device}"),
-                format!("neigh replace {ip6} lladdr {mac} nud permanent dev {device}"),
-            ]
-        };
-        let about_new = |device: &str| neighbour(device, new.ip4, new.ip6, new.mac);
-
         let mut for_new = Vec::new();
         if self.config.host_ip && bridge == BRIDGE {
-            ip_batch(&self.host, &about_new(BRIDGE))?;
-            for_new.extend(neighbour(GUEST_DEVICE, HOST_IP4, HOST_IP6, HOST_MAC));
+            let mut for_host = vec![neighbour(BRIDGE, new.ip4.into(), new.mac)];
+            if *self.lock_host_ip6() {
+                for_host.push(neighbour(BRIDGE, new.ip6.into(), new.mac));
+            }
+            ip_batch(&self.host, &for_host)?;
+            for_new.push(neighbour(GUEST_DEVICE, HOST_IP4.into(), HOST_MAC));
+            for_new.push(neighbour(GUEST_DEVICE, HOST_IP6.into(), HOST_MAC));
         }
         for other in &self.guests {
             let old = other.config();
             if old.bridge.as_ref() != Some(bridge) {
                 continue;
             }
-            ip_batch(other.ns(), &about_new(GUEST_DEVICE))?;
-            for_new.extend(neighbour(GUEST_DEVICE, old.ip4, old.ip6, old.mac));
+            let for_old =
+                [new.ip4.into(), new.ip6.into()].map(|ip| neighbour(GUEST_DEVICE, ip, new.mac));
+            ip_batch(other.ns(), &for_old)?;
+            for_new.push(neighbour(GUEST_DEVICE, old.ip4.into(), old.mac));
+            for_new.push(neighbour(GUEST_DEVICE, old.ip6.into(), old.mac));
         }
         ip_batch(guest.ns(), &for_new)?;
         // A known port from the start: no frame is ever flooded.
@@ -186,4 +213,10 @@ impl Lab {
             )],
         )
     }
+}
+
+/// An `ip` command that makes `ip` known on `device` for good.
+fn neighbour(device: &str, ip: IpAddr, mac: Mac) -> String {
+    let mac = format_mac(mac);
+    format!("neigh replace {ip} lladdr {mac} nud permanent dev {device}")
 }

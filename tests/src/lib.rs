@@ -9,6 +9,7 @@
 
 pub mod command;
 pub mod domains;
+pub mod footprint;
 pub mod frames;
 pub mod guest;
 pub mod host;
@@ -18,6 +19,7 @@ pub mod observer;
 pub mod offloads;
 pub mod quiet;
 pub mod relay;
+pub mod scale;
 pub mod skip;
 pub mod sockopt;
 pub mod supervise;
@@ -32,6 +34,7 @@ pub use guest::{Counts, Endpoint, Guest, GuestConfig};
 pub use host::{Lab, LabConfig};
 pub use netns::Netns;
 pub use offloads::Offloads;
+pub use scale::scaled;
 pub use skip::skip_reason;
 pub use truth::Truth;
 pub use vnet::VnetHdr;

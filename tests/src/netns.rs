@@ -138,8 +138,7 @@ impl Netns {
 
     /// Stops the frames that an IPv6 host sends on its own: duplicate address
     /// detection, router solicitations, link-local addresses. Multicast
-    /// listener reports remain, as no setting prevents them, but are over
-    /// within milliseconds of a device coming up.
+    /// listener reports remain, see [`crate::tap::Tap::hide_listener_reports`].
     fn make_quiet(&self) -> Result<()> {
         self.sysctl(&[
             ("net/ipv6/conf/default/accept_dad", "0"),
@@ -148,10 +147,6 @@ impl Netns {
             ("net/ipv6/conf/default/autoconf", "0"),
             ("net/ipv6/conf/default/router_solicitations", "0"),
             ("net/ipv6/conf/default/addr_gen_mode", "1"),
-            (
-                "net/ipv6/conf/default/mldv2_unsolicited_report_interval",
-                "1",
-            ),
         ])?;
         crate::command::run(self, &["ip", "link", "set", "lo", "up"])?;
         Ok(())

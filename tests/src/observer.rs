@@ -45,9 +45,16 @@ pub struct Observer {
 impl Observer {
     /// Starts it inside `ns` and waits until it counts.
     pub fn start(ns: &Netns, args: &[&str]) -> Result<Self> {
-        let mut command = offwatch(ns, &["top", "--stream", "--json", "-d", "0.1"])?;
+        let mut command = offwatch(ns, &[])?;
+        command
+            .args(["top", "--stream", "--json", "-d", "0.1"])
+            .args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts a command that prints what `top --stream --json` does.
+    pub fn spawn(mut command: Command) -> Result<Self> {
         let mut child = command
-            .args(args)
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start offwatch")?;

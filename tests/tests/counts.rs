@@ -11,7 +11,7 @@ use offwatch_tests::{
     frames::{FrameSpec, L4, Segmentation},
     guest::{Counts, Family},
     observer::{Observer, Seen, grown},
-    skip_unless_lab,
+    scaled, skip_unless_lab,
     traffic::{TcpOptions, tcp_stream},
     udp::{UdpOptions, udp_stream},
 };
@@ -87,7 +87,7 @@ fn counts_what_crosses_the_tap(hook: &str) -> Result<()> {
         }
     }
     assert!(
-        packets >= 400_000,
+        packets >= scaled(400_000),
         "both taps, both ways: only {packets} frames"
     );
     Ok(())
@@ -106,18 +106,19 @@ fn exchange(lab: &Lab) -> Result<()> {
     let (web, db) = (lab.guest(0).endpoint(), lab.guest(1).endpoint());
     std::thread::scope(|scope| -> Result<()> {
         let udp = [(&web, &db, Family::V4), (&db, &web, Family::V6)].map(|(from, to, family)| {
-            scope.spawn(move || udp_stream(from, to, &UdpOptions::new(family, 130_000, 300)))
+            scope
+                .spawn(move || udp_stream(from, to, &UdpOptions::new(family, scaled(130_000), 300)))
         });
         for family in [Family::V4, Family::V6] {
             let small = TcpOptions {
                 max_segment_bytes: Some(536),
-                ..TcpOptions::new(family, 30_000_000)
+                ..TcpOptions::new(family, scaled(30_000_000))
             };
-            tcp_stream(&web, &db, &TcpOptions::new(family, 100_000_000))?;
+            tcp_stream(&web, &db, &TcpOptions::new(family, scaled(100_000_000)))?;
             tcp_stream(&db, &web, &small)?;
             let uso = UdpOptions {
                 segmentation: true,
-                ..UdpOptions::new(family, 5_000, 1200)
+                ..UdpOptions::new(family, scaled(5_000), 1200)
             };
             udp_stream(&db, &web, &uso)?;
         }

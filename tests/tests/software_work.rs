@@ -9,7 +9,7 @@ use offwatch_tests::{
     guest::{Counts, Family},
     link,
     observer::{Observer, Seen, grown, interface},
-    skip_unless_lab,
+    scaled, skip_unless_lab,
     traffic::{TcpOptions, tcp_stream},
 };
 
@@ -51,7 +51,10 @@ impl Work {
     fn send(&self) -> Result<()> {
         let receiver = self.lab.guest(RECEIVER).endpoint();
         std::thread::scope(|scope| {
-            let senders = [(0, 60_000_000, Family::V4), (1, 20_000_000, Family::V6)];
+            let senders = [
+                (0, scaled(60_000_000), Family::V4),
+                (1, scaled(20_000_000), Family::V6),
+            ];
             let threads = senders.map(|(sender, bytes, family)| {
                 let from = self.lab.guest(sender).endpoint();
                 let receiver = &receiver;
@@ -133,7 +136,10 @@ fn segments_cut_in_software_are_counted_and_charged_to_their_sender() -> Result<
         let result = work.result()?;
         let shares = [0, 1].map(|sender| share(&work, &result, sender));
         let total: u64 = shares.iter().map(|share| share.segments).sum();
-        assert!(total > 50_000, "{hook}: only {total} segments were cut");
+        assert!(
+            total > scaled(50_000),
+            "{hook}: only {total} segments were cut"
+        );
 
         let receiver = &result[RECEIVER].1;
         assert_eq!(
@@ -178,7 +184,7 @@ fn checksums_computed_in_software_are_counted_and_charged_to_their_sender() -> R
         let shares = [0, 1].map(|sender| share(&work, &result, sender));
         let total: u64 = shares.iter().map(|share| share.checksum_bytes).sum();
         assert!(
-            total > 80_000_000,
+            total > scaled(80_000_000),
             "{hook}: only {total} bytes were checksummed"
         );
 
@@ -211,7 +217,7 @@ fn a_tap_that_accepts_everything_needs_no_work() -> Result<()> {
         work.send()?;
         let result = work.result()?;
         assert!(
-            result[RECEIVER].0.to_vm.gso_frames > 1_000,
+            result[RECEIVER].0.to_vm.gso_frames > scaled(1_000),
             "{hook}: super-frames flowed"
         );
         for (guest, (_, seen)) in result.iter().enumerate() {
@@ -290,14 +296,14 @@ fn work_for_the_host_itself_is_unattributed() -> Result<()> {
     tcp_stream(
         &lab.host_endpoint()?,
         &guest.endpoint(),
-        &TcpOptions::new(Family::V4, 20_000_000),
+        &TcpOptions::new(Family::V4, scaled(20_000_000)),
     )?;
     lab.wait_quiet()?;
     let model = observer.now()?;
     let to_vm = &interface(&model, guest.tap())?["tx"];
     let done = offwatch_tests::observer::number(to_vm, "software_segments_total")?;
     let unattributed = &model["host"]["unattributed"];
-    assert!(done > 10_000, "only {done} segments");
+    assert!(done > scaled(10_000), "only {done} segments");
     assert_eq!(unattributed["software_segments_total"], done);
     Ok(())
 }

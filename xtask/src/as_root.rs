@@ -15,12 +15,21 @@ use crate::workspace::Workspace;
 const ROOT_DIRECTORIES: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// The variables that pass through sudo, which keeps hardly any by itself.
-const PASSED: &[&str] = &["CI", "COLORTERM", "HOME", "LANG", "LC_ALL", "NO_COLOR", "TERM"];
+const PASSED: &[&str] = &[
+    "CI",
+    "COLORTERM",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "NO_COLOR",
+    "TERM",
+];
 const PASSED_PREFIXES: &[&str] = &["CARGO", "OFFWATCH_", "RUST"];
 
 /// Becomes `command`, as root.
 pub(crate) fn run(command: &[OsString]) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("no program given")?;
+    announce(program);
     run::become_command(root_command(program, is_root()).args(arguments))
 }
 
@@ -32,13 +41,27 @@ pub(crate) fn is_root() -> bool {
 /// `cargo test` and `cargo run` that build as the user and run as root.
 pub(crate) fn cargo_as_root(workspace: &Workspace, subcommand: &str) -> Result<Command> {
     let xtask = env::current_exe().context("cannot find the xtask program")?;
-    let runner = format!("target.'cfg(unix)'.runner=[{:?}, \"as-root\"]", utf8(&xtask)?);
+    let runner = format!(
+        "target.'cfg(unix)'.runner=[{:?}, \"as-root\"]",
+        utf8(&xtask)?
+    );
     let mut command = workspace.cargo(subcommand);
     command.args(["--config", &runner]);
     Ok(command)
 }
 
-/// The program as root, through sudo unless we are root. Says so.
+/// Says that sudo is about to be used, and for what.
+pub(crate) fn announce(program: &OsStr) {
+    if !is_root() {
+        let name = Path::new(program)
+            .file_name()
+            .unwrap_or(program)
+            .to_string_lossy();
+        eprintln!("xtask: {name} needs root: running it through sudo");
+    }
+}
+
+/// The program as root, through sudo unless we are root.
 pub(crate) fn root_command(program: &OsStr, is_root: bool) -> Command {
     let path = root_path(env::var_os("PATH"));
     if is_root {
@@ -46,8 +69,6 @@ pub(crate) fn root_command(program: &OsStr, is_root: bool) -> Command {
         command.env("PATH", path);
         return command;
     }
-    let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
-    eprintln!("xtask: {name} needs root: running it through sudo");
     let mut command = Command::new("sudo");
     command.args(["--", "env"]);
     command.arg(assignment("PATH", &path));
@@ -67,7 +88,9 @@ fn assignment(variable: &str, value: &OsStr) -> OsString {
 fn passes(variable: &OsStr) -> bool {
     variable.to_str().is_some_and(|variable| {
         PASSED.contains(&variable)
-            || PASSED_PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
+            || PASSED_PREFIXES
+                .iter()
+                .any(|prefix| variable.starts_with(prefix))
     })
 }
 
@@ -85,7 +108,8 @@ fn root_path(path: Option<OsString>) -> OsString {
 }
 
 fn utf8(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+    path.to_str()
+        .with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 #[cfg(test)]
@@ -103,7 +127,13 @@ mod tests {
 
     #[test]
     fn sudo_passes_what_the_tests_need_and_no_more() {
-        for variable in ["CARGO_HOME", "RUSTUP_HOME", "RUST_LOG", "OFFWATCH_EBPF_OBJECT", "HOME"] {
+        for variable in [
+            "CARGO_HOME",
+            "RUSTUP_HOME",
+            "RUST_LOG",
+            "OFFWATCH_EBPF_OBJECT",
+            "HOME",
+        ] {
             assert!(passes(OsStr::new(variable)), "{variable}");
         }
         for variable in ["LD_PRELOAD", "SSH_AUTH_SOCK", "CIRCUS", "PATH"] {

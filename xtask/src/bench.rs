@@ -18,7 +18,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let mut command = cargo_as_root(&workspace, "run")?;
-    command.args(["--release", "--package", TESTS_PACKAGE, "--bin", "offwatch-bench", "--"]);
+    command.args([
+        "--release",
+        "--package",
+        TESTS_PACKAGE,
+        "--bin",
+        "offwatch-bench",
+        "--",
+    ]);
     if args.quick {
         command.arg("--quick");
     }

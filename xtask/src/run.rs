@@ -30,7 +30,9 @@ pub(crate) fn in_ci() -> bool {
 
 /// Runs a command to its end; its failure is ours.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot run {}", name(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", name(command)))?;
     ensure!(!interrupt::seen(), "interrupted");
     ensure!(status.success(), "`{}` failed ({status})", line(command));
     Ok(())
@@ -53,7 +55,10 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// Whether a command can be run and succeeds, in silence.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let silent = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
 }
 
@@ -75,8 +80,14 @@ fn name(command: &Command) -> String {
 fn line(command: &Command) -> String {
     let program = name(command);
     let program = program.rsplit('/').next().unwrap_or_default().to_owned();
-    let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
-    [program].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy().into_owned());
+    [program]
+        .into_iter()
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -89,12 +100,18 @@ mod tests {
         command.args(["-c", "echo first >&2; echo the reason >&2; exit 3"]);
         let message = output(&mut command).unwrap_err().to_string();
         assert!(message.starts_with("`sh -c"), "{message}");
-        assert!(message.ends_with("(exit status: 3): the reason"), "{message}");
+        assert!(
+            message.ends_with("(exit status: 3): the reason"),
+            "{message}"
+        );
         assert!(run(&mut Command::new("/nonexistent/program")).is_err());
     }
 
     #[test]
     fn output_is_what_was_printed() {
-        assert_eq!(output(Command::new("/bin/echo").arg("text")).unwrap(), "text\n");
+        assert_eq!(
+            output(Command::new("/bin/echo").arg("text")).unwrap(),
+            "text\n"
+        );
     }
 }

@@ -39,7 +39,10 @@ impl Workspace {
             .and_then(|xtask| xtask.parent().map(Path::to_owned))
             .context("run this as `cargo xtask`")?;
         let mut command = run::cargo("metadata");
-        command.args(["--format-version", "1"]).args(flags).current_dir(root);
+        command
+            .args(["--format-version", "1"])
+            .args(flags)
+            .current_dir(root);
         Self::parse(&run::output(&mut command)?)
     }
 
@@ -49,14 +52,22 @@ impl Workspace {
             let path = metadata[field].as_str().map(PathBuf::from);
             path.with_context(|| format!("cargo metadata has no {field}"))
         };
-        Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, metadata })
+        Ok(Self {
+            root: path("workspace_root")?,
+            target: path("target_directory")?,
+            metadata,
+        })
     }
 
     /// The directories that hold the downloaded (or vendored) dependencies.
     pub(crate) fn dependency_directories(&self) -> BTreeSet<PathBuf> {
         self.packages()
             .filter(|package| package["source"].is_string())
-            .filter_map(|package| Path::new(package["manifest_path"].as_str()?).parent()?.parent())
+            .filter_map(|package| {
+                Path::new(package["manifest_path"].as_str()?)
+                    .parent()?
+                    .parent()
+            })
             .map(Path::to_owned)
             .collect()
     }
@@ -67,7 +78,9 @@ impl Workspace {
             .filter(|candidate| candidate["name"] == package)
             .flat_map(|package| package["targets"].as_array().into_iter().flatten())
             .filter(|target| {
-                target["kind"].as_array().is_some_and(|kinds| kinds.contains(&kind.into()))
+                target["kind"]
+                    .as_array()
+                    .is_some_and(|kinds| kinds.contains(&kind.into()))
             })
             .filter_map(|target| target["name"].as_str().map(str::to_owned))
             .collect()

@@ -48,11 +48,21 @@ enum Status {
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, found: found.into(), costs: None }
+        Self {
+            name,
+            status: Status::Ok,
+            found: found.into(),
+            costs: None,
+        }
     }
 
     fn missing(name: &'static str, found: impl Into<String>, costs: &'static str) -> Self {
-        Self { name, status: Status::Missing, found: found.into(), costs: Some(costs) }
+        Self {
+            name,
+            status: Status::Missing,
+            found: found.into(),
+            costs: Some(costs),
+        }
     }
 }
 
@@ -68,7 +78,10 @@ pub fn run(args: &DoctorArgs) -> Result<(), Error> {
             Ok(_) => usable = true,
             Err(error) => refused.push((*hook, error)),
         }
-        let error = refused.last().filter(|(of, _)| of == hook).map(|(_, error)| error);
+        let error = refused
+            .last()
+            .filter(|(of, _)| of == hook)
+            .map(|(_, error)| error);
         checks.push(hook_check(*hook, error));
     }
     checks.push(processes());
@@ -96,7 +109,11 @@ fn print(report: &Report, json: bool) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut stdout, report)?;
         return writeln!(stdout);
     }
-    writeln!(stdout, "offwatch {} on Linux {}", report.offwatch, report.kernel)?;
+    writeln!(
+        stdout,
+        "offwatch {} on Linux {}",
+        report.offwatch, report.kernel
+    )?;
     for check in &report.checks {
         let mark = match check.status {
             Status::Ok => "ok     ",
@@ -113,7 +130,10 @@ fn print(report: &Report, json: bool) -> io::Result<()> {
 fn btf() -> Check {
     const NAME: &str = "BTF";
     match probe::btf::Btf::of_kernel() {
-        Ok(_) => Check::ok(NAME, format!("the kernel describes its types in {}", probe::btf::VMLINUX)),
+        Ok(_) => Check::ok(
+            NAME,
+            format!("the kernel describes its types in {}", probe::btf::VMLINUX),
+        ),
         Err(error) => Check::missing(
             NAME,
             error.to_string(),
@@ -125,7 +145,11 @@ fn btf() -> Check {
 fn lockdown() -> Check {
     const NAME: &str = "lockdown";
     let path = "/sys/kernel/security/lockdown";
-    match std::fs::read_to_string(path).ok().as_deref().and_then(lockdown_mode) {
+    match std::fs::read_to_string(path)
+        .ok()
+        .as_deref()
+        .and_then(lockdown_mode)
+    {
         Some("confidentiality") => Check::missing(
             NAME,
             "confidentiality: the kernel's memory must not be read",
@@ -138,7 +162,10 @@ fn lockdown() -> Check {
 
 /// The mode in brackets: `none [integrity] confidentiality`.
 fn lockdown_mode(text: &str) -> Option<&str> {
-    text.split_once('[')?.1.split_once(']').map(|(mode, _)| mode)
+    text.split_once('[')?
+        .1
+        .split_once(']')
+        .map(|(mode, _)| mode)
 }
 
 fn capabilities() -> Check {
@@ -157,9 +184,17 @@ fn capabilities() -> Check {
 fn hook_check(hook: crate::sample::Hook, error: Option<&ProbeError>) -> Check {
     use crate::sample::Hook;
     let (name, usable, costs) = match hook {
-        Hook::Tp => ("hook tp", "BTF tracepoints", "hook raw counts the same at a higher cost"),
+        Hook::Tp => (
+            "hook tp",
+            "BTF tracepoints",
+            "hook raw counts the same at a higher cost",
+        ),
         Hook::Raw => ("hook raw", "raw tracepoints", "nothing while hook tp works"),
-        Hook::Tc => ("hook tc", "tcx programs", "nothing while hook tp or raw works"),
+        Hook::Tc => (
+            "hook tc",
+            "tcx programs",
+            "nothing while hook tp or raw works",
+        ),
     };
     match error {
         None => Check::ok(name, format!("{usable} load and attach")),
@@ -181,7 +216,7 @@ fn processes() -> Check {
 
 fn libvirt(args: &DoctorArgs) -> Check {
     const NAME: &str = "libvirt";
-    match Vms::open(args.connect.clone()).and_then(|mut vms| vms.libvirt_state()) {
+    match Vms::open(args.connect.clone()).and_then(|vms| vms.libvirt_state()) {
         Ok(state) => Check::ok(NAME, state),
         Err(reason) => Check::missing(
             NAME,
@@ -197,8 +232,14 @@ mod tests {
 
     #[test]
     fn the_mode_in_brackets_is_the_one() {
-        assert_eq!(lockdown_mode("none [integrity] confidentiality\n"), Some("integrity"));
-        assert_eq!(lockdown_mode("[none] integrity confidentiality\n"), Some("none"));
+        assert_eq!(
+            lockdown_mode("none [integrity] confidentiality\n"),
+            Some("integrity")
+        );
+        assert_eq!(
+            lockdown_mode("[none] integrity confidentiality\n"),
+            Some("none")
+        );
         assert_eq!(lockdown_mode("none"), None);
     }
 }

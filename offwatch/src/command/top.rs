@@ -46,7 +46,11 @@ async fn open(args: &TopArgs) -> Result<Source, Error> {
 
 async fn show(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<(), Error> {
     if args.once {
-        let model = if source.is_replay() { last(source).await? } else { source.next().await? };
+        let model = if source.is_replay() {
+            last(source).await?
+        } else {
+            source.next().await?
+        };
         return match model {
             Some(mut model) => {
                 filter.check(&model)?;
@@ -56,7 +60,11 @@ async fn show(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<()
         };
     }
     let live = !args.stream && !args.json && !source.is_replay() && io::stdout().is_terminal();
-    let mut screen = if live { Some(tui::Screen::open()?) } else { None };
+    let mut screen = if live {
+        Some(tui::Screen::open()?)
+    } else {
+        None
+    };
     let mut shown = 0;
     while let Some(mut model) = next(source, screen.as_mut()).await? {
         if shown == 0 {
@@ -114,14 +122,20 @@ fn print(args: &TopArgs, filter: &Filter, model: &mut Model) -> Result<(), Error
     let mut text = Vec::new();
     format.render(model, &mut text).map_err(Error::stdout)?;
     let mut stdout = io::stdout().lock();
-    stdout.write_all(&text).and_then(|()| stdout.flush()).map_err(Error::stdout)
+    stdout
+        .write_all(&text)
+        .and_then(|()| stdout.flush())
+        .map_err(Error::stdout)
 }
 
 /// Completes on SIGINT or SIGTERM: the screen is restored and programs are
 /// detached in good order.
 fn ended_by_signal() -> Result<impl Future<Output = ()>, Error> {
     let handler = |kind| {
-        signal(kind).map_err(|source| Error::Io { what: "cannot handle signals".into(), source })
+        signal(kind).map_err(|source| Error::Io {
+            what: "cannot handle signals".into(),
+            source,
+        })
     };
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut terminate = handler(SignalKind::terminate())?;

@@ -58,9 +58,8 @@ pub enum LinkError {
 /// interfaces created at once need about 20 MB; past this they are listed anew.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
-type Notifications = dyn FusedStream<
-        Item = (NetlinkMessage<RouteNetlinkMessage>, netlink_sys::SocketAddr),
-    > + Unpin
+type Notifications = dyn FusedStream<Item = (NetlinkMessage<RouteNetlinkMessage>, netlink_sys::SocketAddr)>
+    + Unpin
     + Send;
 
 /// Lists interfaces and receives their changes. Must live on a tokio runtime.
@@ -78,15 +77,20 @@ impl Links {
         let (mut monitor, _, notifications) =
             rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
         // SO_RCVBUF is clamped to net.core.rmem_max; an overrun is handled anyway.
-        let _ = monitor.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER_BYTES);
+        let _ = monitor
+            .socket_mut()
+            .socket_mut()
+            .set_rx_buf_sz(RECEIVE_BUFFER_BYTES);
         tokio::spawn(monitor);
-        Ok(Self { handle, notifications: Box::new(notifications) })
+        Ok(Self {
+            handle,
+            notifications: Box::new(notifications),
+        })
     }
 
     /// Lists all interfaces.
     pub async fn list(&self) -> Result<Vec<Link>, LinkError> {
-        let messages: Vec<LinkMessage> =
-            self.handle.link().get().execute().try_collect().await?;
+        let messages: Vec<LinkMessage> = self.handle.link().get().execute().try_collect().await?;
         Ok(messages.iter().filter_map(link).collect())
     }
 
@@ -181,5 +185,11 @@ fn mac(address: &[u8]) -> Option<String> {
     if address.len() != 6 {
         return None;
     }
-    Some(address.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"))
+    Some(
+        address
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .join(":"),
+    )
 }

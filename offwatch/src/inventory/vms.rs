@@ -6,6 +6,7 @@
 //! by an interface, never by name.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,12 @@ use super::procfs::{Host, Process, Scanner};
 use super::status;
 use crate::sample::{Kind, Nic, Source, Vm, VmState};
 
+/// How long the first answer of a libvirt that the user named may take.
+#[cfg(feature = "libvirt")]
+const NAMED_PATIENCE: Duration = Duration::from_secs(10);
+/// The same where the user named none: the VMs of `/proc` do until it answers.
+#[cfg(feature = "libvirt")]
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Pause between two looks at all processes while a tap has no owner, at first.
 const FIRST_SEARCH: Duration = Duration::from_secs(1);
 /// The same at most: a tap without an owner may stay so for ever.
@@ -23,14 +30,14 @@ const LAST_SEARCH: Duration = Duration::from_secs(60);
 
 /// The interfaces of the observed namespace, as far as VMs are concerned.
 #[derive(Clone, Debug, Default)]
-pub struct Links {
+pub struct LinkTable {
     kinds: HashMap<String, Kind>,
     macvtaps: HashMap<u32, String>,
     /// Those that may have an owner.
     taps: BTreeSet<(u32, String)>,
 }
 
-impl Links {
+impl LinkTable {
     /// From name, ifindex and kind of each interface.
     pub fn new<'a>(links: impl IntoIterator<Item = (&'a str, u32, &'a Kind)>) -> Self {
         let mut all = Self::default();
@@ -110,6 +117,33 @@ enum Answer {
 }
 
 impl Vms {
+    /// The VMs of this host and of the network namespace of this process. A
+    /// libvirt that the user named must answer. Waits for libvirt's first
+    /// answer, some seconds at most.
+    #[cfg(feature = "libvirt")]
+    pub fn open(connect: Option<String>) -> Result<Self, String> {
+        let must_answer = connect.is_some();
+        let libvirt = Libvirt::spawn(connect);
+        let first = libvirt.wait_first(if must_answer {
+            NAMED_PATIENCE
+        } else {
+            PATIENCE
+        });
+        match first.state {
+            State::Failed(failure) if must_answer => Err(failure.to_string()),
+            _ => Ok(Self::new(Paths::default(), own_netns()).with_libvirt(libvirt)),
+        }
+    }
+
+    /// The VMs of this host and of the network namespace of this process.
+    #[cfg(not(feature = "libvirt"))]
+    pub fn open(connect: Option<String>) -> Result<Self, String> {
+        match connect {
+            Some(uri) => Err(format!("cannot connect to '{uri}': built without libvirt")),
+            None => Ok(Self::new(Paths::default(), own_netns())),
+        }
+    }
+
     /// For the network namespace of an inode number. Without one, every
     /// process counts as one of the observed namespace.
     pub fn new(paths: Paths, netns: Option<u64>) -> Self {
@@ -137,7 +171,7 @@ impl Vms {
     /// The VMs at this moment, running ones by id and then by name, and notes
     /// on what is missing. Never waits for libvirt, but asks it for a new
     /// listing, which the next call returns.
-    pub fn collect(&mut self, links: &Links) -> (Vec<Vm>, Vec<String>) {
+    pub fn list(&mut self, links: &LinkTable) -> (Vec<Vm>, Vec<String>) {
         let taps_changed = self.taps != links.taps;
         if taps_changed {
             self.taps.clone_from(&links.taps);
@@ -169,6 +203,31 @@ impl Vms {
             .any(|(_, dev)| !owned.contains(dev.as_str()));
         vms.sort_by(|a, b| order(a).cmp(&order(b)));
         (vms, notes)
+    }
+
+    /// Whether libvirt answers: what it lists, or why not.
+    #[cfg(feature = "libvirt")]
+    pub fn libvirt_state(&self) -> Result<String, String> {
+        let Some(libvirt) = &self.libvirt else {
+            return Err("libvirt is not asked".to_owned());
+        };
+        let snapshot = libvirt.latest();
+        match snapshot.state {
+            State::Connected => {
+                let running = snapshot.vms.iter().filter(|vm| is_active(vm)).count();
+                let all = snapshot.vms.len();
+                let uri = libvirt.uri();
+                Ok(format!("{uri}: {all} domains, {running} of them active"))
+            }
+            State::Connecting => Err("libvirt has not answered yet".to_owned()),
+            State::Failed(failure) => Err(failure.to_string()),
+        }
+    }
+
+    /// Whether libvirt answers.
+    #[cfg(not(feature = "libvirt"))]
+    pub fn libvirt_state(&self) -> Result<String, String> {
+        Err("built without libvirt".to_owned())
     }
 
     #[cfg(feature = "libvirt")]
@@ -224,7 +283,7 @@ impl Vms {
         vms
     }
 
-    fn processes(&mut self, links: &Links, notes: &mut Vec<String>) -> Vec<Process> {
+    fn processes(&mut self, links: &LinkTable, notes: &mut Vec<String>) -> Vec<Process> {
         let now = Instant::now();
         let deep = self.has_orphans && now >= self.next_search;
         let host = Host {
@@ -241,6 +300,26 @@ impl Vms {
             Vec::new()
         })
     }
+}
+
+/// How many VMMs run on this host whose taps may not be read.
+pub fn unreadable_processes() -> usize {
+    let host = Host {
+        macvtap: &|_| None,
+        is_network_card: &|_| false,
+    };
+    let processes = Scanner::new(Paths::default().proc, None).scan(false, host);
+    let processes = processes.unwrap_or_default();
+    processes
+        .iter()
+        .filter(|process| process.is_unreadable)
+        .count()
+}
+
+/// Inode number of the network namespace of this process.
+fn own_netns() -> Option<u64> {
+    let namespace = std::fs::metadata("/proc/self/ns/net").ok()?;
+    Some(namespace.ino())
 }
 
 /// Adds to the VMs by libvirt or its files those processes that are none of
@@ -330,7 +409,7 @@ fn is_active(vm: &Vm) -> bool {
 
 /// Corrects a card by what its interface is: a name tells nothing, and
 /// `<interface type='ethernet'>` takes a macvtap as well as a tap.
-fn refine(card: &mut Nic, is_active: bool, links: &Links) {
+fn refine(card: &mut Nic, is_active: bool, links: &LinkTable) {
     let Some(dev) = &card.dev else { return };
     match links.kinds.get(dev) {
         Some(kind) if is_macvtap(kind) && card.backend == backend::TAP => {
@@ -481,7 +560,7 @@ mod tests {
     #[test]
     fn interfaces_are_what_they_are() {
         let macvtap = Kind::Other("macvtap".into());
-        let links = Links::new([("vnet0", 4, &macvtap), ("macvtap0", 5, &Kind::Tap)]);
+        let links = LinkTable::new([("vnet0", 4, &macvtap), ("macvtap0", 5, &Kind::Tap)]);
         let mut nic = tap("vnet0");
         refine(&mut nic, true, &links);
         assert_eq!(nic.backend, "macvtap");
@@ -545,13 +624,13 @@ mod tests {
         host.owt();
         host.process(95, "kvm\n", b"kvm\0-name\0b\0", "tap0");
         host.process(96, "relay\n", b"relay\0", "ow0");
-        let links = Links::new([
+        let links = LinkTable::new([
             ("vnet0", 4, &Kind::Tap),
             ("tap0", 5, &Kind::Tap),
             ("ow0", 6, &Kind::Tap),
         ]);
         let mut vms = Vms::new(host.paths(), Some(NETNS));
-        let (found, notes) = vms.collect(&links);
+        let (found, notes) = vms.list(&links);
         let rows: Vec<_> = found
             .iter()
             .map(|vm| (vm.name.as_str(), vm.pid, vm.source))
@@ -576,7 +655,7 @@ mod tests {
         fs::write(host.path().join("proc/91/cmdline"), b"vim\0").unwrap();
         fs::write(host.path().join("proc/91/comm"), b"vim\n").unwrap();
         fs::remove_file(host.path().join("proc/91/fd/30")).unwrap();
-        let (found, _) = Vms::new(host.paths(), Some(NETNS)).collect(&Links::default());
+        let (found, _) = Vms::new(host.paths(), Some(NETNS)).list(&LinkTable::default());
         assert_eq!(found, []);
     }
 
@@ -585,18 +664,18 @@ mod tests {
         let host = TestHost::new();
         host.process(96, "relay\n", b"relay\0", "ow0");
         let mut vms = Vms::new(host.paths(), Some(NETNS));
-        let ow0 = Links::new([("ow0", 6, &Kind::Tap)]);
-        vms.collect(&ow0);
+        let ow0 = LinkTable::new([("ow0", 6, &Kind::Tap)]);
+        vms.list(&ow0);
         assert!(!vms.has_orphans);
         // A new tap starts it again.
         host.process(97, "relay\n", b"relay\0", "ow1");
-        let (found, _) = vms.collect(&ow0);
+        let (found, _) = vms.list(&ow0);
         assert_eq!(found.len(), 1);
-        let both = Links::new([("ow0", 6, &Kind::Tap), ("ow1", 7, &Kind::Tap)]);
-        assert_eq!(vms.collect(&both).0.len(), 2);
+        let both = LinkTable::new([("ow0", 6, &Kind::Tap), ("ow1", 7, &Kind::Tap)]);
+        assert_eq!(vms.list(&both).0.len(), 2);
         // One without an owner is looked for, but not in every call.
-        let orphan = Links::new([("left", 8, &Kind::Tap)]);
-        vms.collect(&orphan);
+        let orphan = LinkTable::new([("left", 8, &Kind::Tap)]);
+        vms.list(&orphan);
         assert!(vms.has_orphans && vms.search_pause > FIRST_SEARCH);
     }
 
@@ -640,14 +719,24 @@ mod tests {
 
     #[cfg(feature = "libvirt")]
     #[test]
+    fn a_named_libvirt_must_answer() {
+        let named = Vms::open(Some("test:///default".to_owned())).unwrap();
+        let state = named.libvirt_state().unwrap();
+        assert!(state.starts_with("test:///default: 1 domains"), "{state}");
+        let error = Vms::open(Some("not a uri".to_owned())).unwrap_err();
+        assert!(error.contains("'not a uri'"), "{error}");
+    }
+
+    #[cfg(feature = "libvirt")]
+    #[test]
     fn libvirt_first() {
         let host = TestHost::new();
         host.owt();
         let libvirt = Libvirt::spawn(Some("test:///default".to_owned()));
         libvirt.wait_first(Duration::from_secs(20));
         let mut vms = Vms::new(host.paths(), Some(NETNS)).with_libvirt(libvirt);
-        let links = Links::new([("vnet0", 4, &Kind::Tap)]);
-        let (found, notes) = vms.collect(&links);
+        let links = LinkTable::new([("vnet0", 4, &Kind::Tap)]);
+        let (found, notes) = vms.list(&links);
         let rows: Vec<_> = found
             .iter()
             .map(|vm| (vm.name.as_str(), vm.source))

@@ -124,7 +124,11 @@ impl Joiner<'_> {
             return None;
         }
         let totals = |work: &Work| CausedTotals::of(SoftwareWork::derive(work));
-        Some(Caused::measure(totals(now), before.map(totals), self.interval))
+        Some(Caused::measure(
+            totals(now),
+            before.map(totals),
+            self.interval,
+        ))
     }
 
     fn interface(&self, found: &sample::Interface, of_vm: bool) -> Interface {
@@ -168,7 +172,11 @@ impl Joiner<'_> {
             _ => WORK_AT_DESTINATION.to_owned(),
         };
         ingress.explain(names.0, because, &mut unavailable);
-        egress.explain(names.1, |_| blind.unwrap_or_default().to_owned(), &mut unavailable);
+        egress.explain(
+            names.1,
+            |_| blind.unwrap_or_default().to_owned(),
+            &mut unavailable,
+        );
         match &caused {
             Some(caused) => caused.explain("caused", |_| String::new(), &mut unavailable),
             None => {
@@ -226,18 +234,30 @@ fn missing(nic: &Nic) -> String {
 }
 
 fn side_names(of_vm: bool) -> (&'static str, &'static str) {
-    if of_vm { ("from_vm", "to_vm") } else { ("rx", "tx") }
+    if of_vm {
+        ("from_vm", "to_vm")
+    } else {
+        ("rx", "tx")
+    }
 }
 
 fn sides(of_vm: bool, ingress: Option<Side>, egress: Option<Side>) -> Sides {
     if of_vm {
-        Sides::Vm { from_vm: ingress, to_vm: egress }
+        Sides::Vm {
+            from_vm: ingress,
+            to_vm: egress,
+        }
     } else {
-        Sides::Other { rx: ingress, tx: egress }
+        Sides::Other {
+            rx: ingress,
+            tx: egress,
+        }
     }
 }
 
 fn all_missing(of_vm: bool, reason: &str) -> Unavailable {
     let (ingress, egress) = side_names(of_vm);
-    [ingress, egress, "caused"].map(|field| (field.to_owned(), reason.to_owned())).into()
+    [ingress, egress, "caused"]
+        .map(|field| (field.to_owned(), reason.to_owned()))
+        .into()
 }

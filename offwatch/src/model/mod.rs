@@ -103,8 +103,11 @@ impl Model {
                 .collect(),
         };
 
-        let by_dev: HashMap<&str, &sample::Interface> =
-            sample.interfaces.iter().map(|found| (found.dev.as_str(), found)).collect();
+        let by_dev: HashMap<&str, &sample::Interface> = sample
+            .interfaces
+            .iter()
+            .map(|found| (found.dev.as_str(), found))
+            .collect();
         let mut owned: Vec<u32> = Vec::new();
         let vms = sample
             .vms

@@ -124,7 +124,10 @@ impl SideTotals {
     pub(super) fn of(traffic: &Traffic, work: Option<SoftwareWork>, blind: bool) -> Self {
         let sum = |field: fn(&offwatch_common::Count) -> u64, bit: usize| {
             let kinds = traffic.kinds.iter().enumerate();
-            kinds.filter(|(index, _)| index & bit == bit).map(|(_, count)| field(count)).sum()
+            kinds
+                .filter(|(index, _)| index & bit == bit)
+                .map(|(_, count)| field(count))
+                .sum()
         };
         Self {
             packets_total: Some(sum(|count| count.packets, 0)),

@@ -18,16 +18,31 @@ fn tap(dev: &str, ifindex: u32, generation: u64, packets: u64) -> sample::Interf
 }
 
 fn vm(name: &str, dev: Option<&str>) -> sample::Vm {
-    let nic = Nic { dev: dev.map(Into::into), backend: "tap".into(), ..Nic::default() };
-    sample::Vm { name: name.into(), nics: vec![nic], ..sample::Vm::default() }
+    let nic = Nic {
+        dev: dev.map(Into::into),
+        backend: "tap".into(),
+        ..Nic::default()
+    };
+    sample::Vm {
+        name: name.into(),
+        nics: vec![nic],
+        ..sample::Vm::default()
+    }
 }
 
 fn sample(interfaces: Vec<sample::Interface>, vms: Vec<sample::Vm>) -> Sample {
-    Sample { interfaces, vms, ..Sample::default() }
+    Sample {
+        interfaces,
+        vms,
+        ..Sample::default()
+    }
 }
 
 fn to_vm(model: &Model, vm: usize) -> &Side {
-    model.vms[vm].interfaces[0].sides.egress().expect("the interface is counted")
+    model.vms[vm].interfaces[0]
+        .sides
+        .egress()
+        .expect("the interface is counted")
 }
 
 #[test]
@@ -47,14 +62,20 @@ fn the_first_sample_has_totals_and_no_rates() {
     assert_eq!(to_vm(&model, 0).packets_total, Some(400));
     assert_eq!(to_vm(&model, 0).packets_per_s, None);
     let reasons = &model.vms[0].interfaces[0].unavailable;
-    assert_eq!(reasons["to_vm.packets_per_s"], "first sample of this interface");
+    assert_eq!(
+        reasons["to_vm.packets_per_s"],
+        "first sample of this interface"
+    );
 }
 
 #[test]
 fn a_new_tap_with_an_old_name_or_ifindex_inherits_nothing() {
     let before = sample(vec![tap("t0", 5, 1, 1_000)], vec![vm("old", Some("t0"))]);
     for (ifindex, generation) in [(5, 2), (6, 1)] {
-        let now = sample(vec![tap("t0", ifindex, generation, 10)], vec![vm("new", Some("t0"))]);
+        let now = sample(
+            vec![tap("t0", ifindex, generation, 10)],
+            vec![vm("new", Some("t0"))],
+        );
         let model = Model::new(&now, Some((&before, SECOND)));
         assert_eq!(to_vm(&model, 0).packets_total, Some(10));
         assert_eq!(to_vm(&model, 0).packets_per_s, None, "ifindex {ifindex}");
@@ -73,8 +94,14 @@ fn order_does_not_matter() {
 
 #[test]
 fn taps_without_a_vm_are_unowned_and_loopback_is_left_out() {
-    let lo = sample::Interface { kind: Kind::Loopback, ..tap("lo", 1, 1, 9) };
-    let bridge = sample::Interface { kind: Kind::Bridge, ..tap("br0", 2, 2, 9) };
+    let lo = sample::Interface {
+        kind: Kind::Loopback,
+        ..tap("lo", 1, 1, 9)
+    };
+    let bridge = sample::Interface {
+        kind: Kind::Bridge,
+        ..tap("br0", 2, 2, 9)
+    };
     let now = sample(
         vec![lo, bridge, tap("t0", 5, 3, 1), tap("t1", 6, 4, 1)],
         vec![vm("web", Some("t0"))],
@@ -97,11 +124,23 @@ fn what_cannot_be_seen_is_null_with_a_reason() {
     let model = Model::new(&now, Some((&sample(vec![], vec![]), SECOND)));
 
     let card = &model.vms[0].interfaces[0];
-    assert_eq!(card.sides, Sides::Vm { from_vm: None, to_vm: None });
+    assert_eq!(
+        card.sides,
+        Sides::Vm {
+            from_vm: None,
+            to_vm: None
+        }
+    );
     assert_eq!(card.kind, "vfio");
-    assert_eq!(card.unavailable["to_vm"], "vfio: the device belongs to the guest");
+    assert_eq!(
+        card.unavailable["to_vm"],
+        "vfio: the device belongs to the guest"
+    );
     let moved = &model.vms[1].interfaces[0];
-    assert_eq!(moved.unavailable["from_vm"], "t9 is not in the observed network namespace");
+    assert_eq!(
+        moved.unavailable["from_vm"],
+        "t9 is not in the observed network namespace"
+    );
 }
 
 #[test]
@@ -114,7 +153,10 @@ fn every_null_in_json_has_its_reason() {
         let interface = &json["vms"][0]["interfaces"][0];
         for side in ["from_vm", "to_vm", "caused"] {
             if interface[side].is_null() {
-                assert!(interface["unavailable"][side].is_string(), "{hook:?} {side}");
+                assert!(
+                    interface["unavailable"][side].is_string(),
+                    "{hook:?} {side}"
+                );
                 continue;
             }
             let fields = interface[side].as_object().expect("a side is an object");
@@ -152,7 +194,15 @@ fn kinds_add_up() {
     let model = Model::new(&sample(vec![interface], vec![vm("web", Some("t0"))]), None);
     let side = to_vm(&model, 0);
     assert_eq!(side.packets_total, Some(1111));
-    assert_eq!(side.partial_packets_total, Some(1010), "plain PARTIAL and GSO PARTIAL");
-    assert_eq!(side.gso_packets_total, Some(1100), "GSO with and without PARTIAL");
+    assert_eq!(
+        side.partial_packets_total,
+        Some(1010),
+        "plain PARTIAL and GSO PARTIAL"
+    );
+    assert_eq!(
+        side.gso_packets_total,
+        Some(1100),
+        "GSO with and without PARTIAL"
+    );
     assert_eq!(side.gso_bytes_total, Some(2200));
 }

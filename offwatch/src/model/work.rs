@@ -24,7 +24,10 @@ impl SoftwareWork {
         let bytes_at_most = work.partial_wire_bytes_gone.cast_signed();
         let bytes_at_least = work.summed_wire_bytes_added.cast_signed();
         Self {
-            segments: segments_at_least.min(segments_at_most).max(0).cast_unsigned(),
+            segments: segments_at_least
+                .min(segments_at_most)
+                .max(0)
+                .cast_unsigned(),
             checksum_bytes: share(
                 work.partial_bytes_gone.cast_signed(),
                 bytes_at_least,
@@ -63,20 +66,36 @@ mod tests {
         let derived = SoftwareWork::derive(&work(44, 44, 64_000, 66_000, 66_000));
         assert_eq!(
             derived,
-            SoftwareWork { segments: 44, checksum_bytes: 64_000, approximate: false }
+            SoftwareWork {
+                segments: 44,
+                checksum_bytes: 64_000,
+                approximate: false
+            }
         );
     }
 
     #[test]
     fn a_backlog_of_gso_frames_is_no_work() {
         let derived = SoftwareWork::derive(&work(440, 0, 640_000, 660_000, 0));
-        assert_eq!(derived, SoftwareWork { approximate: true, ..SoftwareWork::default() });
+        assert_eq!(
+            derived,
+            SoftwareWork {
+                approximate: true,
+                ..SoftwareWork::default()
+            }
+        );
     }
 
     #[test]
     fn a_backlog_of_finished_frames_is_no_work() {
         let derived = SoftwareWork::derive(&work(0, -10, 0, 0, -15_000));
-        assert_eq!(derived, SoftwareWork { approximate: true, ..SoftwareWork::default() });
+        assert_eq!(
+            derived,
+            SoftwareWork {
+                approximate: true,
+                ..SoftwareWork::default()
+            }
+        );
     }
 
     #[test]
@@ -84,7 +103,11 @@ mod tests {
         let derived = SoftwareWork::derive(&work(88, 44, 128_000, 132_000, 66_000));
         assert_eq!(
             derived,
-            SoftwareWork { segments: 44, checksum_bytes: 64_000, approximate: true }
+            SoftwareWork {
+                segments: 44,
+                checksum_bytes: 64_000,
+                approximate: true
+            }
         );
     }
 }

@@ -49,7 +49,11 @@ impl Render for Table {
             let columns = VM_COLUMNS.map(|column| if column == "VM" { "OTHER" } else { column });
             let mut others = grid(&columns);
             for interface in &model.other_interfaces {
-                let label = if interface.unowned { "tap, unowned" } else { &interface.kind };
+                let label = if interface.unowned {
+                    "tap, unowned"
+                } else {
+                    &interface.kind
+                };
                 others.add_row(row(label, interface, false, &mut notes));
             }
             writeln!(to, "\n{others}")?;
@@ -62,11 +66,16 @@ impl Render for Table {
 }
 
 fn headline(model: &Model) -> String {
-    let seconds = model
-        .interval_seconds
-        .map_or_else(|| "no interval yet".into(), |seconds| format!("over {seconds:.1} s"));
+    let seconds = model.interval_seconds.map_or_else(
+        || "no interval yet".into(),
+        |seconds| format!("over {seconds:.1} s"),
+    );
     let host = &model.host;
-    let running = model.vms.iter().filter(|vm| !vm.interfaces.is_empty()).count();
+    let running = model
+        .vms
+        .iter()
+        .filter(|vm| !vm.interfaces.is_empty())
+        .count();
     format!(
         "offwatch {} - {} - Linux {} - {} VMs with network, hook {}, {seconds}",
         utc_time(model.time_unix_ms),
@@ -79,7 +88,12 @@ fn headline(model: &Model) -> String {
 
 fn utc_time(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000 % 86_400;
-    format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{:02}:{:02}:{:02} UTC",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 fn grid(columns: &[&str]) -> Grid {
@@ -104,7 +118,12 @@ fn blank_row(label: &str, dev: &str) -> Vec<String> {
 
 /// A row from the guest's side for a VM, from the host's for any other
 /// interface: only the two directions change places.
-fn row(label: &str, interface: &Interface, of_vm: bool, notes: &mut BTreeSet<String>) -> Vec<String> {
+fn row(
+    label: &str,
+    interface: &Interface,
+    of_vm: bool,
+    notes: &mut BTreeSet<String>,
+) -> Vec<String> {
     let dev = interface.dev.as_deref().unwrap_or(&interface.kind);
     let (Some(ingress), Some(egress)) = (interface.sides.ingress(), interface.sides.egress())
     else {
@@ -113,11 +132,25 @@ fn row(label: &str, interface: &Interface, of_vm: bool, notes: &mut BTreeSet<Str
         }
         return blank_row(label, dev);
     };
-    let (rx, tx) = if of_vm { (egress, ingress) } else { (ingress, egress) };
+    let (rx, tx) = if of_vm {
+        (egress, ingress)
+    } else {
+        (ingress, egress)
+    };
     let bits = |side: &Side| rate(side.bytes_per_s.map(|bytes| bytes * 8.0));
-    let caused = interface.caused.as_ref().and_then(|caused| caused.software_segments_per_s);
-    let drops = ingress.drops_per_s.zip(egress.drops_per_s).map(|(a, b)| a + b);
-    let approximate = if egress.software_work_approximate { "~" } else { "" };
+    let caused = interface
+        .caused
+        .as_ref()
+        .and_then(|caused| caused.software_segments_per_s);
+    let drops = ingress
+        .drops_per_s
+        .zip(egress.drops_per_s)
+        .map(|(a, b)| a + b);
+    let approximate = if egress.software_work_approximate {
+        "~"
+    } else {
+        ""
+    };
     if egress.software_work_approximate {
         notes.insert("~ at least: frames were dropped or are waiting before the device".into());
     }
@@ -143,5 +176,7 @@ fn row(label: &str, interface: &Interface, of_vm: bool, notes: &mut BTreeSet<Str
 fn segment_bytes(side: &Side) -> Option<f64> {
     let single = side.packets_per_s? - side.gso_packets_per_s?;
     let segments = single + side.gso_segments_per_s?;
-    (segments > 0.0).then(|| side.bytes_per_s.map(|bytes| bytes / segments)).flatten()
+    (segments > 0.0)
+        .then(|| side.bytes_per_s.map(|bytes| bytes / segments))
+        .flatten()
 }

@@ -4,7 +4,9 @@
 /// `-` where there is none.
 pub fn rate(value: Option<f64>) -> String {
     const PREFIXES: [&str; 5] = ["", "k", "M", "G", "T"];
-    let Some(value) = value else { return "-".into() };
+    let Some(value) = value else {
+        return "-".into();
+    };
     let mut scaled = value;
     let mut prefix = 0;
     // 999.5 would be printed as 1000.

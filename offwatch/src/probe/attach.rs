@@ -22,15 +22,13 @@ const TRACEPOINTS: [(&str, &str, &str); 4] = [
     ("kfree_skb", "ow_tp_drop", "ow_raw_drop"),
 ];
 
-const CLASSIFIERS: [(&str, TcAttachType); 2] =
-    [("ow_tc_ingress", TcAttachType::Ingress), ("ow_tc_egress", TcAttachType::Egress)];
+const CLASSIFIERS: [(&str, TcAttachType); 2] = [
+    ("ow_tc_ingress", TcAttachType::Ingress),
+    ("ow_tc_egress", TcAttachType::Egress),
+];
 
 /// Loads the programs of `hook`, and attaches those that are global.
-pub(super) fn attach(
-    ebpf: &mut Ebpf,
-    hook: Hook,
-    btf: &LoaderBtf,
-) -> Result<TcLinks, ProbeError> {
+pub(super) fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &LoaderBtf) -> Result<TcLinks, ProbeError> {
     match hook {
         Hook::Tp => {
             for (tracepoint, name, _) in TRACEPOINTS {
@@ -65,7 +63,9 @@ pub(super) fn attach(
             }
             for (name, _) in CLASSIFIERS {
                 let program: &mut SchedClassifier = program(ebpf, name)?;
-                program.load().map_err(|error| ProbeError::program(hook, error))?;
+                program
+                    .load()
+                    .map_err(|error| ProbeError::program(hook, error))?;
             }
         }
     }

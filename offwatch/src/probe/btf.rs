@@ -93,17 +93,24 @@ impl Btf {
 
     /// Reads BTF from a file.
     pub fn read(path: &Path) -> Result<Self, BtfError> {
-        let data = std::fs::read(path)
-            .map_err(|source| BtfError::Read { path: path.display().to_string(), source })?;
+        let data = std::fs::read(path).map_err(|source| BtfError::Read {
+            path: path.display().to_string(),
+            source,
+        })?;
         Self::parse(data)
     }
 
     /// Checks `data` and indexes its types.
     pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
         let word = |at| read_u32(&data, at).ok_or(BtfError::Damaged("its header is cut off"));
-        let magic = data.get(..2).and_then(|magic| magic.try_into().ok()).map(u16::from_le_bytes);
+        let magic = data
+            .get(..2)
+            .and_then(|magic| magic.try_into().ok())
+            .map(u16::from_le_bytes);
         if magic != Some(MAGIC) {
-            return Err(BtfError::Damaged("it does not start with BTF's magic number"));
+            return Err(BtfError::Damaged(
+                "it does not start with BTF's magic number",
+            ));
         }
         let header = word(4)? as usize;
         let section = |offset: u32, length: u32| {
@@ -115,11 +122,18 @@ impl Btf {
         let strings =
             section(word(16)?, word(20)?).ok_or(BtfError::Damaged("strings are cut off"))?;
 
-        let mut btf = Self { data, strings, types: vec![0] };
+        let mut btf = Self {
+            data,
+            strings,
+            types: vec![0],
+        };
         let mut at = types.start;
         while at < types.end {
-            btf.types.push(u32::try_from(at).map_err(|_| BtfError::Damaged("it is too large"))?);
-            let parsed = btf.type_at(at).ok_or(BtfError::Damaged("a type is cut off"))?;
+            btf.types
+                .push(u32::try_from(at).map_err(|_| BtfError::Damaged("it is too large"))?);
+            let parsed = btf
+                .type_at(at)
+                .ok_or(BtfError::Damaged("a type is cut off"))?;
             at = parsed.body + parsed.body_bytes();
         }
         Ok(btf)
@@ -163,9 +177,9 @@ impl Btf {
     }
 
     fn structure(&self, name: &str) -> Option<u32> {
-        let index = self
-            .all()
-            .position(|parsed| parsed.kind == TypeKind::Struct && self.is_named(parsed.name, name))?;
+        let index = self.all().position(|parsed| {
+            parsed.kind == TypeKind::Struct && self.is_named(parsed.name, name)
+        })?;
         u32::try_from(index + 1).ok()
     }
 
@@ -184,7 +198,11 @@ impl Btf {
             let member_name = read_u32(&self.data, at)?;
             let member_type = read_u32(&self.data, at + 4)?;
             let offset = read_u32(&self.data, at + 8)?;
-            let bit_offset = if parsed.bit_field_flag { offset & 0x00ff_ffff } else { offset };
+            let bit_offset = if parsed.bit_field_flag {
+                offset & 0x00ff_ffff
+            } else {
+                offset
+            };
             if self.name(member_name)?.is_empty() {
                 let (inner, inner_type) = self.member_of(member_type, name, depth + 1)?;
                 Some((bit_offset.checked_add(inner)?, inner_type))
@@ -212,7 +230,10 @@ impl Btf {
     }
 
     fn all(&self) -> impl Iterator<Item = Type> {
-        self.types.iter().skip(1).filter_map(|at| self.type_at(*at as usize))
+        self.types
+            .iter()
+            .skip(1)
+            .filter_map(|at| self.type_at(*at as usize))
     }
 
     fn type_at(&self, at: usize) -> Option<Type> {

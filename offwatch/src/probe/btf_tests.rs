@@ -12,7 +12,10 @@ struct Writer {
 
 impl Writer {
     fn new() -> Self {
-        Self { strings: vec![0], ..Self::default() }
+        Self {
+            strings: vec![0],
+            ..Self::default()
+        }
     }
 
     fn string(&mut self, text: &str) -> u32 {
@@ -26,7 +29,8 @@ impl Writer {
     }
 
     fn words(&mut self, words: &[u32]) {
-        self.types.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        self.types
+            .extend(words.iter().flat_map(|word| word.to_le_bytes()));
     }
 
     fn add(&mut self, name: &str, kind: u32, flag: bool, vlen: u32, size: u32) -> u32 {
@@ -48,7 +52,11 @@ impl Writer {
         let id = self.add(name, kind, flag, members.len() as u32, 64);
         for (name, member_type, offset, bits) in members {
             let name = self.string(name);
-            self.words(&[name, *member_type, if flag { bits << 24 | offset } else { *offset }]);
+            self.words(&[
+                name,
+                *member_type,
+                if flag { bits << 24 | offset } else { *offset },
+            ]);
         }
         id
     }
@@ -90,7 +98,13 @@ fn old_kernel() -> Vec<u8> {
     let pointer = btf.add("", 2, false, 0, net);
     let possible = btf.structure("", &[("net", pointer, 0, 0)]);
     let typedef = btf.add("possible_net_t", 8, false, 0, possible);
-    btf.structure("net_device", &[("ifindex", int, 256 * 8, 0), ("nd_net", typedef, 1264 * 8, 0)]);
+    btf.structure(
+        "net_device",
+        &[
+            ("ifindex", int, 256 * 8, 0),
+            ("nd_net", typedef, 1264 * 8, 0),
+        ],
+    );
     btf.structure(
         "sk_buff",
         &[
@@ -124,7 +138,10 @@ fn new_kernel() -> Vec<u8> {
     btf.words(&[name, 42, 0]);
     let headers = btf.structure("", &[("ip_summed", int, 5, 2), ("vlan_all", int, 32, 0)]);
     let union = btf.union(&[("", headers, 0, 0), ("whole", headers, 0, 0)]);
-    btf.structure("sk_buff", &[("", union, 128 * 8, 0), ("len", int, 112 * 8, 0)]);
+    btf.structure(
+        "sk_buff",
+        &[("", union, 128 * 8, 0), ("len", int, 112 * 8, 0)],
+    );
     btf.finish()
 }
 
@@ -136,7 +153,12 @@ fn finds_members_on_an_old_kernel() {
     assert_eq!((ip_summed.byte(), ip_summed.shift()), (128, 5));
     let vlan = btf.member("sk_buff", "vlan_present").expect("vlan_present");
     assert_eq!((vlan.byte(), vlan.shift()), (131, 4));
-    assert_eq!(btf.member("net_device", "nd_net.net").expect("through a typedef").byte(), 1264);
+    assert_eq!(
+        btf.member("net_device", "nd_net.net")
+            .expect("through a typedef")
+            .byte(),
+        1264
+    );
     assert_eq!(btf.enumerator("SKB_GSO_UDP_L4"), Some(1 << 17));
     assert_eq!(btf.enumerator("SKB_DROP_REASON_FULL_RING"), None);
 }
@@ -144,18 +166,31 @@ fn finds_members_on_an_old_kernel() {
 #[test]
 fn finds_members_on_a_new_kernel() {
     let btf = Btf::parse(new_kernel()).expect("valid BTF");
-    let ip_summed = btf.member("sk_buff", "ip_summed").expect("inside unnamed members");
+    let ip_summed = btf
+        .member("sk_buff", "ip_summed")
+        .expect("inside unnamed members");
     assert_eq!((ip_summed.byte(), ip_summed.shift()), (128, 5));
-    assert_eq!(btf.member("sk_buff", "vlan_all").expect("vlan_all").byte(), 132);
-    assert_eq!(btf.member("sk_buff", "len").expect("after a union").byte(), 112);
+    assert_eq!(
+        btf.member("sk_buff", "vlan_all").expect("vlan_all").byte(),
+        132
+    );
+    assert_eq!(
+        btf.member("sk_buff", "len").expect("after a union").byte(),
+        112
+    );
     assert_eq!(btf.enumerator("SKB_DROP_REASON_FULL_RING"), Some(42));
 }
 
 #[test]
 fn a_missing_member_is_named() {
     let btf = Btf::parse(new_kernel()).expect("valid BTF");
-    let error = btf.member("sk_buff", "vlan_present").expect_err("6.1 removed it");
-    assert!(error.to_string().contains("sk_buff.vlan_present"), "{error}");
+    let error = btf
+        .member("sk_buff", "vlan_present")
+        .expect_err("6.1 removed it");
+    assert!(
+        error.to_string().contains("sk_buff.vlan_present"),
+        "{error}"
+    );
     assert!(btf.member("no_such_struct", "len").is_err());
 }
 
@@ -172,7 +207,10 @@ fn damaged_data_is_an_error_and_no_panic() {
     assert!(Btf::parse(b"not BTF, but long enough to hold a header".to_vec()).is_err());
     let whole = new_kernel();
     for length in 0..whole.len() {
-        assert!(Btf::parse(whole[..length].to_vec()).is_err(), "cut at {length}");
+        assert!(
+            Btf::parse(whole[..length].to_vec()).is_err(),
+            "cut at {length}"
+        );
     }
     for at in 0..whole.len() {
         let mut damaged = whole.clone();

@@ -45,7 +45,10 @@ mod tests {
     fn names_each_missing_capability() {
         assert_eq!(missing(Hook::Tp, 0), ["CAP_BPF", "CAP_PERFMON"]);
         assert_eq!(missing(Hook::Tp, 1 << CAP_BPF), ["CAP_PERFMON"]);
-        assert_eq!(missing(Hook::Tc, 1 << CAP_BPF | 1 << CAP_PERFMON), ["CAP_NET_ADMIN"]);
+        assert_eq!(
+            missing(Hook::Tc, 1 << CAP_BPF | 1 << CAP_PERFMON),
+            ["CAP_NET_ADMIN"]
+        );
         assert!(missing(Hook::Tp, 1 << CAP_SYS_ADMIN).is_empty());
         assert!(missing(Hook::Tc, u64::MAX).is_empty());
     }

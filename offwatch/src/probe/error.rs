@@ -57,7 +57,10 @@ pub enum ProbeError {
 
 impl ProbeError {
     pub(super) fn load(hook: Hook, error: EbpfError) -> Self {
-        Self::Refused { hook, reason: one_line(&error) }
+        Self::Refused {
+            hook,
+            reason: one_line(&error),
+        }
     }
 
     pub(super) fn program(hook: Hook, error: ProgramError) -> Self {

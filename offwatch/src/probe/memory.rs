@@ -27,8 +27,15 @@ impl<T> Memory<T> {
         let data: &MapData = data;
         // The kernel rounds values up to 8 bytes (array_map_alloc).
         let stride = size_of::<T>().next_multiple_of(8);
-        let map = MmapOptions::new().len(stride * values).map_raw(data.fd().as_fd().as_raw_fd())?;
-        Ok(Self { map, stride, values, value: std::marker::PhantomData })
+        let map = MmapOptions::new()
+            .len(stride * values)
+            .map_raw(data.fd().as_fd().as_raw_fd())?;
+        Ok(Self {
+            map,
+            stride,
+            values,
+            value: std::marker::PhantomData,
+        })
     }
 
     fn value(&self, index: u32) -> Option<*mut u8> {

@@ -16,8 +16,8 @@ mod slots;
 use aya::{Btf as LoaderBtf, Ebpf, EbpfLoader};
 use offwatch_common::{Slot, Work};
 
-pub use self::{caps::missing_capabilities, error::ProbeError, log::BpfLog, object::OBJECT};
 use self::{attach::TcLinks, btf::Btf, layout::Layout, memory::Memory, slots::Slots};
+pub use self::{caps::missing_capabilities, error::ProbeError, log::BpfLog, object::OBJECT};
 use crate::sample::Hook;
 
 /// Programs in the kernel, and the counters they write.
@@ -67,7 +67,12 @@ impl Probe {
             .map_err(|source| ProbeError::load(hook, source))?;
         let slots = Slots::new(&mut ebpf)?;
         let tc = attach::attach(&mut ebpf, hook, &loader_btf)?;
-        Ok(Self { ebpf, hook, slots, tc })
+        Ok(Self {
+            ebpf,
+            hook,
+            slots,
+            tc,
+        })
     }
 
     /// The hook that counts.

@@ -23,11 +23,15 @@ impl Slots {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         let counters = Memory::map(map(ebpf, "SLOTS")?, MAX_SLOTS as usize);
         let indexed = Memory::map(map(ebpf, "SLOT_OF")?, INDEXED_IFINDEXES as usize);
-        let high = ebpf.take_map("SLOT_OF_HIGH").ok_or(ProbeError::Incomplete("SLOT_OF_HIGH"))?;
+        let high = ebpf
+            .take_map("SLOT_OF_HIGH")
+            .ok_or(ProbeError::Incomplete("SLOT_OF_HIGH"))?;
         Ok(Self {
             counters: counters.map_err(ProbeError::Map)?,
             indexed: indexed.map_err(ProbeError::Map)?,
-            high: high.try_into().map_err(|_| ProbeError::Incomplete("SLOT_OF_HIGH"))?,
+            high: high
+                .try_into()
+                .map_err(|_| ProbeError::Incomplete("SLOT_OF_HIGH"))?,
             pool: Pool::new(MAX_SLOTS),
             refused: HashMap::new(),
         })
@@ -39,9 +43,14 @@ impl Slots {
             return false;
         }
         let counters = &self.counters;
-        let Some(slot) = self.pool.take(ifindex, |slot| counters.get(slot).unwrap_or_default())
+        let Some(slot) = self
+            .pool
+            .take(ifindex, |slot| counters.get(slot).unwrap_or_default())
         else {
-            self.refuse(ifindex, format!("all {} counter slots are in use", MAX_SLOTS - 1));
+            self.refuse(
+                ifindex,
+                format!("all {} counter slots are in use", MAX_SLOTS - 1),
+            );
             return false;
         };
         self.refused.remove(&ifindex);
@@ -75,7 +84,10 @@ impl Slots {
         let reading = match counted {
             Some(slot) => Reading::Counted(slot),
             None => Reading::Unavailable(
-                self.refused.get(&ifindex).cloned().unwrap_or_else(|| "not counted".into()),
+                self.refused
+                    .get(&ifindex)
+                    .cloned()
+                    .unwrap_or_else(|| "not counted".into()),
             ),
         };
         (generation, reading)
@@ -119,19 +131,29 @@ struct Assigned {
 
 impl Pool {
     fn new(slots: u32) -> Self {
-        Self { free: (1..slots).collect(), by_ifindex: HashMap::new(), generations: 0 }
+        Self {
+            free: (1..slots).collect(),
+            by_ifindex: HashMap::new(),
+            generations: 0,
+        }
     }
 
     fn take(&mut self, ifindex: u32, content: impl FnOnce(u32) -> Box<Slot>) -> Option<u32> {
         let slot = self.free.pop_front()?;
         self.generations += 1;
-        let assigned = Assigned { slot, generation: self.generations, baseline: content(slot) };
+        let assigned = Assigned {
+            slot,
+            generation: self.generations,
+            baseline: content(slot),
+        };
         self.by_ifindex.insert(ifindex, assigned);
         Some(slot)
     }
 
     fn give_back(&mut self, ifindex: u32) -> bool {
-        let Some(assigned) = self.by_ifindex.remove(&ifindex) else { return false };
+        let Some(assigned) = self.by_ifindex.remove(&ifindex) else {
+            return false;
+        };
         self.free.push_back(assigned.slot);
         true
     }
@@ -165,7 +187,10 @@ mod tests {
         assert_eq!(pool.take(10, |_| with_packets(7)), Some(1));
         let assigned = &pool.by_ifindex[&10];
         assert_ne!(assigned.generation, first);
-        assert_eq!(with_packets(9).since(&assigned.baseline).ingress.kinds[0].packets, 2);
+        assert_eq!(
+            with_packets(9).since(&assigned.baseline).ingress.kinds[0].packets,
+            2
+        );
     }
 
     #[test]

@@ -25,7 +25,10 @@ pub struct Screen {
 fn terminal_error(source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::BrokenPipe => Error::Closed,
-        _ => Error::Io { what: "cannot use the terminal".into(), source },
+        _ => Error::Io {
+            what: "cannot use the terminal".into(),
+            source,
+        },
     }
 }
 
@@ -38,8 +41,11 @@ impl Screen {
             report(panic);
         }));
         terminal::enable_raw_mode().map_err(terminal_error)?;
-        let screen =
-            Self { out: io::stdout(), events: EventStream::new(), text: b"sampling...\n".into() };
+        let screen = Self {
+            out: io::stdout(),
+            events: EventStream::new(),
+            text: b"sampling...\n".into(),
+        };
         execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
             .map_err(terminal_error)?;
         let mut screen = screen;
@@ -50,7 +56,9 @@ impl Screen {
     /// Shows a model.
     pub fn draw(&mut self, model: &Model) -> Result<(), Error> {
         self.text.clear();
-        Table.render(model, &mut self.text).map_err(terminal_error)?;
+        Table
+            .render(model, &mut self.text)
+            .map_err(terminal_error)?;
         self.text.extend(b"\nq quits\n");
         self.paint()
     }
@@ -59,10 +67,16 @@ impl Screen {
     pub async fn quit(&mut self) {
         while let Some(event) = self.events.next().await {
             match event {
-                Ok(Event::Key(KeyEvent { code: KeyCode::Char('q'), .. })) | Err(_) => return,
-                Ok(Event::Key(KeyEvent { code: KeyCode::Char('c'), modifiers, .. }))
-                    if modifiers.contains(KeyModifiers::CONTROL) =>
-                {
+                Ok(Event::Key(KeyEvent {
+                    code: KeyCode::Char('q'),
+                    ..
+                }))
+                | Err(_) => return,
+                Ok(Event::Key(KeyEvent {
+                    code: KeyCode::Char('c'),
+                    modifiers,
+                    ..
+                })) if modifiers.contains(KeyModifiers::CONTROL) => {
                     return;
                 }
                 // The screen can be drawn again at the next tick at the latest.
@@ -86,8 +100,11 @@ impl Screen {
             )
             .map_err(terminal_error)?;
         }
-        queue!(self.out, terminal::Clear(terminal::ClearType::FromCursorDown))
-            .map_err(terminal_error)?;
+        queue!(
+            self.out,
+            terminal::Clear(terminal::ClearType::FromCursorDown)
+        )
+        .map_err(terminal_error)?;
         self.out.flush().map_err(terminal_error)
     }
 }

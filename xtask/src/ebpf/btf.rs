@@ -36,11 +36,17 @@ const LINE_TEXT: usize = 8;
 pub(super) fn portable(btf: &[u8], ext: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     let mut btf = Words(btf.to_vec());
     let mut ext = Words(ext.to_vec());
-    ensure!(btf.get(0)? & 0xffff == MAGIC && ext.get(0)? & 0xffff == MAGIC, "not BTF");
+    ensure!(
+        btf.get(0)? & 0xffff == MAGIC && ext.get(0)? & 0xffff == MAGIC,
+        "not BTF"
+    );
     let (types_start, types_end) = btf.span(TYPES)?;
     let (strings_start, strings_end) = btf.span(STRINGS)?;
     // What follows them must not move.
-    ensure!(strings_start >= types_end && strings_end == btf.0.len(), "unusual BTF layout");
+    ensure!(
+        strings_start >= types_end && strings_end == btf.0.len(),
+        "unusual BTF layout"
+    );
     let old = btf.0.split_off(strings_start);
     let mut strings = Strings::new(&old);
 
@@ -50,7 +56,10 @@ pub(super) fn portable(btf: &[u8], ext: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     }
     let header_length = ext.get(HEADER_LENGTH)? as usize;
     if header_length >= RELOCATIONS + 8 {
-        ensure!(ext.get(RELOCATIONS + 4)? == 0, "CO-RE relocations are not handled");
+        ensure!(
+            ext.get(RELOCATIONS + 4)? == 0,
+            "CO-RE relocations are not handled"
+        );
     }
     for_each_record(&mut ext, FUNCTIONS, &mut strings, |_, _, _| Ok(()))?;
     for_each_record(&mut ext, LINES, &mut strings, |ext, record, strings| {
@@ -155,13 +164,23 @@ struct Strings<'old> {
 impl<'old> Strings<'old> {
     /// Offset 0 is the empty string, by definition of the format.
     fn new(old: &'old [u8]) -> Self {
-        Self { old, new: vec![0], offsets: HashMap::from([(String::new(), 0)]) }
+        Self {
+            old,
+            new: vec![0],
+            offsets: HashMap::from([(String::new(), 0)]),
+        }
     }
 
     /// Replaces the offset of an old string, stored at `at`, by that of a new one.
     fn replace(&mut self, words: &mut Words, at: usize) -> Result<()> {
-        let rest = self.old.get(words.get(at)? as usize..).context("no such BTF string")?;
-        let length = rest.iter().position(|&byte| byte == 0).context("unended BTF string")?;
+        let rest = self
+            .old
+            .get(words.get(at)? as usize..)
+            .context("no such BTF string")?;
+        let length = rest
+            .iter()
+            .position(|&byte| byte == 0)
+            .context("unended BTF string")?;
         let offset = self.intern(portable_path(str::from_utf8(&rest[..length])?))?;
         words.set(at, offset)
     }
@@ -183,9 +202,14 @@ fn portable_path(string: &str) -> String {
     let inside = if string.starts_with("/usr/src/rustc-") || string.starts_with("/rustc/") {
         string.find("/library/").map(|start| &string[start..])
     } else {
-        string.split_once("/lib/rustlib/src/rust").map(|(_sysroot, inside)| inside)
+        string
+            .split_once("/lib/rustlib/src/rust")
+            .map(|(_sysroot, inside)| inside)
     };
-    inside.map_or_else(|| string.to_owned(), |inside| format!("{RUST_SOURCE}{inside}"))
+    inside.map_or_else(
+        || string.to_owned(),
+        |inside| format!("{RUST_SOURCE}{inside}"),
+    )
 }
 
 #[cfg(test)]
@@ -209,9 +233,22 @@ mod tests {
         let file = add(file);
         let (s, a, i, section) = (1, 3, 5, 7);
         let types = words(&[
-            s, 4 << 24 | 1, 4, a, 3, 0, // struct
-            section, 15 << 24 | 1, 4, 3, 0, 4, // data section
-            i, 1 << 24, 4, 32, // integer
+            s,
+            4 << 24 | 1,
+            4,
+            a,
+            3,
+            0, // struct
+            section,
+            15 << 24 | 1,
+            4,
+            3,
+            0,
+            4, // data section
+            i,
+            1 << 24,
+            4,
+            32, // integer
         ]);
         let mut btf = words(&[MAGIC | 1 << 16, 24, 0, types.len() as u32]);
         btf.extend(words(&[types.len() as u32, strings.len() as u32]));
@@ -231,7 +268,10 @@ mod tests {
 
     #[test]
     fn installed_sources_make_no_difference() {
-        let with = object("/usr/src/rustc-1.96.0/library/core/src/option.rs", Some("let x = 1;"));
+        let with = object(
+            "/usr/src/rustc-1.96.0/library/core/src/option.rs",
+            Some("let x = 1;"),
+        );
         let without = object("/usr/lib/rustlib/src/rust/library/core/src/option.rs", None);
         assert_ne!(with, without);
         let portable_with = portable(&with.0, &with.1).unwrap();

@@ -24,7 +24,10 @@ pub(super) fn build(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
         Compiler::Nightly => with_own_core("build"),
     };
     run::run(prepare(&mut command, workspace, tools)?)?;
-    Ok(target_directory(workspace).join(TARGET).join("release").join(PACKAGE))
+    Ok(target_directory(workspace)
+        .join(TARGET)
+        .join("release")
+        .join(PACKAGE))
 }
 
 pub(super) fn lint(workspace: &Workspace, tools: &Tools) -> Result<()> {
@@ -58,11 +61,20 @@ fn prepare<'command>(
     tools: &Tools,
 ) -> Result<&'command mut Command> {
     command.current_dir(&workspace.root);
-    command.args(["--release", "--package", PACKAGE, "--target", TARGET, "--target-dir"]);
+    command.args([
+        "--release",
+        "--package",
+        PACKAGE,
+        "--target",
+        TARGET,
+        "--target-dir",
+    ]);
     command.arg(target_directory(workspace));
     if tools.compiler == Compiler::System {
         // A stable compiler, of which we use features that are not.
-        command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", tools.compiler.rustc().get_program());
+        command
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTC", tools.compiler.rustc().get_program());
     }
     // Profiles changed by the environment would change the object.
     for (variable, _) in env::vars_os() {
@@ -96,6 +108,8 @@ fn rust_flags(workspace: &Workspace, tools: &Tools) -> Result<String> {
 }
 
 fn remap(from: &Path, to: &str) -> Result<String> {
-    let from = from.to_str().with_context(|| format!("{} is not UTF-8", from.display()))?;
+    let from = from
+        .to_str()
+        .with_context(|| format!("{} is not UTF-8", from.display()))?;
     Ok(format!("--remap-path-prefix={from}={to}"))
 }

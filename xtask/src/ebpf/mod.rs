@@ -30,7 +30,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    if args.check { check()? } else { update()? }
+    if args.check {
+        check()?
+    } else {
+        update()?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,7 +89,7 @@ fn rebuild(workspace: &Workspace) -> Result<(Vec<u8>, Versions)> {
     let versions = tools.versions()?;
     let linked = build::build(workspace, &tools)?;
     let object = rebuilt_object(workspace);
-    object::finish(&tools.objcopy, &linked, &object)?;
+    object::finish(tools.objcopy, &linked, &object)?;
     let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
     Ok((bytes, versions))
 }

@@ -19,8 +19,12 @@ const BPF_LINKER_SERIES: &str = "0.13.";
 /// rustc is before it on PATH.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 
-const OBJCOPIES: &[&str] =
-    &["/usr/lib/llvm-22/bin/llvm-objcopy", "llvm-objcopy-22", "llvm-objcopy", "rust-objcopy"];
+const OBJCOPIES: &[&str] = &[
+    "/usr/lib/llvm-22/bin/llvm-objcopy",
+    "llvm-objcopy-22",
+    "llvm-objcopy",
+    "rust-objcopy",
+];
 
 /// A compiler that can build for BPF.
 #[derive(Clone, Copy, PartialEq)]
@@ -33,7 +37,9 @@ pub(crate) enum Compiler {
 
 impl Compiler {
     pub(crate) fn find() -> Option<Self> {
-        [Self::System, Self::Nightly].into_iter().find(|compiler| compiler.is_usable())
+        [Self::System, Self::Nightly]
+            .into_iter()
+            .find(|compiler| compiler.is_usable())
     }
 
     fn is_usable(self) -> bool {
@@ -44,9 +50,9 @@ impl Compiler {
             Self::System => printed(&["--print", "target-libdir", "--target", TARGET])
                 .and_then(|directory| Ok(fs::read_dir(directory)?))
                 .is_ok_and(|files| {
-                    files.flatten().any(|file| {
-                        file.file_name().to_string_lossy().starts_with("libcore-")
-                    })
+                    files
+                        .flatten()
+                        .any(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
                 }),
             Self::Nightly => printed(&["--print", "sysroot"])
                 .is_ok_and(|sysroot| sysroot.join("lib/rustlib/src/rust/library/core").is_dir()),
@@ -94,29 +100,41 @@ impl BpfLinker {
     fn at(path: PathBuf) -> Option<Self> {
         let printed = run::output(Command::new(&path).arg("--version")).ok()?;
         let version = printed.trim().strip_prefix("bpf-linker ")?.to_owned();
-        version.starts_with(BPF_LINKER_SERIES).then_some(Self { path, version })
+        version
+            .starts_with(BPF_LINKER_SERIES)
+            .then_some(Self { path, version })
     }
 
     /// It generates the code, so its LLVM matters as much as rustc's. It does
     /// not say which it has, but the name of the library is in the program.
     fn description(&self) -> Result<String> {
-        let program = fs::read(&self.path)
-            .with_context(|| format!("cannot read {}", self.path.display()))?;
-        Ok(format!("{} {}", self.version, llvm_library(&program).unwrap_or("static LLVM")))
+        let program =
+            fs::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        Ok(format!(
+            "{} {}",
+            self.version,
+            llvm_library(&program).unwrap_or("static LLVM")
+        ))
     }
 }
 
 /// The name of the LLVM library that a program is linked to: "libLLVM.so.22.1".
 fn llvm_library(program: &[u8]) -> Option<&str> {
     const NAME: &[u8] = b"\0libLLVM";
-    let start = program.windows(NAME.len()).position(|window| window == NAME)? + 1;
+    let start = program
+        .windows(NAME.len())
+        .position(|window| window == NAME)?
+        + 1;
     let length = program[start..].iter().position(|&byte| byte == 0)?;
     str::from_utf8(&program[start..start + length]).ok()
 }
 
 /// The objcopy that knows BPF: binutils' does not.
 pub(crate) fn objcopy() -> Option<&'static str> {
-    OBJCOPIES.iter().copied().find(|path| run::succeeds(Command::new(path).arg("--version")))
+    OBJCOPIES
+        .iter()
+        .copied()
+        .find(|path| run::succeeds(Command::new(path).arg("--version")))
 }
 
 /// All it takes.
@@ -142,10 +160,21 @@ impl Tools {
         let rustc = run::output(self.compiler.rustc().arg("-vV"))?;
         let objcopy = run::output(Command::new(self.objcopy).arg("--version"))?;
         Ok(Versions(vec![
-            ("rustc".into(), field(&rustc, "rustc ").context("rustc has no version")?.into()),
-            ("rustc-llvm".into(), field(&rustc, "LLVM version: ").unwrap_or("unknown").into()),
+            (
+                "rustc".into(),
+                field(&rustc, "rustc ")
+                    .context("rustc has no version")?
+                    .into(),
+            ),
+            (
+                "rustc-llvm".into(),
+                field(&rustc, "LLVM version: ").unwrap_or("unknown").into(),
+            ),
             ("bpf-linker".into(), self.linker.description()?),
-            ("llvm-objcopy".into(), field(&objcopy, "LLVM version ").unwrap_or("unknown").into()),
+            (
+                "llvm-objcopy".into(),
+                field(&objcopy, "LLVM version ").unwrap_or("unknown").into(),
+            ),
             // aya-ebpf follows the host in how it reads a program's arguments.
             ("host".into(), env::consts::ARCH.into()),
         ]))
@@ -154,7 +183,9 @@ impl Tools {
 
 /// What follows `label` in the first line that has it.
 fn field<'text>(text: &'text str, label: &str) -> Option<&'text str> {
-    text.lines().find_map(|line| line.split_once(label)).map(|(_before, value)| value.trim())
+    text.lines()
+        .find_map(|line| line.split_once(label))
+        .map(|(_before, value)| value.trim())
 }
 
 /// What the bytes of the object depend on besides its source: toolchain.txt.
@@ -180,7 +211,9 @@ impl Versions {
 
 impl fmt::Display for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(tool, version)| writeln!(f, "{tool} {version}"))
+        self.0
+            .iter()
+            .try_for_each(|(tool, version)| writeln!(f, "{tool} {version}"))
     }
 }
 
@@ -190,7 +223,10 @@ impl FromStr for Versions {
     fn from_str(text: &str) -> Result<Self> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let versions: Option<Vec<(String, String)>> = lines
-            .map(|line| line.split_once(' ').map(|(tool, version)| (tool.into(), version.into())))
+            .map(|line| {
+                line.split_once(' ')
+                    .map(|(tool, version)| (tool.into(), version.into()))
+            })
             .collect();
         match versions {
             Some(versions) if !versions.is_empty() => Ok(Self(versions)),
@@ -219,7 +255,12 @@ mod tests {
     fn the_toolchain_file_reads_back() {
         let versions: Versions = TEXT.parse().unwrap();
         assert_eq!(versions.to_string(), TEXT);
-        assert_eq!(format!("\n{}  ", TEXT.replace('\n', "\r\n")).parse::<Versions>().unwrap(), versions);
+        assert_eq!(
+            format!("\n{}  ", TEXT.replace('\n', "\r\n"))
+                .parse::<Versions>()
+                .unwrap(),
+            versions
+        );
     }
 
     #[test]
@@ -233,9 +274,16 @@ mod tests {
     fn a_difference_is_named() {
         let recorded: Versions = TEXT.parse().unwrap();
         let here: Versions = TEXT.replace("22.1.8", "22.1.9").parse().unwrap();
-        assert_eq!(here.difference(&recorded), "rustc-llvm 22.1.9, recorded 22.1.8");
+        assert_eq!(
+            here.difference(&recorded),
+            "rustc-llvm 22.1.9, recorded 22.1.8"
+        );
         let without: Versions = "host x86_64".parse().unwrap();
-        assert!(recorded.difference(&without).starts_with("rustc 1.96.0 (abc 2026-05-25), recorded none"));
+        assert!(
+            recorded
+                .difference(&without)
+                .starts_with("rustc 1.96.0 (abc 2026-05-25), recorded none")
+        );
     }
 
     #[test]
@@ -243,13 +291,19 @@ mod tests {
         let rustc = "rustc 1.96.0 (abc)\nbinary: rustc\nLLVM version: 22.1.8\n";
         assert_eq!(field(rustc, "rustc "), Some("1.96.0 (abc)"));
         assert_eq!(field(rustc, "LLVM version: "), Some("22.1.8"));
-        assert_eq!(field("Debian LLVM version 22.1.8\n", "LLVM version "), Some("22.1.8"));
+        assert_eq!(
+            field("Debian LLVM version 22.1.8\n", "LLVM version "),
+            Some("22.1.8")
+        );
         assert_eq!(field("", "LLVM version "), None);
     }
 
     #[test]
     fn the_llvm_library_of_a_program() {
-        assert_eq!(llvm_library(b"\x7fELF\0libLLVM.so.22.1\0libc"), Some("libLLVM.so.22.1"));
+        assert_eq!(
+            llvm_library(b"\x7fELF\0libLLVM.so.22.1\0libc"),
+            Some("libLLVM.so.22.1")
+        );
         assert_eq!(llvm_library(b"\x7fELF\0libc.so.6\0"), None);
     }
 }

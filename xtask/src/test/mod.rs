@@ -29,17 +29,44 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    Step { title: "formatting", run: formatting, slow: false },
-    Step { title: "clippy", run: clippy, slow: false },
-    Step { title: "BPF object: clippy, rebuild, compare", run: bpf_object, slow: false },
-    Step { title: "unit and command line tests", run: unit_tests, slow: false },
-    Step { title: "tests on the lab host (as root)", run: lab_tests, slow: false },
-    Step { title: "tests on real VMs (as root)", run: vm_tests, slow: true },
+    Step {
+        title: "formatting",
+        run: formatting,
+        slow: false,
+    },
+    Step {
+        title: "clippy",
+        run: clippy,
+        slow: false,
+    },
+    Step {
+        title: "BPF object: clippy, rebuild, compare",
+        run: bpf_object,
+        slow: false,
+    },
+    Step {
+        title: "unit and command line tests",
+        run: unit_tests,
+        slow: false,
+    },
+    Step {
+        title: "tests on the lab host (as root)",
+        run: lab_tests,
+        slow: false,
+    },
+    Step {
+        title: "tests on real VMs (as root)",
+        run: vm_tests,
+        slow: true,
+    },
 ];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
-    let steps: Vec<&Step> = STEPS.iter().filter(|step| !(args.quick && step.slow)).collect();
+    let steps: Vec<&Step> = STEPS
+        .iter()
+        .filter(|step| !(args.quick && step.slow))
+        .collect();
     let mut summary = Summary::default();
     let mut code = ExitCode::SUCCESS;
     for (index, step) in steps.iter().enumerate() {
@@ -62,14 +89,22 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 fn heading(text: &str) -> Result<()> {
     let mut out = stdout();
-    let (bold, plain) = if out.is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let (bold, plain) = if out.is_terminal() {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
     // Flushed, because the step's own output does not pass through our buffer.
-    writeln!(out, "\n{bold}=== {text}{plain}").and_then(|()| out.flush()).context("stdout")
+    writeln!(out, "\n{bold}=== {text}{plain}")
+        .and_then(|()| out.flush())
+        .context("stdout")
 }
 
 fn formatting(workspace: &Workspace, _: &mut Summary) -> Result<()> {
     let mut command = Command::new(run::cargo_path());
-    command.args(["fmt", "--all", "--check"]).current_dir(&workspace.root);
+    command
+        .args(["fmt", "--all", "--check"])
+        .current_dir(&workspace.root);
     run::run(&mut command).context("run `cargo fmt --all`")
 }
 
@@ -86,7 +121,13 @@ fn bpf_object(_: &Workspace, _: &mut Summary) -> Result<()> {
 
 fn unit_tests(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
     let mut command = workspace.cargo("test");
-    command.args(["--workspace", "--exclude", BPF_PACKAGE, "--exclude", TESTS_PACKAGE]);
+    command.args([
+        "--workspace",
+        "--exclude",
+        BPF_PACKAGE,
+        "--exclude",
+        TESTS_PACKAGE,
+    ]);
     tests(workspace, command.arg("--no-fail-fast"), summary)
 }
 
@@ -97,7 +138,13 @@ fn lab_tests(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
         eprintln!("xtask: the test programs need root: building as you, running through sudo");
     }
     let mut command = cargo_as_root(workspace, "test")?;
-    command.args(["--package", TESTS_PACKAGE, "--no-fail-fast", "--lib", "--bins"]);
+    command.args([
+        "--package",
+        TESTS_PACKAGE,
+        "--no-fail-fast",
+        "--lib",
+        "--bins",
+    ]);
     for target in workspace.targets(TESTS_PACKAGE, "test") {
         if target != E2E_TEST {
             command.args(["--test", &target]);
@@ -126,7 +173,10 @@ fn tests(workspace: &Workspace, command: &mut Command, summary: &mut Summary) ->
 /// Passes the output through as it comes, chunk by chunk: a test that hangs
 /// has printed its name but no newline.
 fn stream(command: &mut Command, summary: &mut Summary) -> Result<()> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo test")?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo test")?;
     let mut from = child.stdout.take().context("cargo test has no stdout")?;
     let mut chunk = [0; 8192];
     let mut line = Vec::new();
@@ -138,7 +188,9 @@ fn stream(command: &mut Command, summary: &mut Summary) -> Result<()> {
             Err(error) => return Err(error).context("cannot read cargo test's output"),
         };
         let mut out = stdout();
-        out.write_all(read).and_then(|()| out.flush()).context("stdout")?;
+        out.write_all(read)
+            .and_then(|()| out.flush())
+            .context("stdout")?;
         for &byte in read {
             if byte == b'\n' {
                 summary.read_line(&String::from_utf8_lossy(&line));
@@ -153,4 +205,3 @@ fn stream(command: &mut Command, summary: &mut Summary) -> Result<()> {
     ensure!(status.success(), "cargo test failed ({status})");
     Ok(())
 }
-

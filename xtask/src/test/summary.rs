@@ -45,7 +45,11 @@ impl fmt::Display for Summary {
         for line in &self.lines {
             writeln!(f, "{line}")?;
         }
-        let Counts { passed, failed, ignored } = self.total;
+        let Counts {
+            passed,
+            failed,
+            ignored,
+        } = self.total;
         write!(f, "{passed} passed, {failed} failed")?;
         if ignored > 0 {
             write!(f, ", {ignored} skipped")?;
@@ -59,7 +63,9 @@ impl Counts {
     fn parse(line: &str) -> Option<Self> {
         let (_verdict, counts) = line.strip_prefix(PREFIX)?.split_once(". ")?;
         let count = |unit: &str| {
-            counts.split("; ").find_map(|part| part.strip_suffix(unit)?.trim().parse().ok())
+            counts
+                .split("; ")
+                .find_map(|part| part.strip_suffix(unit)?.trim().parse().ok())
         };
         Some(Self {
             passed: count(" passed")?,
@@ -101,10 +107,16 @@ mod tests {
     #[test]
     fn the_tail_is_the_lines_and_their_totals() {
         let lines = ["running 12 tests", "test a ... ok", "", OK];
-        assert_eq!(summary(&lines).to_string(), format!("\n{OK}\n12 passed, 0 failed\n"));
+        assert_eq!(
+            summary(&lines).to_string(),
+            format!("\n{OK}\n12 passed, 0 failed\n")
+        );
         let both = summary(&[OK, FAILED]);
         assert_eq!(both.runs(), 2);
-        assert!(both.to_string().ends_with(&format!("{FAILED}\n19 passed, 2 failed, 1 skipped\n")));
+        assert!(
+            both.to_string()
+                .ends_with(&format!("{FAILED}\n19 passed, 2 failed, 1 skipped\n"))
+        );
     }
 
     #[test]
@@ -115,12 +127,19 @@ mod tests {
     #[test]
     fn colours_do_not_hide_a_summary() {
         let coloured = OK.replace("ok", "\x1b[32mok\x1b[m\x1b[0m") + "\r";
-        assert_eq!(summary(&[&coloured]).to_string(), summary(&[OK]).to_string());
+        assert_eq!(
+            summary(&[&coloured]).to_string(),
+            summary(&[OK]).to_string()
+        );
     }
 
     #[test]
     fn what_only_looks_like_a_summary_is_not_counted() {
-        for line in ["test result: ok", "note: test result: ok. 1 passed", "test result: ok. x"] {
+        for line in [
+            "test result: ok",
+            "note: test result: ok. 1 passed",
+            "test result: ok. x",
+        ] {
             assert_eq!(summary(&[line]).runs(), 0, "{line}");
         }
     }

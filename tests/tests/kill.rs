@@ -1,0 +1,104 @@
+//! Killed at any moment, offwatch leaves nothing behind.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Result, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use offwatch_tests::{
+    Lab,
+    footprint::{BpfObjects, network_state},
+    guest::Family,
+    observer::offwatch,
+    quiet::wait_until,
+    skip_unless_lab,
+    traffic::{TcpFlow, TcpOptions},
+};
+
+const RUNS: u64 = 20;
+const HOOKS: [&str; 3] = ["tp", "raw", "tc"];
+
+#[test]
+fn a_kill_at_any_moment_leaves_nothing_behind() -> Result<()> {
+    skip_unless_lab!();
+    let mut lab = Lab::new()?;
+    lab.add_guests(&["web", "db"])?;
+    let devices = ["br0", lab.guest(0).tap(), lab.guest(1).tap()];
+    let limited = TcpOptions {
+        bits_per_second: Some(200_000_000),
+        ..TcpOptions::new(Family::V4, u64::MAX)
+    };
+    let flow = TcpFlow::start(&lab.guest(0).endpoint(), &lab.guest(1).endpoint(), limited)?;
+    let before = network_state(lab.host(), &devices)?;
+    let mut most = BpfObjects::default();
+    for run in 0..RUNS {
+        let hook = HOOKS[run as usize % HOOKS.len()];
+        let mut child = offwatch(
+            lab.host(),
+            &["top", "--stream", "--json", "-d", "0.1", "--hook", hook],
+        )?
+        .stdout(std::process::Stdio::null())
+        .spawn()?;
+        // From "has not loaded yet" to "has counted for a while".
+        thread::sleep(Duration::from_millis(run * run * 2 + random_millis(20)?));
+        let pid = Pid::from_raw(i32::try_from(child.id())?);
+        // It must stand still while its descriptors are read.
+        kill(pid, Signal::SIGSTOP)?;
+        let held = BpfObjects::of(child.id())?;
+        child.kill()?;
+        child.wait()?;
+
+        wait_until("its BPF objects to go", Duration::from_secs(10), || {
+            Ok(held.alive().is_empty())
+        })
+        .map_err(|error| error.context(format!("{hook}, run {run}: {:?}", held.alive())))?;
+        let after = network_state(lab.host(), &devices)?;
+        ensure!(
+            after == before,
+            "{hook}, run {run}: {before}\nbecame\n{after}"
+        );
+        if held.links.len() > most.links.len() {
+            most = held;
+        }
+    }
+    flow.stop()?;
+    // Or the test has killed nothing that mattered.
+    assert!(most.links.len() >= 4 && !most.maps.is_empty(), "{most:?}");
+    Ok(())
+}
+
+fn random_millis(below: u64) -> Result<u64> {
+    use std::io::Read as _;
+    let mut byte = [0];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut byte)?;
+    Ok(u64::from(byte[0]) * below / 256)
+}
+
+#[test]
+fn ending_it_in_order_leaves_nothing_behind_either() -> Result<()> {
+    skip_unless_lab!();
+    let mut lab = Lab::new()?;
+    lab.add_guests(&["web"])?;
+    let devices = ["br0", lab.guest(0).tap()];
+    let before = network_state(lab.host(), &devices)?;
+    for hook in HOOKS {
+        let output =
+            offwatch(lab.host(), &["top", "--once", "-d", "0.1", "--hook", hook])?.output()?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        ensure!(network_state(lab.host(), &devices)? == before, "{hook}");
+    }
+    let output = offwatch(lab.host(), &["doctor"])?.output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    ensure!(network_state(lab.host(), &devices)? == before, "doctor");
+    Ok(())
+}
