@@ -73,7 +73,7 @@ pub struct TopArgs {
     #[arg(long, value_enum, default_value_t = HookChoice::Auto, conflicts_with = "replay")]
     pub hook: HookChoice,
     /// libvirt to ask for VM names; without it qemu:///system if it answers
-    #[arg(short, long, value_name = "URI", conflicts_with = "replay")]
+    #[arg(short, long, value_name = "URI", conflicts_with = "replay", value_parser = local_uri)]
     pub connect: Option<String>,
     /// Also write every sample to this file (- for stdout)
     #[arg(long, value_name = "FILE")]
@@ -93,7 +93,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     pub json: bool,
     /// libvirt to ask for VM names
-    #[arg(short, long, value_name = "URI")]
+    #[arg(short, long, value_name = "URI", value_parser = local_uri)]
     pub connect: Option<String>,
 }
 
@@ -122,6 +122,20 @@ impl HookChoice {
     }
 }
 
+/// libvirt's URIs are `driver[+transport]://[user@][host][:port]/[path]`. The
+/// VMs of another host cannot be observed from here.
+fn local_uri(text: &str) -> Result<String, String> {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host {
+        "" | "localhost" => Ok(text.to_owned()),
+        _ => Err(format!(
+            "{host} is another host; offwatch shows the VMs of this one"
+        )),
+    }
+}
+
 const SHORTEST_SECONDS: f64 = 0.1;
 const LONGEST_SECONDS: f64 = 86_400.0;
 
@@ -147,6 +161,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn only_this_host_is_asked() {
+        for local in [
+            "qemu:///system",
+            "test:///tmp/node.xml",
+            "qemu+unix:///session",
+            "x",
+        ] {
+            assert!(local_uri(local).is_ok(), "{local}");
+        }
+        for remote in [
+            "qemu+ssh://root@other/system",
+            "qemu://other:16514/system",
+            "xen://h",
+        ] {
+            assert!(local_uri(remote).is_err(), "{remote}");
+        }
     }
 
     #[test]

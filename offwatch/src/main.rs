@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{Parser as _, error::ErrorKind};
 use offwatch::{
     cli::{Cli, Command},
     command,
@@ -10,7 +10,10 @@ use offwatch::{
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -35,4 +38,21 @@ async fn run(cli: &Cli) -> Result<(), Error> {
         Command::Top(args) => command::top::run(args).await,
         Command::Doctor(args) => command::doctor::run(args),
     }
+}
+
+/// Help and versions are printed whole; an error is one line like any other.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Nothing can be done if stdout is closed.
+        let _ = error.print();
+    } else {
+        let text = error.to_string();
+        let told = text.lines().take_while(|line| !line.starts_with("Usage:"));
+        let told: Vec<&str> = told
+            .map(|line| line.trim().trim_start_matches("error: "))
+            .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+            .collect();
+        eprintln!("offwatch: {}; try --help", told.join(" "));
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

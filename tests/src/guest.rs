@@ -192,6 +192,7 @@ impl Guest {
 
     /// Truth and kernel counters of the very same instant, even under load.
     pub fn counts(&self) -> Result<Counts> {
+        self.relay.check()?;
         self.relay.frozen(|from_vm, to_vm| {
             Ok(Counts {
                 from_vm: from_vm.clone(),

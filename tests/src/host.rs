@@ -147,10 +147,21 @@ impl Lab {
         self.guests.remove(position);
     }
 
-    /// Waits until no frame has crossed any tap for a while.
+    /// Waits until no frame has crossed any tap for a while and none is on its
+    /// way.
     pub fn wait_quiet(&self) -> Result<()> {
         wait_still(STILL, Duration::from_secs(10), || {
-            self.guests.iter().map(|guest| guest.total_packets()).sum()
+            let mut packets = 0;
+            for guest in &self.guests {
+                guest.check()?;
+                // A ring with frames in it is not quiet, however long its
+                // reader has been kept from the processor.
+                if !guest.is_idle()? {
+                    return Ok(None);
+                }
+                packets += guest.total_packets();
+            }
+            Ok(Some(packets))
         })
     }
 

@@ -1,5 +1,7 @@
 //! Link set-up and the kernel's own counters, through `ip` and `ethtool`.
 
+use std::io::ErrorKind;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -86,8 +88,9 @@ pub fn stats(ns: &Netns, device: &str) -> Result<LinkStats> {
     })
 }
 
-/// Creates a bridge that adds no traffic of its own: no spanning tree, no
-/// multicast snooping, ports forward at once.
+/// Creates a bridge that adds no traffic of its own (no spanning tree, no
+/// multicast snooping, ports forward at once) and does not show its frames to
+/// the host's packet filter.
 pub fn add_bridge(ns: &Netns, bridge: &str) -> Result<()> {
     run(
         ns,
@@ -106,6 +109,18 @@ pub fn add_bridge(ns: &Netns, bridge: &str) -> Result<()> {
             "0",
         ],
     )?;
+    ns.try_run(|| {
+        // These exist only where some program has loaded br_netfilter, and
+        // are on by default in every new namespace.
+        for table in ["iptables", "ip6tables", "arptables"] {
+            let path = format!("/proc/sys/net/bridge/bridge-nf-call-{table}");
+            match std::fs::write(&path, "0") {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                result => result.with_context(|| format!("writing {path}"))?,
+            }
+        }
+        Ok(())
+    })?;
     // Without an address of its own the bridge need not speak IPv6.
     ns.sysctl(&[(&format!("net/ipv6/conf/{bridge}/disable_ipv6"), "1")])?;
     run(ns, &["ip", "link", "set", bridge, "up"])?;

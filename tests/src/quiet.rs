@@ -24,13 +24,18 @@ pub fn wait_until(
     Ok(())
 }
 
-/// Waits until `counter` has not moved for `still`.
-pub fn wait_still(still: Duration, timeout: Duration, counter: impl Fn() -> u64) -> Result<()> {
-    let mut last = counter();
+/// Waits until `counter` has not moved for `still`; it yields `None` while
+/// something is known to be on its way.
+pub fn wait_still(
+    still: Duration,
+    timeout: Duration,
+    counter: impl Fn() -> Result<Option<u64>>,
+) -> Result<()> {
+    let mut last = None;
     let mut since = Instant::now();
     wait_until("counters at rest", timeout, || {
-        let now = counter();
-        if now != last {
+        let now = counter()?;
+        if now.is_none() || now != last {
             last = now;
             since = Instant::now();
         }

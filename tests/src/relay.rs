@@ -19,7 +19,7 @@ use crate::worker::{self, Lane, Shared};
 #[derive(Debug)]
 pub struct Relay {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<Result<()>>>,
+    workers: Vec<JoinHandle<()>>,
 }
 
 impl Relay {
@@ -83,6 +83,25 @@ impl Relay {
             })
         };
         f(&sum(&from), &sum(&to))
+    }
+
+    /// Fails if the relay has ended on its own, as it does when someone
+    /// deletes a tap.
+    pub fn check(&self) -> Result<()> {
+        for lane in &self.shared.lanes {
+            if let Some(failure) = &*lane.failure() {
+                bail!(
+                    "the relay of {} ended: {failure}",
+                    self.shared.host_tap.name()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no frame waits in a ring of this guest or is halfway.
+    pub fn is_idle(&self) -> Result<bool> {
+        self.shared.is_idle()
     }
 
     /// Packets so far in both directions; cheap, for waiting.
@@ -153,7 +172,7 @@ impl Drop for Relay {
         self.shared.stop.store(true, Ordering::Release);
         self.wake_all();
         for worker in self.workers.drain(..) {
-            // A worker whose tap was deleted ends with an error; both are ends.
+            // A panic has been printed already, and a drop must not add one.
             let _ = worker.join();
         }
     }

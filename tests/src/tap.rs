@@ -10,10 +10,11 @@ use nix::errno::Errno;
 
 use crate::netns::Netns;
 use crate::offloads::Offloads;
-use crate::vnet::VNET_HDR_BYTES;
+use crate::vnet::{VNET_HDR_BYTES, VnetHdr};
 
 mod ioctl {
     nix::ioctl_write_ptr_bad!(tunsetiff, libc::TUNSETIFF, libc::ifreq);
+    nix::ioctl_write_ptr_bad!(tunsetifindex, libc::TUNSETIFINDEX, libc::c_uint);
     nix::ioctl_write_ptr_bad!(tunsetvnethdrsz, libc::TUNSETVNETHDRSZ, libc::c_int);
     nix::ioctl_write_ptr_bad!(tunattachfilter, libc::TUNATTACHFILTER, libc::sock_fprog);
 }
@@ -34,13 +35,34 @@ impl Tap {
         }
         let queues = ns.try_run(|| {
             (0..queues)
-                .map(|_| open_queue(name, queues > 1))
+                .map(|_| open_queue(name, queues > 1, None))
                 .collect::<Result<Vec<_>>>()
         })?;
         Ok(Self {
             name: name.to_owned(),
             queues,
         })
+    }
+
+    /// As [`Self::create`] with one queue and an ifindex of one's choice.
+    pub fn create_at(ns: &Netns, name: &str, ifindex: u32) -> Result<Self> {
+        let queue = ns.try_run(|| open_queue(name, false, Some(ifindex)))?;
+        Ok(Self {
+            name: name.to_owned(),
+            queues: vec![queue],
+        })
+    }
+
+    /// Sends a frame `count` times as if a guest had.
+    pub fn write(&self, frame: &[u8], header: VnetHdr, count: u64) -> Result<()> {
+        let mut buffer = header.to_bytes().to_vec();
+        buffer.extend(frame);
+        let queue = self.queues.first().context("tap without queues")?;
+        for _ in 0..count {
+            nix::unistd::write(queue, &buffer)
+                .with_context(|| format!("writing a frame to {}", self.name))?;
+        }
+        Ok(())
     }
 
     /// Interface name.
@@ -110,7 +132,7 @@ fn tunsetoffload(fd: &OwnedFd, bits: c_ulong) -> nix::Result<()> {
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, bits) }).map(drop)
 }
 
-fn open_queue(name: &str, multi_queue: bool) -> Result<OwnedFd> {
+fn open_queue(name: &str, multi_queue: bool, ifindex: Option<u32>) -> Result<OwnedFd> {
     let fd: OwnedFd = OpenOptions::new()
         .read(true)
         .write(true)
@@ -119,6 +141,11 @@ fn open_queue(name: &str, multi_queue: bool) -> Result<OwnedFd> {
         .context("opening /dev/net/tun")?
         .into();
 
+    if let Some(ifindex) = ifindex {
+        // SAFETY: the kernel reads one integer that lives across the call.
+        unsafe { ioctl::tunsetifindex(fd.as_raw_fd(), &ifindex) }
+            .with_context(|| format!("TUNSETIFINDEX {ifindex} for {name}"))?;
+    }
     let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
     if multi_queue {
         flags |= libc::IFF_MULTI_QUEUE;

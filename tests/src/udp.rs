@@ -149,7 +149,8 @@ fn send(
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                bail!("sent only {sent} datagrams in time");
+                let arrived = arrived.load(Ordering::Acquire);
+                bail!("sent only {sent} datagrams in time, {arrived} arrived");
             }
             thread::sleep(Duration::from_micros(50));
         }

@@ -33,14 +33,16 @@ pub(crate) struct Shared {
     pub(crate) stop: AtomicBool,
 }
 
-/// Counters of one queue. A lock is held across the system call *and* the
-/// counting, so whoever holds it sees exactly what the kernel has counted.
-/// One pair a queue: queues must not wait for each other.
+/// Counters of one queue. A lock is held from reading a frame to handing it
+/// on, so whoever holds it sees exactly what the kernel has counted and no
+/// frame halfway. One pair a queue: queues must not wait for each other.
 #[derive(Debug)]
 pub(crate) struct Lane {
     from_vm: Mutex<Truth>,
     to_vm: Mutex<Truth>,
     wake: EventFd,
+    /// Why the worker ended before it was told to.
+    failure: Mutex<Option<String>>,
 }
 
 impl Lane {
@@ -50,6 +52,7 @@ impl Lane {
             to_vm: Mutex::default(),
             wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
                 .context("eventfd")?,
+            failure: Mutex::default(),
         })
     }
 
@@ -62,6 +65,10 @@ impl Lane {
         self.to_vm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes the worker look at `paused` and `stop`.
     pub(crate) fn wake(&self) {
         // Only fails when the counter is full, and then it is readable anyway.
@@ -69,8 +76,47 @@ impl Lane {
     }
 }
 
-/// Copies frames of queue `index` until told to stop.
-pub(crate) fn run(shared: &Arc<Shared>, index: usize) -> Result<()> {
+impl Shared {
+    /// Whether no frame waits in a ring or is halfway. A ring that is not
+    /// drained on purpose does not count.
+    pub(crate) fn is_idle(&self) -> Result<bool> {
+        for (index, lane) in self.lanes.iter().enumerate() {
+            let _halfway = (lane.lock_from_vm(), lane.lock_to_vm());
+            let mut fds = self.poll_fds(index);
+            match poll(&mut fds, PollTimeout::ZERO) {
+                Ok(0) => {}
+                Ok(_) | Err(Errno::EINTR) => return Ok(false),
+                Err(errno) => return Err(errno).context("poll"),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Frames from the host tap (unless paused) and from the guest tap.
+    fn poll_fds(&self, index: usize) -> [PollFd<'_>; 2] {
+        let from_host = if self.paused.load(Ordering::Acquire) {
+            PollFlags::empty()
+        } else {
+            PollFlags::POLLIN
+        };
+        let host = self.host_tap.queues()[index].as_fd();
+        let guest = self.guest_tap.queues()[index].as_fd();
+        [
+            PollFd::new(host, from_host),
+            PollFd::new(guest, PollFlags::POLLIN),
+        ]
+    }
+}
+
+/// Copies frames of queue `index` until told to stop. An early end is kept
+/// for whoever looks at the counters.
+pub(crate) fn run(shared: &Arc<Shared>, index: usize) {
+    if let Err(error) = copy(shared, index) {
+        *shared.lanes[index].failure() = Some(format!("{error:#}"));
+    }
+}
+
+fn copy(shared: &Arc<Shared>, index: usize) -> Result<()> {
     let worker = Worker {
         shared,
         index,
@@ -104,18 +150,9 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn wait(&self) -> Result<Ready> {
-        let from_host = if self.shared.paused.load(Ordering::Acquire) {
-            PollFlags::empty()
-        } else {
-            PollFlags::POLLIN
-        };
-        let host = self.shared.host_tap.queues()[self.index].as_fd();
-        let guest = self.shared.guest_tap.queues()[self.index].as_fd();
-        let mut fds = [
-            PollFd::new(host, from_host),
-            PollFd::new(guest, PollFlags::POLLIN),
-            PollFd::new(self.lane.wake.as_fd(), PollFlags::POLLIN),
-        ];
+        let [host, guest] = self.shared.poll_fds(self.index);
+        let wake = PollFd::new(self.lane.wake.as_fd(), PollFlags::POLLIN);
+        let mut fds = [host, guest, wake];
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("poll"),
@@ -139,13 +176,18 @@ impl Worker<'_> {
         let guest = &self.shared.guest_tap.queues()[self.index];
         let host = &self.shared.host_tap.queues()[self.index];
         for _ in 0..BATCH_FRAMES {
-            let Some(packet) = read_packet(guest, buffer)? else {
-                break;
+            let mut truth = self.lane.lock_from_vm();
+            let packet = match read_packet(guest, buffer)? {
+                Packet::Some(packet) => packet,
+                Packet::Refused => {
+                    truth.undelivered_frames += 1;
+                    continue;
+                }
+                Packet::None => break,
             };
             let Some((header, frame)) = VnetHdr::split(packet) else {
                 continue;
             };
-            let mut truth = self.lane.lock_from_vm();
             match write(host, packet) {
                 Ok(_) => truth.count(header, frame),
                 // The host never saw it: not a frame from the VM.
@@ -164,26 +206,40 @@ impl Worker<'_> {
             if self.shared.paused.load(Ordering::Acquire) {
                 break;
             }
-            let Some(packet) = read_packet(host, buffer)? else {
-                break;
+            let packet = match read_packet(host, buffer)? {
+                Packet::Some(packet) => packet,
+                Packet::Refused => {
+                    truth.undelivered_frames += 1;
+                    continue;
+                }
+                Packet::None => break,
             };
             if let Some((header, frame)) = VnetHdr::split(packet) {
                 truth.count(header, frame);
             }
-            drop(truth);
             if write(guest, packet).is_err() {
-                self.lane.lock_to_vm().undelivered_frames += 1;
+                truth.undelivered_frames += 1;
             }
         }
         Ok(())
     }
 }
 
-/// One packet with its virtio header, or `None` when the ring is empty.
-fn read_packet(queue: impl AsFd, buffer: &mut [u8]) -> Result<Option<&[u8]>> {
+/// What a read from a tap brought.
+enum Packet<'b> {
+    /// A packet with its virtio header.
+    Some(&'b [u8]),
+    /// The kernel could not express this one as a virtio packet and freed it.
+    Refused,
+    /// The ring is empty.
+    None,
+}
+
+fn read_packet(queue: impl AsFd, buffer: &mut [u8]) -> Result<Packet<'_>> {
     match read(queue, buffer) {
-        Ok(bytes) => Ok(Some(&buffer[..bytes])),
-        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Ok(bytes) => Ok(Packet::Some(&buffer[..bytes])),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(Packet::None),
+        Err(Errno::EINVAL) => Ok(Packet::Refused),
         Err(errno) => Err(errno).context("reading from a tap"),
     }
 }

@@ -1,12 +1,12 @@
 //! Taps come and go by the hundred: every one is counted from zero, no count
 //! moves to another, and nothing grows.
 
-use std::{collections::HashMap, fs, io::Write as _, time::Duration};
+use std::{collections::HashMap, fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, Map, MapData};
 use offwatch_tests::{
-    Lab, VnetHdr,
+    Lab,
     command::ip_batch,
     footprint::BpfObjects,
     frames::FrameSpec,
@@ -107,19 +107,7 @@ fn send(tap: &Tap, frames: u64) -> Result<()> {
     let nobody = ([0x52, 0x54, 0, 0, 0, 1], [198, 18, 9, 9].into());
     let everybody = ([0xff; 6], [198, 18, 9, 10].into());
     let (frame, header) = FrameSpec::udp4(nobody, everybody, 100).build()?;
-    let mut buffer = header_bytes(header);
-    buffer.extend(&frame);
-    let mut queue = fs::File::from(tap.queues()[0].try_clone()?);
-    for _ in 0..frames {
-        queue
-            .write_all(&buffer)
-            .context("writing a frame to a tap")?;
-    }
-    Ok(())
-}
-
-fn header_bytes(header: VnetHdr) -> Vec<u8> {
-    header.to_bytes().to_vec()
+    tap.write(&frame, header, frames)
 }
 
 fn seen(lab: &Lab, observer: &Observer) -> Result<Vec<(offwatch_tests::link::LinkStats, Seen)>> {

@@ -17,6 +17,9 @@ pub(crate) fn outlive_children() {
     let handler = note as extern "C" fn(libc::c_int);
     // SAFETY: the handler does nothing but one atomic store.
     unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+    // Rust ignores SIGPIPE, and panics where `| head` has read enough.
+    // SAFETY: the default action needs nothing of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 pub(crate) fn seen() -> bool {

@@ -28,6 +28,7 @@
 //! Needs root, the packages in [`PACKAGES`], and a kernel with namespaces,
 //! overlayfs, bridge and TUN. It needs neither KVM nor systemd nor D-Bus.
 
+mod command;
 mod cpio;
 mod domain;
 mod enter;
@@ -36,7 +37,10 @@ mod host;
 mod image;
 mod iperf;
 mod kernel;
+pub mod matrix;
+mod modules;
 mod namespace;
+mod programs;
 
 pub use domain::GuestSpec;
 pub use guest::Output;
@@ -91,7 +95,7 @@ pub fn unavailable() -> Option<String> {
     let missing: Vec<_> = PROGRAMS
         .iter()
         .copied()
-        .filter(|program| image::find_program(program).is_none())
+        .filter(|program| programs::find_program(program).is_none())
         .collect();
     (!missing.is_empty()).then(|| {
         format!(

@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what building and testing need beyond Rust itself.
 
 mod apt;
+mod machine;
 mod needs;
 mod os;
 mod rust;
@@ -9,9 +10,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use self::needs::{GROUPS, Group, Kind, Need};
+use self::machine::Machine;
+use self::needs::{BPF_ADVICE, GROUPS, Group, Kind};
 use self::os::Family;
-use crate::ebpf::{BpfLinker, Compiler};
+use crate::ebpf::BpfLinker;
 use crate::workspace::Workspace;
 
 #[derive(clap::Args)]
@@ -23,119 +25,82 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
-    let family = Family::of_this_machine();
     if !args.check {
-        install(&workspace, family)?;
+        install(&workspace)?;
     }
-    let missing = report(&workspace, family)?;
-    if missing.is_empty() {
+    let machine = Machine::read()?;
+    let incomplete = report(&workspace, &machine);
+    if incomplete.is_empty() {
         println!("nothing is missing");
         return Ok(ExitCode::SUCCESS);
     }
-    advise(family, &missing, args.check);
+    advise(&machine, &incomplete, args.check);
     Ok(ExitCode::FAILURE)
 }
 
 /// Each step does what it can: what stays missing is reported afterwards, with
 /// what to do about it.
-fn install(workspace: &Workspace, family: Family) -> Result<()> {
-    if family == Family::Debian {
-        apt::install()?;
+fn install(workspace: &Workspace) -> Result<()> {
+    let machine = Machine::read()?;
+    if machine.family == Family::Debian {
+        apt::install(&machine)?;
     }
-    rust::install_components()?;
+    rust::install_components();
     if rust::bpf_linker_can_be_built() && BpfLinker::find(workspace).is_none() {
         rust::install_bpf_linker(workspace)?;
     }
     Ok(())
 }
 
-/// Prints a line for each item; returns the groups in which one is missing and
-/// the packages that would provide it.
-fn report(workspace: &Workspace, family: Family) -> Result<Vec<(&'static Group, Vec<Need>)>> {
-    let installed = (family == Family::Debian)
-        .then(apt::Installed::read)
-        .transpose()?;
-    let has = |need: &Need| match &installed {
-        Some(installed) => need
-            .packages(family)
-            .iter()
-            .any(|package| installed.has(package)),
-        None => need.presence.found(),
-    };
-    let mut all_missing = Vec::new();
+/// Prints a line for each item; returns the groups in which one is missing.
+fn report(workspace: &Workspace, machine: &Machine) -> Vec<&'static Group> {
+    let mut incomplete = Vec::new();
     for group in GROUPS {
         println!("{}", group.title);
-        let mut missing = Vec::new();
-        let instead = if group.kind == Kind::Bpf {
-            other_bpf_compiler(&has)
-        } else {
-            None
-        };
-        for need in group
-            .needs
-            .iter()
-            .filter(|need| !need.packages(family).is_empty())
-        {
-            let found = has(need) || (need.compiles_bpf && instead.is_some());
-            line(found, need.packages(family)[0], need.purpose);
-            if !found {
-                missing.push(*need);
+        let mut complete = true;
+        for need in group.needs {
+            if let Some(name) = machine.packages(need).first() {
+                complete &= line(machine.has(need), name, need.purpose);
             }
         }
-        let mut tools_missing = false;
         for (found, name, purpose) in rust::tools(workspace, group.kind) {
-            line(found, name, &purpose);
-            tools_missing |= !found;
+            complete &= line(found, name, &purpose);
         }
-        if tools_missing || !missing.is_empty() {
-            all_missing.push((group, missing));
+        if !complete {
+            incomplete.push(group);
         }
     }
-    Ok(all_missing)
+    incomplete
 }
 
-/// A compiler that makes the packages for it unnecessary.
-fn other_bpf_compiler(has: &impl Fn(&Need) -> bool) -> Option<Compiler> {
-    let packages = GROUPS
-        .iter()
-        .flat_map(|group| group.needs)
-        .filter(|need| need.compiles_bpf);
-    if packages.into_iter().all(has) {
-        None
-    } else {
-        Compiler::find()
-    }
-}
-
-fn line(found: bool, name: &str, purpose: &str) {
+fn line(found: bool, name: &str, purpose: &str) -> bool {
     println!(
         "  {:<8} {name:<27} {purpose}",
         if found { "ok" } else { "missing" }
     );
+    found
 }
 
 /// What to do about what is still missing.
-fn advise(family: Family, missing: &[(&Group, Vec<Need>)], only_checked: bool) {
+fn advise(machine: &Machine, incomplete: &[&Group], only_checked: bool) {
     println!();
-    if family == Family::Debian && only_checked {
+    if machine.family == Family::Debian && only_checked {
         println!("`cargo xtask setup` installs what is missing");
         return;
     }
-    let packages: Vec<&str> = missing
+    let packages: Vec<&str> = incomplete
         .iter()
-        .flat_map(|(_, needs)| needs)
-        .filter_map(|need| need.packages(family).first().copied())
+        .flat_map(|group| machine.missing(group))
         .collect();
-    if !packages.is_empty() {
-        match family.install_command() {
-            Some(command) => println!("install by hand: {command} {}", packages.join(" ")),
-            None => println!(
-                "install what your distribution calls: {}",
-                packages.join(" ")
-            ),
-        }
+    let packages = packages.join(" ");
+    match machine.family.install_command() {
+        _ if packages.is_empty() => {}
+        Some(command) => println!("install by hand: {command} {packages}"),
+        // Tried just now, and why it failed was said.
+        None if machine.family == Family::Debian => println!("could not install {packages}"),
+        None => println!("install what Debian calls {packages}"),
     }
-    if missing.iter().any(|(group, _)| group.kind == Kind::Bpf) {
-        println!("{}", needs::BPF_ADVICE);
+    if incomplete.iter().any(|group| group.kind == Kind::Bpf) {
+        println!("{BPF_ADVICE}");
     }
 }

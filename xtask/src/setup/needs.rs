@@ -1,8 +1,10 @@
 //! The list: what is needed, what for, and in which packages it comes.
 
 use std::process::Command;
+use std::slice;
 
 use super::os::Family;
+use crate::ebpf::objcopy;
 use crate::run;
 
 pub(super) struct Group {
@@ -28,7 +30,7 @@ pub(super) struct Need {
     debian: &'static [&'static str],
     /// As in the columns: Fedora, Arch, openSUSE. Empty where it comes with
     /// another item of the list.
-    others: [&'static str; 3],
+    others: &'static [&'static str; 3],
     pub(super) compiles_bpf: bool,
 }
 
@@ -36,11 +38,13 @@ pub(super) struct Need {
 pub(super) enum Presence {
     Program(&'static str),
     Library(&'static str),
+    /// Its name has LLVM's version on some distributions.
+    LlvmObjcopy,
 }
 
 const fn need(
     debian: &'static [&'static str],
-    others: [&'static str; 3],
+    others: &'static [&'static str; 3],
     presence: Presence,
     purpose: &'static str,
 ) -> Need {
@@ -60,7 +64,7 @@ const fn bpf_compiler(package: &'static [&'static str], purpose: &'static str) -
         purpose,
         presence,
         debian: package,
-        others: [""; 3],
+        others: &[""; 3],
         compiles_bpf: true,
     }
 }
@@ -88,25 +92,25 @@ pub(super) const GROUPS: &[Group] = &[
 const BUILD: &[Need] = &[
     need(
         &["gcc", "clang"],
-        ["gcc"; 3],
+        &["gcc"; 3],
         Program("cc"),
         "linker of Rust programs",
     ),
     need(
         &["libc6-dev"],
-        ["glibc-devel", "", "glibc-devel"],
+        &["glibc-devel", "", "glibc-devel"],
         Program("cc"),
         "what they link to",
     ),
     need(
         &["pkg-config", "pkgconf"],
-        ["pkgconf-pkg-config", "pkgconf", "pkgconf-pkg-config"],
+        &["pkgconf-pkg-config", "pkgconf", "pkgconf-pkg-config"],
         Program("pkg-config"),
         "finds libvirt's library",
     ),
     need(
         &["libvirt-dev"],
-        ["libvirt-devel", "libvirt", "libvirt-devel"],
+        &["libvirt-devel", "libvirt", "libvirt-devel"],
         Library("libvirt"),
         "names of VMs (not for --no-default-features)",
     ),
@@ -121,8 +125,8 @@ const BPF: &[Need] = &[
     bpf_compiler(&["rust-web-clippy"], "lints of the BPF programs"),
     need(
         &["llvm-22"],
-        ["llvm"; 3],
-        Program("llvm-objcopy"),
+        &["llvm"; 3],
+        Presence::LlvmObjcopy,
         "strips the object",
     ),
     Need {
@@ -134,37 +138,37 @@ const BPF: &[Need] = &[
 const TESTS: &[Need] = &[
     need(
         &["iproute2"],
-        ["iproute", "iproute2", "iproute2"],
+        &["iproute", "iproute2", "iproute2"],
         Program("ip"),
         "bridges, taps, tc",
     ),
     need(
         &["ethtool"],
-        ["ethtool"; 3],
+        &["ethtool"; 3],
         Program("ethtool"),
         "a second opinion on offloads",
     ),
     need(
         &["kmod"],
-        ["kmod"; 3],
+        &["kmod"; 3],
         Program("modprobe"),
         "kernel modules",
     ),
     need(
         &["tcpdump"],
-        ["tcpdump"; 3],
+        &["tcpdump"; 3],
         Program("tcpdump"),
         "a second opinion on packets",
     ),
     need(
         &["iperf3"],
-        ["iperf3", "iperf3", "iperf"],
+        &["iperf3", "iperf3", "iperf"],
         Program("iperf3"),
         "traffic of real VMs",
     ),
     need(
         &["qemu-system-x86"],
-        ["qemu-system-x86-core", "qemu-system-x86", "qemu-x86"],
+        &["qemu-system-x86-core", "qemu-system-x86", "qemu-x86"],
         Program("qemu-system-x86_64"),
         "real VMs",
     ),
@@ -172,32 +176,37 @@ const TESTS: &[Need] = &[
     // libvirt-daemon-system would.
     need(
         &["libvirt-daemon"],
-        ["libvirt-daemon", "libvirt", "libvirt-daemon"],
+        &["libvirt-daemon", "libvirt", "libvirt-daemon"],
         Program("libvirtd"),
         "real VMs, under their names",
     ),
     need(
         &["libvirt-daemon-driver-qemu"],
-        ["libvirt-daemon-driver-qemu", "", "libvirt-daemon-qemu"],
+        &["libvirt-daemon-driver-qemu", "", "libvirt-daemon-qemu"],
         Program("libvirtd"),
         "libvirt's driver for them",
     ),
     need(
         &["libvirt-clients"],
-        ["libvirt-client", "", "libvirt-client"],
+        &["libvirt-client", "", "libvirt-client"],
         Program("virsh"),
         "starts and stops them",
     ),
     need(
         &["busybox-static", "busybox"],
-        ["busybox", "busybox", "busybox-static"],
+        &["busybox", "busybox", "busybox-static"],
         Program("busybox"),
         "the programs in them",
     ),
-    need(&["cpio"], ["cpio"; 3], Program("cpio"), "their file system"),
+    need(
+        &["cpio"],
+        &["cpio"; 3],
+        Program("cpio"),
+        "their file system",
+    ),
     need(
         &["xz-utils"],
-        ["xz", "xz", "xz"],
+        &["xz", "xz", "xz"],
         Program("xz"),
         "their kernel's modules",
     ),
@@ -215,23 +224,22 @@ packages. Elsewhere, and beside Debian's own rustc or rustup packages, this does
 impl Need {
     /// The packages of which any one will do; none if another item's package
     /// brings it.
-    pub(super) fn packages(&self, family: Family) -> &[&'static str] {
-        let index = match family {
-            // Other distributions can recognise Debian's names.
-            Family::Debian | Family::Unknown if self.compiles_bpf => {
-                return if family == Family::Debian {
-                    self.debian
-                } else {
-                    &[]
-                };
-            }
-            Family::Debian | Family::Unknown => return self.debian,
-            Family::Fedora => 0,
-            Family::Arch => 1,
-            Family::Suse => 2,
+    pub(super) fn packages(&self, family: Family) -> &'static [&'static str] {
+        let [fedora, arch, suse] = self.others;
+        let package = match family {
+            Family::Debian => return self.debian,
+            Family::Fedora => fedora,
+            Family::Arch => arch,
+            Family::Suse => suse,
+            // Debian's name says what to look for, where others need it too.
+            Family::Unknown if fedora.is_empty() => fedora,
+            Family::Unknown => return self.debian,
         };
-        let package = &self.others[index..=index];
-        if package[0].is_empty() { &[] } else { package }
+        if package.is_empty() {
+            &[]
+        } else {
+            slice::from_ref(package)
+        }
     }
 }
 
@@ -239,6 +247,7 @@ impl Presence {
     pub(super) fn found(self) -> bool {
         match self {
             Program(program) => on_path(program),
+            Presence::LlvmObjcopy => objcopy().is_some(),
             Library(library) => {
                 run::succeeds(Command::new("pkg-config").args(["--exists", library]))
             }

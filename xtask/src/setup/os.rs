@@ -40,14 +40,13 @@ impl Family {
         }
     }
 
-    /// What installs the packages that are named after it.
+    /// What a user types to install the packages that are named after it.
     pub(super) fn install_command(self) -> Option<&'static str> {
         match self {
-            Self::Debian => Some("apt-get install --no-install-recommends"),
             Self::Fedora => Some("dnf install"),
             Self::Arch => Some("pacman -S --needed"),
             Self::Suse => Some("zypper install --no-recommends"),
-            Self::Unknown => None,
+            Self::Debian | Self::Unknown => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::needs::Kind;
-use crate::ebpf::{BPF_LINKER_RELEASE, BpfLinker, Compiler, objcopy};
+use crate::ebpf::{BPF_LINKER_RELEASE, BpfLinker, Compiler};
 use crate::run;
 use crate::workspace::Workspace;
 
@@ -43,7 +43,6 @@ pub(super) fn tools(workspace: &Workspace, kind: Kind) -> Vec<(bool, &'static st
                     "bpf-linker 0.13",
                     format!("links it: {at}"),
                 ),
-                (objcopy().is_some(), "llvm-objcopy", "strips it".to_owned()),
             ]
         }
         Kind::Tests => COMPONENTS
@@ -54,7 +53,7 @@ pub(super) fn tools(workspace: &Workspace, kind: Kind) -> Vec<(bool, &'static st
 }
 
 /// rustup's minimal profile comes without them. A failure shows in the report.
-pub(super) fn install_components() -> Result<()> {
+pub(super) fn install_components() {
     for (_, component, _) in COMPONENTS
         .iter()
         .filter(|(subcommand, ..)| !has(subcommand))
@@ -65,7 +64,6 @@ pub(super) fn install_components() -> Result<()> {
             eprintln!("xtask: {error:#}");
         }
     }
-    Ok(())
 }
 
 fn has(subcommand: &str) -> bool {
@@ -77,6 +75,7 @@ pub(super) fn bpf_linker_can_be_built() -> bool {
 }
 
 /// Into the checkout's target directory: the user's own tools stay as they are.
+/// Called when none works, so one that is there already is replaced.
 pub(super) fn install_bpf_linker(workspace: &Workspace) -> Result<()> {
     let root = BpfLinker::own_root(workspace);
     println!(
@@ -90,6 +89,7 @@ pub(super) fn install_bpf_linker(workspace: &Workspace) -> Result<()> {
         "--version",
         BPF_LINKER_RELEASE,
         "--locked",
+        "--force",
     ]);
     command
         .args([

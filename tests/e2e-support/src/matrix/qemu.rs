@@ -1,0 +1,167 @@
+//! One boot in QEMU, from start to end of the process.
+
+use super::Boot;
+use super::console::{Reader, trouble};
+use super::results::Run;
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// For every boot. Emulation, on a machine that is busy, must not look like a
+/// kernel that hangs; nor need it pay for mitigations. After an oops nothing is
+/// worth waiting for.
+const PARAMETERS: &str = "console=ttyS0 loglevel=5 panic=-1 oops=panic \
+    watchdog_thresh=60 nmi_watchdog=0 rcupdate.rcu_cpu_stall_timeout=300 \
+    mitigations=off random.trust_cpu=on clocksource=tsc tsc=reliable";
+
+/// What a kernel may still have to say after the line that condemns it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+enum Event {
+    Kernel(String),
+    Test(String),
+}
+
+/// Ends QEMU when it is dropped.
+struct Guest(Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Boots, and prints each line of the guest's with the boot's label.
+pub(super) fn run(
+    boot: &Boot<'_>,
+    initramfs: &Path,
+    absent_modules: Vec<String>,
+    limit: Duration,
+) -> Result<Run> {
+    let mut reader = Reader::new(Run {
+        label: boot.label.clone(),
+        package: boot.kernel.package.clone(),
+        version: boot.kernel.version.clone(),
+        release: boot.kernel.release.clone(),
+        lockdown: boot.lockdown,
+        absent_modules,
+        ..Run::default()
+    });
+    let mut deadline = Instant::now() + limit;
+    let mut guest = Guest(
+        command(boot, initramfs)
+            .spawn()
+            .with_context(|| format!("start {QEMU}"))?,
+    );
+    let (sender, events) = channel();
+    let stdout = guest.0.stdout.take().context("QEMU has no stdout")?;
+    let stderr = guest.0.stderr.take().context("QEMU has no stderr")?;
+    listen(stdout, Event::Kernel, sender.clone());
+    listen(stderr, Event::Test, sender);
+
+    let label = &boot.label;
+    let mut condemned = false;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match events.recv_timeout(left) {
+            Ok(Event::Test(line)) => {
+                println!("{label} | {line}");
+                reader.line(&line);
+            }
+            Ok(Event::Kernel(line)) => {
+                println!("{label} [kernel] {line}");
+                if let Some(message) = trouble(&line) {
+                    reader.run.troubles.push(format!("kernel: {message}"));
+                    if hopeless(message) && !condemned {
+                        condemned = true;
+                        deadline = deadline.min(Instant::now() + LAST_WORDS);
+                    }
+                }
+            }
+            // Both ports are closed: QEMU has ended.
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                if !condemned {
+                    let message = format!("not done after {} s", limit.as_secs());
+                    reader.run.troubles.push(message);
+                }
+                break;
+            }
+        }
+    }
+    drop(guest);
+    // What was left of a line without end: the test that hangs, for one.
+    for event in events {
+        if let Event::Test(line) = event {
+            println!("{label} | {line}");
+            reader.line(&line);
+        }
+    }
+    Ok(reader.finish())
+}
+
+/// Whether the guest will not go on, or not soon.
+fn hopeless(message: &str) -> bool {
+    ["panic", "soft lockup", "stall"]
+        .iter()
+        .any(|word| message.contains(word))
+}
+
+fn command(boot: &Boot<'_>, initramfs: &Path) -> Command {
+    let mut parameters = PARAMETERS.to_owned();
+    if boot.lockdown {
+        parameters.push_str(" lockdown=confidentiality");
+    }
+    let mut command = Command::new(QEMU);
+    command
+        .args(["-nodefaults", "-no-user-config", "-no-reboot"])
+        .args(["-accel", "tcg,thread=multi", "-cpu", "max"])
+        .args(["-smp", "2", "-m", "1536M"])
+        .args(["-display", "none", "-monitor", "none"])
+        // The kernel's log on one pipe, the tests' output on the other, where
+        // QEMU's own complaints are welcome, too.
+        .args(["-serial", "stdio", "-serial", "file:/dev/stderr"])
+        .arg("-kernel")
+        .arg(&boot.kernel.image)
+        .arg("-initrd")
+        .arg(initramfs)
+        .args(["-append", &parameters])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // SAFETY: the closure runs between fork and exec; it makes one system call
+    // and touches no memory.
+    unsafe {
+        command.pre_exec(|| {
+            Ok(nix::sys::prctl::set_pdeathsig(
+                nix::sys::signal::Signal::SIGKILL,
+            )?)
+        });
+    }
+    command
+}
+
+/// Sends each line that comes from `port`, until it closes.
+fn listen(port: impl Read + Send + 'static, event: fn(String) -> Event, sender: Sender<Event>) {
+    thread::spawn(move || {
+        let mut port = BufReader::new(port);
+        let mut line = Vec::new();
+        // A read that fails is a port that closed.
+        while port.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line);
+            if sender.send(event(text.trim_end().to_owned())).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    });
+}
