@@ -180,17 +180,10 @@ fn start_probe(options: &Options, netns: u64) -> Result<Probe, ProbeError> {
     for hook in options.hooks {
         match Probe::start_with_log(*hook, netns, options.bpf_log) {
             Ok(probe) => return Ok(probe),
-            // Another hook needs the same: say it once.
-            Err(error @ (ProbeError::NotPermitted { .. } | ProbeError::Btf(_))) => {
-                return Err(error);
-            }
             Err(error) => refused.push(error),
         }
     }
-    match refused.len() {
-        1 => Err(refused.remove(0)),
-        _ => Err(ProbeError::NoHook(refused)),
-    }
+    Err(ProbeError::of_all(refused))
 }
 
 /// Inode number of this process's network namespace.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use offwatch_common::histogram;
 use offwatch_tests::{
-    Guest, Lab, Truth,
+    Guest, GuestConfig, Lab, Truth,
     frames::{FrameSpec, L4, Segmentation},
     guest::{Counts, Family},
     observer::{Observer, Seen, grown},
@@ -35,7 +35,12 @@ fn tc_programs_count_what_crosses_the_tap() -> Result<()> {
 fn counts_what_crosses_the_tap(hook: &str) -> Result<()> {
     skip_unless_lab!();
     let mut lab = Lab::new()?;
-    lab.add_guests(&["web", "db"])?;
+    lab.add_guests(&["web"])?;
+    // A multi-queue tap is one interface.
+    lab.add_guest(GuestConfig {
+        queues: 2,
+        ..GuestConfig::new("db", 2)
+    })?;
     let observer = Observer::start(lab.host(), &["--hook", hook])?;
     lab.wait_quiet()?;
     let before = snapshot(&lab, &observer)?;
@@ -226,9 +231,9 @@ fn dropped_frames_are_drops_and_not_traffic() -> Result<()> {
     for hook in ["tp", "raw"] {
         let mut lab = Lab::new()?;
         lab.add_guests(&["web", "stuck"])?;
-        let stuck = offwatch_tests::GuestConfig {
+        let stuck = GuestConfig {
             ring_frames: 64,
-            ..offwatch_tests::GuestConfig::new("slow", 3)
+            ..GuestConfig::new("slow", 3)
         };
         lab.add_guest(stuck)?;
         let observer = Observer::start(lab.host(), &["--hook", hook])?;

@@ -100,7 +100,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), Error> {
         return Ok(());
     }
     let refused = refused.into_iter().map(|(_, error)| error).collect();
-    Err(ProbeError::NoHook(refused).into())
+    Err(ProbeError::of_all(refused).into())
 }
 
 fn print(report: &Report, json: bool) -> io::Result<()> {

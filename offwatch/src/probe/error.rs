@@ -56,6 +56,20 @@ pub enum ProbeError {
 }
 
 impl ProbeError {
+    /// The error that stands for those of all hooks that were tried.
+    pub fn of_all(mut refused: Vec<Self>) -> Self {
+        // What every hook needs alike is said once.
+        let common = |error: &Self| matches!(error, Self::NotPermitted { .. } | Self::Btf(_));
+        let said = refused
+            .iter()
+            .position(common)
+            .or((refused.len() == 1).then_some(0));
+        match said {
+            Some(index) => refused.swap_remove(index),
+            None => Self::NoHook(refused),
+        }
+    }
+
     pub(super) fn load(hook: Hook, error: EbpfError) -> Self {
         Self::Refused {
             hook,
