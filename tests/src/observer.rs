@@ -177,3 +177,38 @@ pub fn grown(now: &Value, before: &Value, field: &str) -> Result<u64> {
     now.checked_sub(before)
         .with_context(|| format!("{field} fell from {before} to {now}"))
 }
+
+/// Those of the hooks that this kernel can have; says why one is left out.
+pub fn hooks(wanted: &[&'static str]) -> Vec<&'static str> {
+    let release = nix::sys::utsname::uname().ok();
+    let release = release
+        .as_ref()
+        .and_then(|name| name.release().to_str())
+        .unwrap_or_default();
+    let has_tcx = at_least(release, 6, 6);
+    if !has_tcx && wanted.contains(&"tc") {
+        eprintln!("skipped: hook tc on Linux {release}: tcx came with 6.6 (commit e420bed02507)");
+    }
+    let usable = wanted.iter().filter(|hook| has_tcx || **hook != "tc");
+    usable.copied().collect()
+}
+
+fn at_least(release: &str, major: u32, minor: u32) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    (next(), next()) >= (major, minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at_least;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert!(at_least("6.12.117+deb13-cloud-amd64", 6, 6));
+        assert!(at_least("6.6.0", 6, 6));
+        assert!(at_least("7.0", 6, 6));
+        assert!(!at_least("6.1.0-56-cloud-amd64", 6, 6));
+        assert!(!at_least("5.10.0", 6, 6));
+    }
+}

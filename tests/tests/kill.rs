@@ -11,7 +11,7 @@ use offwatch_tests::{
     Lab,
     footprint::{BpfObjects, network_state},
     guest::Family,
-    observer::offwatch,
+    observer::{hooks, offwatch},
     quiet::wait_until,
     skip_unless_lab,
     traffic::{TcpFlow, TcpOptions},
@@ -32,9 +32,10 @@ fn a_kill_at_any_moment_leaves_nothing_behind() -> Result<()> {
     };
     let flow = TcpFlow::start(&lab.guest(0).endpoint(), &lab.guest(1).endpoint(), limited)?;
     let before = network_state(lab.host(), &devices)?;
+    let hooks = hooks(&HOOKS);
     let mut most = BpfObjects::default();
     for run in 0..RUNS {
-        let hook = HOOKS[run as usize % HOOKS.len()];
+        let hook = hooks[run as usize % hooks.len()];
         let mut child = offwatch(
             lab.host(),
             &["top", "--stream", "--json", "-d", "0.1", "--hook", hook],
@@ -83,7 +84,7 @@ fn ending_it_in_order_leaves_nothing_behind_either() -> Result<()> {
     lab.add_guests(&["web"])?;
     let devices = ["br0", lab.guest(0).tap()];
     let before = network_state(lab.host(), &devices)?;
-    for hook in HOOKS {
+    for hook in hooks(&HOOKS) {
         let output =
             offwatch(lab.host(), &["top", "--once", "-d", "0.1", "--hook", hook])?.output()?;
         ensure!(

@@ -9,7 +9,7 @@ use offwatch_tests::{
     frames::FrameSpec,
     guest::Family,
     link,
-    observer::{Observer, Seen, interface, number},
+    observer::{Observer, Seen, hooks, interface, number},
     quiet::wait_until,
     skip_unless_lab,
     tap::Tap,
@@ -19,7 +19,7 @@ use offwatch_tests::{
 #[test]
 fn taps_with_the_same_name_and_ifindex_do_not_mix() -> Result<()> {
     skip_unless_lab!();
-    for hook in ["tp", "raw", "tc"] {
+    for hook in hooks(&["tp", "raw", "tc"]) {
         let (mut busy, mut idle) = (Lab::new()?, Lab::new()?);
         busy.add_guests(&["web", "db"])?;
         idle.add_guests(&["web", "db"])?;

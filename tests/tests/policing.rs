@@ -6,7 +6,7 @@ use offwatch_tests::{
     Lab,
     command::run,
     frames::FrameSpec,
-    observer::{Observer, Seen, grown},
+    observer::{Observer, Seen, grown, hooks},
     skip_unless_lab,
 };
 
@@ -74,7 +74,7 @@ fn a_policer_still_polices_and_its_frames_are_counted_once() -> Result<()> {
         "this kernel can limit ingress in no way"
     );
     for policer in policers {
-        for hook in HOOKS {
+        for hook in hooks(&HOOKS) {
             let mut lab = Lab::new()?;
             lab.add_guests(&["web", "db"])?;
             let observer = Observer::start(lab.host(), &["--hook", hook])?;
@@ -106,7 +106,7 @@ fn a_policer_still_polices_and_its_frames_are_counted_once() -> Result<()> {
 #[test]
 fn a_shaper_still_shapes() -> Result<()> {
     skip_unless_lab!();
-    for hook in HOOKS {
+    for hook in hooks(&HOOKS) {
         let mut lab = Lab::new()?;
         lab.add_guests(&["web", "db"])?;
         let observer = Observer::start(lab.host(), &["--hook", hook])?;
