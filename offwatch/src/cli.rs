@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::sample::Hook;
+use crate::{inventory::uri, sample::Hook};
 
 /// Shows, VM by VM and from evidence inside the kernel, what network offloads
 /// (TSO, GSO, checksum) do on this KVM host.
@@ -122,18 +122,8 @@ impl HookChoice {
     }
 }
 
-/// libvirt's URIs are `driver[+transport]://[user@][host][:port]/[path]`. The
-/// VMs of another host cannot be observed from here.
 fn local_uri(text: &str) -> Result<String, String> {
-    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    match host {
-        "" | "localhost" => Ok(text.to_owned()),
-        _ => Err(format!(
-            "{host} is another host; offwatch shows the VMs of this one"
-        )),
-    }
+    uri::local(text).map(|()| text.to_owned())
 }
 
 const SHORTEST_SECONDS: f64 = 0.1;
@@ -161,25 +151,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn only_this_host_is_asked() {
-        for local in [
-            "qemu:///system",
-            "test:///tmp/node.xml",
-            "qemu+unix:///session",
-            "x",
-        ] {
-            assert!(local_uri(local).is_ok(), "{local}");
-        }
-        for remote in [
-            "qemu+ssh://root@other/system",
-            "qemu://other:16514/system",
-            "xen://h",
-        ] {
-            assert!(local_uri(remote).is_err(), "{remote}");
-        }
     }
 
     #[test]

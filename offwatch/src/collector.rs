@@ -1,7 +1,7 @@
 //! Takes samples of this host.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -40,6 +40,8 @@ pub struct Collector {
     table: BTreeMap<u32, Link>,
     vms: Vms,
     host: Host,
+    /// Interfaces that the kernel has and netlink did not list.
+    unlisted: usize,
 }
 
 impl Collector {
@@ -70,6 +72,7 @@ impl Collector {
             table: BTreeMap::new(),
             vms,
             host,
+            unlisted: 0,
         };
         collector.list_again().await?;
         Ok(collector)
@@ -81,8 +84,9 @@ impl Collector {
             match event {
                 LinkEvent::Changed(link) => self.changed(link),
                 LinkEvent::Gone(ifindex) => self.gone(ifindex),
-                LinkEvent::Lost => self.list_again().await?,
-                LinkEvent::Closed => {
+                // What is still queued is older than what was lost: a new
+                // subscription first, then the listing.
+                LinkEvent::Lost | LinkEvent::Closed => {
                     self.links = Links::open()?;
                     self.list_again().await?;
                 }
@@ -100,7 +104,13 @@ impl Collector {
             .table
             .values()
             .map(|link| (link.dev.as_str(), link.ifindex, &link.kind));
-        let (vms, notes) = self.vms.list(&LinkTable::new(links));
+        let (vms, mut notes) = self.vms.list(&LinkTable::new(links));
+        if self.unlisted != 0 {
+            notes.push(format!(
+                "{} interfaces are not shown: their names are not UTF-8",
+                self.unlisted
+            ));
+        }
         let interfaces = self
             .table
             .values()
@@ -121,12 +131,19 @@ impl Collector {
 
     async fn list_again(&mut self) -> Result<(), Error> {
         let links = self.links.list().await?;
+        let listed: HashMap<u32, &Link> = links.iter().map(|link| (link.ifindex, link)).collect();
+        // Unseen, an interface may have been replaced by one with its ifindex.
         let stale: Vec<u32> = self
             .table
-            .keys()
-            .filter(|ifindex| links.iter().all(|link| link.ifindex != **ifindex))
-            .copied()
+            .values()
+            .filter(|known| {
+                listed
+                    .get(&known.ifindex)
+                    .is_none_or(|link| (&link.kind, &link.mac) != (&known.kind, &known.mac))
+            })
+            .map(|known| known.ifindex)
             .collect();
+        self.unlisted = system_interfaces().saturating_sub(links.len());
         stale.into_iter().for_each(|ifindex| self.gone(ifindex));
         links.into_iter().for_each(|link| self.changed(link));
         Ok(())
@@ -134,7 +151,7 @@ impl Collector {
 
     fn changed(&mut self, link: Link) {
         if unobserved(&link).is_none() {
-            self.probe.observe(link.ifindex, &link.dev);
+            self.probe.observe(link.ifindex);
         }
         self.table.insert(link.ifindex, link);
     }
@@ -142,6 +159,14 @@ impl Collector {
     fn gone(&mut self, ifindex: u32) {
         self.probe.forget(ifindex);
         self.table.remove(&ifindex);
+        if self.probe.has_refused() {
+            // Its slot is free for one that had to wait.
+            let observable = self
+                .table
+                .values()
+                .filter(|link| unobserved(link).is_none());
+            observable.for_each(|link| self.probe.observe(link.ifindex));
+        }
     }
 
     fn interface(&self, link: &Link) -> Interface {
@@ -200,6 +225,15 @@ pub fn observed_netns() -> Result<u64, Error> {
 pub fn system_text(name: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}"));
     text.unwrap_or_default().trim().to_owned()
+}
+
+/// How many interfaces this network namespace has.
+fn system_interfaces() -> usize {
+    const HEADINGS: usize = 2;
+    // Not as text: a name need not be UTF-8.
+    let table = std::fs::read("/proc/thread-self/net/dev").unwrap_or_default();
+    let lines = table.iter().filter(|byte| **byte == b'\n').count();
+    lines.saturating_sub(HEADINGS)
 }
 
 fn online_cpus() -> u32 {

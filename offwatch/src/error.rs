@@ -16,7 +16,7 @@ pub enum Error {
     Links(#[from] LinkError),
     /// A recording cannot be read or written.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Record(RecordError),
     /// The libvirt that the user named cannot be used.
     #[error("{0}")]
     Libvirt(String),
@@ -56,6 +56,15 @@ pub enum Error {
     /// Whoever read our output does so no more.
     #[error("output is closed")]
     Closed,
+}
+
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Closed => Self::Closed,
+            other => Self::Record(other),
+        }
+    }
 }
 
 impl Error {

@@ -1,6 +1,6 @@
 //! `--vm` and `--dev`.
 
-use globset::{Glob, GlobMatcher};
+use globset::{Glob, GlobSet};
 
 use crate::{
     error::Error,
@@ -15,7 +15,7 @@ pub struct Filter {
 
 struct Pattern {
     text: String,
-    matcher: GlobMatcher,
+    matcher: GlobSet,
 }
 
 impl Filter {
@@ -69,17 +69,30 @@ impl Filter {
 
 fn patterns(option: &'static str, patterns: &[String]) -> Result<Vec<Pattern>, Error> {
     let compile = |text: &String| {
-        let glob = Glob::new(text).map_err(|error| Error::Pattern {
-            option,
-            pattern: text.clone(),
-            reason: error.kind().to_string(),
-        })?;
-        Ok(Pattern {
-            text: text.clone(),
-            matcher: glob.compile_matcher(),
-        })
+        // A set reports a pattern that is too large where a single matcher panics.
+        let matcher = Glob::new(text).and_then(|glob| GlobSet::builder().add(glob).build());
+        match matcher {
+            Ok(matcher) => Ok(Pattern {
+                text: text.clone(),
+                matcher,
+            }),
+            Err(error) => Err(Error::Pattern {
+                option,
+                pattern: shortened(text),
+                reason: error.kind().to_string(),
+            }),
+        }
     };
     patterns.iter().map(compile).collect()
+}
+
+/// A pattern as it fits into a message.
+fn shortened(pattern: &str) -> String {
+    const LONGEST: usize = 80;
+    match pattern.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &pattern[..end]),
+        None => pattern.to_owned(),
+    }
 }
 
 fn any(patterns: &[Pattern], name: &str) -> bool {
@@ -109,7 +122,7 @@ fn no_match<'name>(
     known_names.dedup();
     Err(Error::NoMatch {
         option,
-        pattern: pattern.text.clone(),
+        pattern: shortened(&pattern.text),
         what,
         known_names,
     })
@@ -182,6 +195,12 @@ mod tests {
             error,
             "--dev 'eth7' matches no interface; there are br0, t0, t1"
         );
+    }
+
+    #[test]
+    fn a_pattern_that_is_too_large_is_told() {
+        let nested = format!("{}b{}", "{a,".repeat(260), "}".repeat(260));
+        assert!(shown(&[], &[&nested]).is_err());
     }
 
     #[test]

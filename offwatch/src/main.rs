@@ -1,12 +1,16 @@
 //! The command: parse, run, and turn an error into one line and an exit code.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::Parser as _;
 use offwatch::{
     cli::{Cli, Command},
     command,
     error::Error,
+    limits, text,
 };
 
 fn main() -> ExitCode {
@@ -14,10 +18,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = runtime
+    let result = limits::raise()
+        .and_then(|()| {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+        })
         .map_err(|source| Error::Io {
             what: "cannot start".into(),
             source,
@@ -27,7 +33,7 @@ fn main() -> ExitCode {
         // Whoever closed our output, as `head` does, has what they wanted.
         Ok(()) | Err(Error::Closed) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("offwatch: {error}");
+            complain(&error.to_string());
             ExitCode::FAILURE
         }
     }
@@ -42,17 +48,23 @@ async fn run(cli: &Cli) -> Result<(), Error> {
 
 /// Help and versions are printed whole; an error is one line like any other.
 fn usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Nothing can be done if stdout is closed.
-        let _ = error.print();
-    } else {
-        let text = error.to_string();
-        let told = text.lines().take_while(|line| !line.starts_with("Usage:"));
-        let told: Vec<&str> = told
-            .map(|line| line.trim().trim_start_matches("error: "))
-            .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
-            .collect();
-        eprintln!("offwatch: {}; try --help", told.join(" "));
+    if !error.use_stderr() {
+        return match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
     }
+    let text = error.to_string();
+    let told = text.lines().take_while(|line| !line.starts_with("Usage:"));
+    let told: Vec<&str> = told
+        .map(|line| line.trim().trim_start_matches("error: "))
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .collect();
+    complain(&format!("{}; try --help", told.join(" ")));
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// One line on stderr; nothing can be done if that is closed.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "offwatch: {}", text::plain(message));
 }

@@ -5,9 +5,12 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read as _, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+use nix::unistd::{AccessFlags, access};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +20,10 @@ use crate::sample::Sample;
 pub const SCHEMA: &str = "offwatch.recording";
 /// Its version; grows when older programs can no longer read it.
 pub const VERSION: u32 = 1;
+
+const LONGEST_HEADER: u64 = 4096;
+/// 16,383 interfaces with every counter at its longest need about 60 MB.
+const LONGEST_SAMPLE: u64 = 256 << 20;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
@@ -67,6 +74,23 @@ pub enum RecordError {
         /// What the parser said.
         reason: String,
     },
+    /// What is recorded would overwrite what is replayed.
+    #[error("{name} is being replayed; record to another file")]
+    SameFile {
+        /// Which file.
+        name: String,
+    },
+    /// Whoever read the recording does so no more.
+    #[error("output is closed")]
+    Closed,
+    /// A line is longer than any sample.
+    #[error("{name}, line {line}: longer than any sample")]
+    TooLong {
+        /// Which file.
+        name: String,
+        /// Line number.
+        line: usize,
+    },
     /// There is nothing to show.
     #[error("{name} holds no sample")]
     Empty {
@@ -75,52 +99,99 @@ pub enum RecordError {
     },
 }
 
-/// Writes a recording.
+/// Writes a recording. Nothing is created or overwritten before the first
+/// sample is there.
 pub struct Recorder {
+    path: PathBuf,
     name: String,
-    file: Box<dyn Write>,
+    file: Option<Box<dyn Write>>,
 }
 
 impl Recorder {
-    /// Creates the file, or writes to stdout if it is `-`.
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
+    /// Checks that the file can be written, or takes stdout if it is `-`.
+    /// `replayed` is what is read at the same time.
+    pub fn create(path: &Path, replayed: Option<&Path>) -> Result<Self, RecordError> {
         let name = display(path, "stdout");
-        let file: Box<dyn Write> = if is_standard_stream(path) {
-            Box::new(io::stdout())
-        } else {
-            let opened = File::create(path);
-            Box::new(opened.map_err(|source| RecordError::Io {
+        if !is_standard_stream(path) {
+            writable(path).map_err(|source| RecordError::Io {
                 name: name.clone(),
                 source,
-            })?)
-        };
-        let mut recorder = Self { name, file };
-        recorder.line(&Header {
-            schema: SCHEMA.into(),
-            version: VERSION,
-        })?;
-        Ok(recorder)
+            })?;
+            if replayed.is_some_and(|replayed| is_same_file(path, replayed)) {
+                return Err(RecordError::SameFile { name });
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            name,
+            file: None,
+        })
+    }
+
+    /// Whether the recording goes to stdout, where nothing else may go then.
+    pub fn is_stdout(&self) -> bool {
+        is_standard_stream(&self.path)
     }
 
     /// Appends a sample.
     pub fn write(&mut self, sample: &Sample) -> Result<(), RecordError> {
+        if self.file.is_none() {
+            self.file = Some(if self.is_stdout() {
+                Box::new(io::stdout())
+            } else {
+                Box::new(File::create(&self.path).map_err(|source| self.error(source))?)
+            });
+            self.line(&Header {
+                schema: SCHEMA.into(),
+                version: VERSION,
+            })?;
+        }
         self.line(sample)
     }
 
     fn line(&mut self, value: &impl Serialize) -> Result<(), RecordError> {
-        let mut line = serde_json::to_vec(value).map_err(|error| RecordError::Io {
-            name: self.name.clone(),
-            source: error.into(),
-        })?;
+        let mut line = serde_json::to_vec(value).map_err(|error| self.error(error.into()))?;
         line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .and_then(|()| self.file.flush())
-            .map_err(|source| RecordError::Io {
-                name: self.name.clone(),
-                source,
-            })
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let written = file.write_all(&line).and_then(|()| file.flush());
+        written.map_err(|source| match source.kind() {
+            io::ErrorKind::BrokenPipe if self.is_stdout() => RecordError::Closed,
+            _ => self.error(source),
+        })
     }
+
+    fn error(&self, source: io::Error) -> RecordError {
+        RecordError::Io {
+            name: self.name.clone(),
+            source,
+        }
+    }
+}
+
+/// Fails as creating the file would, without creating or truncating it.
+fn writable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let existing = if path.exists() {
+        path
+    } else {
+        match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        }
+    };
+    access(existing, AccessFlags::W_OK).map_err(io::Error::from)
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    identity(one).is_some_and(|identity_of_one| Some(identity_of_one) == identity(other))
 }
 
 /// Reads a recording.
@@ -153,7 +224,12 @@ impl Replay {
             reader,
             line: 0,
         };
-        let first = replay.next_line()?;
+        let first = match replay.next_line() {
+            Err(RecordError::TooLong { name, .. }) => {
+                return Err(RecordError::NotARecording { name });
+            }
+            other => other?,
+        };
         let header = first.and_then(|line| serde_json::from_slice::<Header>(&line).ok());
         match header {
             Some(header) if header.schema != SCHEMA => {
@@ -195,14 +271,27 @@ impl Replay {
 
     fn next_line(&mut self) -> Result<Option<Vec<u8>>, RecordError> {
         let mut line = Vec::new();
+        let longest = if self.line == 0 {
+            LONGEST_HEADER
+        } else {
+            LONGEST_SAMPLE
+        };
         let read = self
             .reader
+            .by_ref()
+            .take(longest)
             .read_until(b'\n', &mut line)
             .map_err(|source| RecordError::Io {
                 name: self.name.clone(),
                 source,
             })?;
         self.line += 1;
+        if read as u64 == longest && line.last() != Some(&b'\n') {
+            return Err(RecordError::TooLong {
+                name: self.name.clone(),
+                line: self.line,
+            });
+        }
         Ok((read != 0).then_some(line))
     }
 }
@@ -225,7 +314,7 @@ mod tests {
 
     fn recording(samples: &[Sample]) -> Vec<u8> {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        let mut recorder = Recorder::create(file.path()).expect("created");
+        let mut recorder = Recorder::create(file.path(), None).expect("created");
         for sample in samples {
             recorder.write(sample).expect("written");
         }
@@ -270,6 +359,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_not_touched_before_the_first_sample() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), "precious").expect("written");
+        drop(Recorder::create(file.path(), None).expect("writable"));
+        assert_eq!(std::fs::read(file.path()).expect("read"), b"precious");
+        let same = Recorder::create(file.path(), Some(file.path()));
+        assert!(message(same).contains("another file"));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused() {
+        struct Zeroes;
+        impl io::Read for Zeroes {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                buffer.fill(0);
+                Ok(buffer.len())
+            }
+        }
+        let endless = Box::new(BufReader::new(Zeroes));
+        assert!(message(Replay::new("test".into(), endless)).contains("not a recording"));
+    }
+
+    #[test]
     fn a_truncated_recording_is_told_by_line() {
         let whole = recording(&[Sample::default(), Sample::default()]);
         let mut replay = replay(&whole[..whole.len() - 10]).expect("its header is whole");
@@ -296,7 +408,8 @@ mod tests {
 
     #[test]
     fn a_damaged_line_is_told() {
-        let mut bytes = recording(&[]);
+        let mut bytes = br#"{"schema":"offwatch.recording","version":1}"#.to_vec();
+        bytes.extend(b"\n");
         bytes.extend(b"{\"time_unix_ms\":\"soon\"}\n");
         let mut replay = replay(&bytes).expect("a recording");
         assert!(message(replay.next_sample()).contains("line 2"));

@@ -17,6 +17,7 @@ pub struct Source {
     origin: Origin,
     recorder: Option<Recorder>,
     previous: Option<Sample>,
+    ended: bool,
 }
 
 enum Origin {
@@ -49,6 +50,7 @@ impl Source {
             origin,
             recorder: None,
             previous: None,
+            ended: false,
         }
     }
 
@@ -62,23 +64,29 @@ impl Source {
         matches!(self.origin, Origin::Replay(_))
     }
 
+    /// Whether stdout belongs to the recording.
+    pub fn records_to_stdout(&self) -> bool {
+        self.recorder.as_ref().is_some_and(Recorder::is_stdout)
+    }
+
     /// The model of the next interval; `None` when a recording is at its end.
     /// Two samples make the first one, so every model has rates, except where
     /// a recording holds only one.
     pub async fn next(&mut self) -> Result<Option<Model>, Error> {
-        let first = match self.previous.take() {
-            Some(sample) => Some((sample, false)),
-            None => self.sample().await?.map(|sample| (sample, true)),
-        };
-        let Some((before, is_first)) = first else {
-            return self.end_of(true);
+        let is_first = self.previous.is_none();
+        if self.ended {
+            return Ok(None);
+        }
+        let before = match self.previous.take() {
+            Some(sample) => sample,
+            None => match self.sample().await? {
+                Some(sample) => sample,
+                None => return Err(self.empty()),
+            },
         };
         let Some(now) = self.sample().await? else {
-            return if is_first {
-                Ok(Some(Model::new(&before, None)))
-            } else {
-                Ok(None)
-            };
+            self.ended = true;
+            return Ok(is_first.then(|| Model::new(&before, None)));
         };
         let elapsed = Duration::from_nanos(now.monotonic_ns.saturating_sub(before.monotonic_ns));
         let model = Model::new(&now, Some((&before, elapsed)));
@@ -86,14 +94,15 @@ impl Source {
         Ok(Some(model))
     }
 
-    fn end_of(&self, empty: bool) -> Result<Option<Model>, Error> {
-        match &self.origin {
-            Origin::Replay(replay) if empty => Err(RecordError::Empty {
-                name: replay.name().to_owned(),
-            }
-            .into()),
-            _ => Ok(None),
+    fn empty(&self) -> Error {
+        let name = match &self.origin {
+            Origin::Replay(replay) => replay.name(),
+            Origin::Live { .. } => "this host",
+        };
+        RecordError::Empty {
+            name: name.to_owned(),
         }
+        .into()
     }
 
     async fn sample(&mut self) -> Result<Option<Sample>, Error> {

@@ -22,11 +22,16 @@ pub fn skip_reason() -> Option<String> {
         .map(|error| format!("cannot make a network namespace: {error:#}"))
 }
 
-/// Returns from the calling test, saying why, where a lab cannot run.
+/// Returns from the calling test, saying why, where a lab cannot run; fails it
+/// where `OFFWATCH_REQUIRE_LAB` is set.
 #[macro_export]
 macro_rules! skip_unless_lab {
     () => {
         if let Some(reason) = $crate::skip_reason() {
+            assert!(
+                std::env::var_os("OFFWATCH_REQUIRE_LAB").is_none(),
+                "the lab must run here: {reason}"
+            );
             eprintln!("skipped: {reason}");
             return Ok(());
         }

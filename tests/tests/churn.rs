@@ -5,6 +5,10 @@ use std::{collections::HashMap, fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, Map, MapData};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use offwatch_tests::{
     Lab,
     command::ip_batch,
@@ -67,6 +71,33 @@ fn five_hundred_taps_come_and_go_under_traffic() -> Result<()> {
         "memory grows: {usage:?}"
     );
     Ok(())
+}
+
+/// While offwatch stands still, more interfaces come and go than the kernel
+/// keeps notifications for: afterwards it shows those there are.
+#[test]
+fn lost_notifications_leave_no_ghosts() -> Result<()> {
+    skip_unless_lab!();
+    const LINKS: usize = 300;
+    let lab = Lab::new()?;
+    let observer = Observer::start(lab.host(), &[])?;
+    let pid = Pid::from_raw(i32::try_from(observer.pid())?);
+    let slots_before = assigned_slots(&observer)?;
+    kill(pid, Signal::SIGSTOP)?;
+    let names = || (0..LINKS).map(|link| format!("ghost{link}"));
+    let add: Vec<_> = names()
+        .map(|name| format!("link add {name} type bridge"))
+        .collect();
+    ip_batch(lab.host(), &add)?;
+    let delete: Vec<_> = names().map(|name| format!("link del {name}")).collect();
+    ip_batch(lab.host(), &delete)?;
+    kill(pid, Signal::SIGCONT)?;
+    wait_until("the ghosts to go", Duration::from_secs(20), || {
+        let shown = observer.now()?["other_interfaces"]
+            .as_array()
+            .map_or(0, Vec::len);
+        Ok(shown == 1 && assigned_slots(&observer)? == slots_before)
+    })
 }
 
 /// Creates taps, sends a different number of frames from each, checks that

@@ -21,15 +21,16 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
+    let offwatch = workspace.build_offwatch(true)?;
     let mut build = workspace.cargo("build");
     build.args([
         "--release",
         "--package",
-        "offwatch",
-        "--package",
         TESTS_PACKAGE,
+        "--bin",
+        "offwatch-lab",
     ]);
-    run::run(build.args(["--bin", "offwatch", "--bin", "offwatch-lab"]))?;
+    run::run(&mut build)?;
 
     let live = stdout().is_terminal();
     eprintln!("Three guests with TCP between them: web, db and legacy. legacy refuses TSO, so the");
@@ -37,15 +38,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "host cuts its packets: compare the SWSEG columns.{}",
         if live { " q quits." } else { "" }
     );
-    let release = workspace.target.join("release");
-    let lab = release.join("offwatch-lab");
-    announce(lab.as_os_str());
-    let mut lab = root_command(lab.as_os_str(), is_root());
-    lab.arg("--")
-        .arg(release.join("offwatch"))
-        .args(["top", "-c", "{uri}"]);
-    // Arguments of the user's own decide how long it runs.
-    if !live && args.arguments.is_empty() {
+    let program = offwatch.with_file_name("offwatch-lab");
+    announce(program.as_os_str());
+    let mut lab = root_command(program.as_os_str(), is_root());
+    lab.arg("--").arg(offwatch).args(["top", "-c", "{uri}"]);
+    let has_end = |argument: &String| ["--once", "--stream"].contains(&argument.as_str());
+    if !live && !args.arguments.iter().any(has_end) {
         lab.args(SNAPSHOTS);
     }
     run::become_command(lab.args(&args.arguments))

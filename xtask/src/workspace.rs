@@ -11,13 +11,20 @@ use crate::run;
 
 /// The package that holds the tests which need root and a lab.
 pub(crate) const TESTS_PACKAGE: &str = "offwatch-tests";
-/// The test target, of whatever package, that needs real VMs.
-pub(crate) const E2E_TEST: &str = "e2e";
+/// The package that boots real VMs.
+pub(crate) const VM_PACKAGE: &str = "offwatch-e2e";
+/// The test targets, of either, that need real VMs.
+pub(crate) const VM_TESTS: &[&str] = &["e2e", "harness"];
+
+/// Makes the offwatch crate embed another BPF object than the committed one.
+const OBJECT_VARIABLE: &str = "OFFWATCH_EBPF_OBJECT";
 
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Follows CARGO_TARGET_DIR and cargo's configuration.
     pub(crate) target: PathBuf,
+    /// The BPF object to embed, if not the committed one.
+    pub(crate) object: Option<PathBuf>,
     metadata: Value,
 }
 
@@ -55,6 +62,7 @@ impl Workspace {
         Ok(Self {
             root: path("workspace_root")?,
             target: path("target_directory")?,
+            object: None,
             metadata,
         })
     }
@@ -90,7 +98,22 @@ impl Workspace {
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
         let mut command = run::cargo(subcommand);
         command.current_dir(&self.root);
+        if let Some(object) = &self.object {
+            command.env(OBJECT_VARIABLE, object);
+        }
         command
+    }
+
+    /// Builds the program itself; returns its path.
+    pub(crate) fn build_offwatch(&self, release: bool) -> Result<PathBuf> {
+        let (flags, directory): (&[&str], _) = match release {
+            true => (&["--release"], "release"),
+            false => (&[], "debug"),
+        };
+        let mut build = self.cargo("build");
+        build.args(["--package", "offwatch", "--bin", "offwatch"]);
+        run::run(build.args(flags))?;
+        Ok(self.target.join(directory).join("offwatch"))
     }
 
     fn packages(&self) -> impl Iterator<Item = &Value> {

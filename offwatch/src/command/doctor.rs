@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     inventory::vms::{self, Vms},
     probe::{self, Probe, ProbeError},
+    sample::Hook,
 };
 
 /// Name of the JSON form.
@@ -72,17 +73,16 @@ pub fn run(args: &DoctorArgs) -> Result<(), Error> {
     let netns = observed_netns()?;
     let mut checks = vec![btf(), lockdown(), capabilities()];
     let mut refused = Vec::new();
-    let mut usable = false;
+    let mut usable = Vec::new();
     for hook in HookChoice::Auto.hooks() {
         match Probe::start(*hook, netns) {
-            Ok(_) => usable = true,
+            Ok(_) => usable.push(*hook),
             Err(error) => refused.push((*hook, error)),
         }
-        let error = refused
-            .last()
-            .filter(|(of, _)| of == hook)
-            .map(|(_, error)| error);
-        checks.push(hook_check(*hook, error));
+    }
+    for hook in HookChoice::Auto.hooks() {
+        let error = refused.iter().find(|(of, _)| of == hook);
+        checks.push(hook_check(*hook, error.map(|(_, error)| error), &usable));
     }
     checks.push(processes());
     checks.push(libvirt(args));
@@ -92,11 +92,11 @@ pub fn run(args: &DoctorArgs) -> Result<(), Error> {
         version: VERSION,
         offwatch: env!("CARGO_PKG_VERSION"),
         kernel: system_text("osrelease"),
-        usable,
+        usable: !usable.is_empty(),
         checks,
     };
     print(&report, args.json).map_err(Error::stdout)?;
-    if usable {
+    if report.usable {
         return Ok(());
     }
     let refused = refused.into_iter().map(|(_, error)| error).collect();
@@ -170,7 +170,7 @@ fn lockdown_mode(text: &str) -> Option<&str> {
 
 fn capabilities() -> Check {
     const NAME: &str = "capabilities";
-    let missing = probe::missing_capabilities(crate::sample::Hook::Tp);
+    let missing = probe::missing_capabilities(Hook::Tp);
     if missing.is_empty() {
         return Check::ok(NAME, "CAP_BPF and CAP_PERFMON");
     }
@@ -181,36 +181,41 @@ fn capabilities() -> Check {
     )
 }
 
-fn hook_check(hook: crate::sample::Hook, error: Option<&ProbeError>) -> Check {
-    use crate::sample::Hook;
-    let (name, usable, costs) = match hook {
-        Hook::Tp => (
-            "hook tp",
-            "BTF tracepoints",
-            "hook raw counts the same at a higher cost",
-        ),
-        Hook::Raw => ("hook raw", "raw tracepoints", "nothing while hook tp works"),
-        Hook::Tc => (
-            "hook tc",
-            "tcx programs",
-            "nothing while hook tp or raw works",
-        ),
+fn hook_check(hook: Hook, error: Option<&ProbeError>, usable: &[Hook]) -> Check {
+    let (name, works) = match hook {
+        Hook::Tp => ("hook tp", "BTF tracepoints load and attach"),
+        Hook::Raw => ("hook raw", "raw tracepoints load and attach"),
+        Hook::Tc => ("hook tc", "tcx programs load"),
     };
-    match error {
-        None => Check::ok(name, format!("{usable} load and attach")),
-        Some(error) => Check::missing(name, error.to_string(), costs),
-    }
+    let Some(error) = error else {
+        return Check::ok(name, works);
+    };
+    let costs = match usable.first() {
+        None => "no packet can be counted",
+        Some(Hook::Tp) => "nothing while hook tp works",
+        Some(Hook::Raw) if hook == Hook::Tp => "hook raw counts the same at a higher cost",
+        Some(Hook::Raw) => "nothing while hook raw works",
+        Some(Hook::Tc) => "hook tc counts frames, but neither software work nor drops",
+    };
+    let told = error.to_string();
+    let prefix = format!("{name}: ");
+    Check::missing(name, told.strip_prefix(&prefix).unwrap_or(&told), costs)
 }
 
 fn processes() -> Check {
     const NAME: &str = "QEMU processes";
+    const COSTS: &str = "names of VMs that libvirt does not know";
+    if !probe::can_read_processes() {
+        return Check::missing(NAME, "CAP_SYS_PTRACE missing: run as root", COSTS);
+    }
     match vms::unreadable_processes() {
-        0 => Check::ok(NAME, "readable in /proc"),
-        unreadable => Check::missing(
+        Ok(0) => Check::ok(NAME, "readable in /proc"),
+        Ok(unreadable) => Check::missing(
             NAME,
-            format!("descriptors of {unreadable} processes not readable: needs CAP_SYS_PTRACE"),
-            "names of VMs that libvirt does not know",
+            format!("descriptors of {unreadable} processes are not readable"),
+            COSTS,
         ),
+        Err(error) => Check::missing(NAME, format!("/proc cannot be read: {error}"), COSTS),
     }
 }
 

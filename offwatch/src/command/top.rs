@@ -2,8 +2,6 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::{
     cli::TopArgs,
     collector::Options,
@@ -20,16 +18,13 @@ use crate::{
 pub async fn run(args: &TopArgs) -> Result<(), Error> {
     let filter = Filter::new(&args.vm, &args.dev)?;
     // Before anything is observed, so that a bad path costs nothing.
-    let recorder = args.record.as_deref().map(Recorder::create).transpose()?;
+    let create = |path| Recorder::create(path, args.replay.as_deref());
+    let recorder = args.record.as_deref().map(create).transpose()?;
     let mut source = open(args).await?;
     if let Some(recorder) = recorder {
         source.record_to(recorder);
     }
-    let ended = ended_by_signal()?;
-    tokio::select! {
-        result = show(args, &filter, &mut source) => result,
-        () = ended => Ok(()),
-    }
+    show(args, &filter, &mut source).await
 }
 
 async fn open(args: &TopArgs) -> Result<Source, Error> {
@@ -46,20 +41,13 @@ async fn open(args: &TopArgs) -> Result<Source, Error> {
 
 async fn show(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<(), Error> {
     if args.once {
-        let model = if source.is_replay() {
-            last(source).await?
-        } else {
-            source.next().await?
-        };
-        return match model {
-            Some(mut model) => {
-                filter.check(&model)?;
-                print(args, filter, &mut model)
-            }
-            None => Ok(()),
-        };
+        return once(args, filter, source).await;
     }
-    let live = !args.stream && !args.json && !source.is_replay() && io::stdout().is_terminal();
+    let live = !args.stream
+        && !args.json
+        && !source.is_replay()
+        && !source.records_to_stdout()
+        && io::stdout().is_terminal();
     let mut screen = if live {
         Some(tui::Screen::open()?)
     } else {
@@ -75,6 +63,7 @@ async fn show(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<()
                 filter.apply(&mut model);
                 screen.draw(&model)?;
             }
+            None if source.records_to_stdout() => {}
             None => {
                 if shown > 0 && !args.json {
                     writeln!(io::stdout()).map_err(Error::stdout)?;
@@ -104,13 +93,27 @@ async fn next(
     }
 }
 
-/// The last interval of a recording.
-async fn last(source: &mut Source) -> Result<Option<Model>, Error> {
+/// One interval: the next one, or the last one of a recording. Where a
+/// recording breaks off, what is whole is shown before that is told.
+async fn once(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<(), Error> {
     let mut last = None;
-    while let Some(model) = source.next().await? {
-        last = Some(model);
+    let result = loop {
+        match source.next().await {
+            Ok(Some(model)) => last = Some(model),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+        if !source.is_replay() {
+            break Ok(());
+        }
+    };
+    if let Some(mut model) = last {
+        filter.check(&model)?;
+        if !source.records_to_stdout() {
+            print(args, filter, &mut model)?;
+        }
     }
-    Ok(last)
+    result
 }
 
 fn print(args: &TopArgs, filter: &Filter, model: &mut Model) -> Result<(), Error> {
@@ -126,23 +129,4 @@ fn print(args: &TopArgs, filter: &Filter, model: &mut Model) -> Result<(), Error
         .write_all(&text)
         .and_then(|()| stdout.flush())
         .map_err(Error::stdout)
-}
-
-/// Completes on SIGINT or SIGTERM: the screen is restored and programs are
-/// detached in good order.
-fn ended_by_signal() -> Result<impl Future<Output = ()>, Error> {
-    let handler = |kind| {
-        signal(kind).map_err(|source| Error::Io {
-            what: "cannot handle signals".into(),
-            source,
-        })
-    };
-    let mut interrupt = handler(SignalKind::interrupt())?;
-    let mut terminate = handler(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

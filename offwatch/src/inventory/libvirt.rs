@@ -526,7 +526,23 @@ impl Connection {
                 message: "it contains a NUL".to_owned(),
             });
         }
+        let bad = |message: String| Failure::BadUri {
+            uri: printable(uri),
+            message: printable(&message),
+        };
+        super::uri::local(uri).map_err(bad)?;
+        // libvirt's test driver would have libxml2 complain on stderr.
+        if let Some(path) = uri.strip_prefix("test://")
+            && path != "/default"
+            && !std::path::Path::new(path).is_file()
+        {
+            return Err(bad(format!("there is no file {path}")));
+        }
         let connect = Connect::open_read_only(Some(uri)).map_err(|error| failure(uri, &error))?;
+        // An alias in libvirt's configuration may stand for another host.
+        if let Ok(resolved) = connect.get_uri() {
+            super::uri::local(&resolved).map_err(bad)?;
+        }
         // Not every driver has it, and none needs it to work.
         if let Err(error) = connect.set_keep_alive(KEEP_ALIVE_SECONDS, 3) {
             log::debug!("libvirt: no keep-alive: {}", one_line(error.message()));

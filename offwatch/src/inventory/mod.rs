@@ -8,4 +8,5 @@ pub mod nic;
 pub mod procfs;
 pub mod qemu_args;
 pub mod status;
+pub mod uri;
 pub mod vms;

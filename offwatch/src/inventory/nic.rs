@@ -60,16 +60,8 @@ fn unobservable(backend: &str) -> Option<String> {
 /// user can start a process whose command line holds escape sequences.
 pub fn printable(name: &str) -> String {
     const LONGEST: usize = 255;
-    name.chars()
-        .take(LONGEST)
-        .map(|c| if unprintable(c) { '?' } else { c })
-        .collect()
-}
-
-/// Control characters, and those that reorder or hide text.
-fn unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let kept: String = name.chars().take(LONGEST).collect();
+    crate::text::plain(&kept)
 }
 
 /// Whether the PCI device at an address (`0000:3b:02.1`) is a network card:

@@ -219,7 +219,9 @@ impl Vms {
                 let uri = libvirt.uri();
                 Ok(format!("{uri}: {all} domains, {running} of them active"))
             }
-            State::Connecting => Err("libvirt has not answered yet".to_owned()),
+            State::Connecting => {
+                Err("libvirt does not answer; restart libvirtd or virtqemud".to_owned())
+            }
             State::Failed(failure) => Err(failure.to_string()),
         }
     }
@@ -303,17 +305,14 @@ impl Vms {
 }
 
 /// How many VMMs run on this host whose taps may not be read.
-pub fn unreadable_processes() -> usize {
+pub fn unreadable_processes() -> std::io::Result<usize> {
     let host = Host {
         macvtap: &|_| None,
         is_network_card: &|_| false,
     };
-    let processes = Scanner::new(Paths::default().proc, None).scan(false, host);
-    let processes = processes.unwrap_or_default();
-    processes
-        .iter()
-        .filter(|process| process.is_unreadable)
-        .count()
+    let processes = Scanner::new(Paths::default().proc, None).scan(false, host)?;
+    let unreadable = processes.iter().filter(|process| process.is_unreadable);
+    Ok(unreadable.count())
 }
 
 /// Inode number of the network namespace of this process.

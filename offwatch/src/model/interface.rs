@@ -123,12 +123,35 @@ impl Joiner<'_> {
         if self.hook.blind_to_work().is_some() {
             return None;
         }
-        let totals = |work: &Work| CausedTotals::of(SoftwareWork::derive(work));
-        Some(Caused::measure(
-            totals(now),
-            before.map(totals),
-            self.interval,
-        ))
+        let done = SoftwareWork::derive(now);
+        let before = before.map(|work| CausedTotals::of(SoftwareWork::derive(work)));
+        let mut caused = Caused::measure(CausedTotals::of(done), before, self.interval);
+        caused.software_work_approximate = done.approximate;
+        Some(caused)
+    }
+
+    /// Why there are totals without rates.
+    pub(super) fn no_rate(&self, known_before: bool) -> &'static str {
+        match (self.no_interval, known_before) {
+            (Some(reason), _) => reason,
+            (None, false) => "first sample of this interface",
+            (None, true) => "the counter went backwards",
+        }
+    }
+
+    /// For each value of the host that is null, why.
+    pub(super) fn host_unavailable(&self, unattributed: Option<&Caused>) -> Unavailable {
+        let mut unavailable = Unavailable::new();
+        match (unattributed, self.hook.blind_to_work()) {
+            (Some(work), _) => {
+                let no_rate = self.no_rate(true);
+                work.explain("unattributed", |_| String::new(), no_rate, &mut unavailable);
+            }
+            (None, reason) => {
+                unavailable.insert("unattributed".into(), reason.unwrap_or_default().into());
+            }
+        }
+        unavailable
     }
 
     fn interface(&self, found: &sample::Interface, of_vm: bool) -> Interface {
@@ -171,14 +194,16 @@ impl Joiner<'_> {
             Some(reason) if !field.starts_with("software") => reason.to_owned(),
             _ => WORK_AT_DESTINATION.to_owned(),
         };
-        ingress.explain(names.0, because, &mut unavailable);
+        let no_rate = self.no_rate(before.is_some());
+        ingress.explain(names.0, because, no_rate, &mut unavailable);
         egress.explain(
             names.1,
             |_| blind.unwrap_or_default().to_owned(),
+            no_rate,
             &mut unavailable,
         );
         match &caused {
-            Some(caused) => caused.explain("caused", |_| String::new(), &mut unavailable),
+            Some(caused) => caused.explain("caused", |_| String::new(), no_rate, &mut unavailable),
             None => {
                 unavailable.insert("caused".into(), blind.unwrap_or_default().into());
             }

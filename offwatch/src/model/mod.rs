@@ -17,7 +17,7 @@ pub use self::{
     side::{HistogramRow, Side},
     work::SoftwareWork,
 };
-use crate::sample::{self, Counters, Hook, Kind, Sample, Source, VmState};
+use crate::sample::{self, Counters, Hook, Kind, Sample, Source, Unavailable, VmState};
 
 /// Name of the JSON form of a model.
 pub const SCHEMA: &str = "offwatch.top";
@@ -60,6 +60,8 @@ pub struct Host {
     pub unattributed: Option<Caused>,
     /// What the user should know about the whole sample.
     pub notes: Vec<String>,
+    /// For each value that is null, why.
+    pub unavailable: Unavailable,
 }
 
 /// One VM.
@@ -84,6 +86,13 @@ impl Model {
     /// earlier sample by ifindex and generation, so a tap never inherits the
     /// counts of another one that had its name or ifindex before.
     pub fn new(sample: &Sample, earlier: Option<(&Sample, Duration)>) -> Self {
+        let no_interval = match earlier {
+            None => Some("first sample"),
+            Some((_, interval)) if interval.is_zero() => {
+                Some("no interval: the clock of the recording stands still or goes backwards")
+            }
+            Some(_) => None,
+        };
         let earlier = earlier.filter(|(_, interval)| !interval.is_zero());
         let interval = earlier.map(|(_, interval)| interval);
         let before: HashMap<(u32, u64), &Slot> = earlier
@@ -94,6 +103,7 @@ impl Model {
             .collect();
         let joiner = Joiner {
             hook: sample.host.hook,
+            no_interval,
             interval,
             before,
             names: sample
@@ -141,6 +151,10 @@ impl Model {
             .map(|interface| joiner.other(interface))
             .collect();
 
+        let unattributed = joiner.unattributed(
+            &sample.host.unattributed,
+            earlier.map(|(sample, _)| &sample.host.unattributed),
+        );
         Self {
             schema: SCHEMA,
             version: SCHEMA_VERSION,
@@ -151,10 +165,8 @@ impl Model {
                 kernel: sample.host.kernel.clone(),
                 online_cpus: sample.host.online_cpus,
                 hook: sample.host.hook,
-                unattributed: joiner.unattributed(
-                    &sample.host.unattributed,
-                    earlier.map(|(sample, _)| &sample.host.unattributed),
-                ),
+                unavailable: joiner.host_unavailable(unattributed.as_ref()),
+                unattributed,
                 notes: sample.host.notes.clone(),
             },
             vms,
@@ -166,6 +178,8 @@ impl Model {
 /// What turning one interface of a sample into one of a model needs.
 struct Joiner<'sample> {
     hook: Hook,
+    /// Why no rate can be given at all.
+    no_interval: Option<&'static str>,
     interval: Option<Duration>,
     before: HashMap<(u32, u64), &'sample Slot>,
     names: HashMap<u32, &'sample str>,

@@ -42,24 +42,35 @@ macro_rules! metrics {
                 before: Option<$totals>,
                 interval: Option<std::time::Duration>,
             ) -> Self {
-                let rate = |now: Option<u64>, before: Option<u64>| {
+                let rate = |field: &str, now: Option<u64>, before: Option<u64>| {
                     let seconds = interval?.as_secs_f64();
-                    Some(now?.saturating_sub(before?) as f64 / seconds)
+                    // Derived work is a lower bound, which may fall; a counter may not.
+                    let grown = match now?.checked_sub(before?) {
+                        None if field.starts_with("software") => 0,
+                        grown => grown?,
+                    };
+                    Some(grown as f64 / seconds)
                 };
                 Self {
                     $(
                         $total: now.$total,
-                        $rate: rate(now.$total, before.and_then(|before| before.$total)),
+                        $rate: rate(
+                            stringify!($total),
+                            now.$total,
+                            before.and_then(|before| before.$total),
+                        ),
                     )*
                     ..Self::default()
                 }
             }
 
-            /// Tells for each value that is missing why.
+            /// Tells for each value that is missing why; `no_rate` is why there
+            /// are totals without rates.
             pub(super) fn explain(
                 &self,
                 path: &str,
                 reason: impl Fn(&str) -> String,
+                no_rate: &str,
                 unavailable: &mut Unavailable,
             ) {
                 $(
@@ -70,7 +81,7 @@ macro_rules! metrics {
                     } else if self.$rate.is_none() {
                         unavailable.insert(
                             format!("{path}.{}", stringify!($rate)),
-                            "first sample of this interface".into(),
+                            no_rate.into(),
                         );
                     }
                 )*

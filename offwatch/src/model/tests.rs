@@ -62,10 +62,7 @@ fn the_first_sample_has_totals_and_no_rates() {
     assert_eq!(to_vm(&model, 0).packets_total, Some(400));
     assert_eq!(to_vm(&model, 0).packets_per_s, None);
     let reasons = &model.vms[0].interfaces[0].unavailable;
-    assert_eq!(
-        reasons["to_vm.packets_per_s"],
-        "first sample of this interface"
-    );
+    assert_eq!(reasons["to_vm.packets_per_s"], "first sample");
 }
 
 #[test]
@@ -150,6 +147,8 @@ fn every_null_in_json_has_its_reason() {
         let mut now = now.clone();
         now.host.hook = hook;
         let json = serde_json::to_value(Model::new(&now, None)).expect("a model is plain data");
+        let host = &json["host"];
+        assert!(!host["unattributed"].is_null() || host["unavailable"]["unattributed"].is_string());
         let interface = &json["vms"][0]["interfaces"][0];
         for side in ["from_vm", "to_vm", "caused"] {
             if interface[side].is_null() {
@@ -205,4 +204,17 @@ fn kinds_add_up() {
         "GSO with and without PARTIAL"
     );
     assert_eq!(side.gso_bytes_total, Some(2200));
+}
+
+#[test]
+fn a_counter_or_a_clock_that_went_backwards_gives_no_rate() {
+    let at = |packets| sample(vec![tap("t0", 5, 1, packets)], vec![vm("web", Some("t0"))]);
+    let fewer = Model::new(&at(10), Some((&at(400), SECOND)));
+    assert_eq!(to_vm(&fewer, 0).packets_per_s, None);
+    let reasons = &fewer.vms[0].interfaces[0].unavailable;
+    assert_eq!(reasons["to_vm.packets_per_s"], "the counter went backwards");
+    let backwards = Model::new(&at(400), Some((&at(10), Duration::ZERO)));
+    assert_eq!(to_vm(&backwards, 0).packets_per_s, None);
+    let reasons = &backwards.vms[0].interfaces[0].unavailable;
+    assert!(reasons["to_vm.packets_per_s"].starts_with("no interval"));
 }

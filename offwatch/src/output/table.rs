@@ -11,7 +11,10 @@ use super::{
     Render,
     units::{percent, rate},
 };
-use crate::model::{Interface, Model, Side};
+use crate::{
+    model::{Interface, Model, Side},
+    text::plain,
+};
 
 /// The rates of one interval: VMs first, then other interfaces.
 pub struct Table;
@@ -26,9 +29,12 @@ impl Render for Table {
     fn render(&self, model: &Model, to: &mut dyn Write) -> io::Result<()> {
         writeln!(to, "{}", headline(model))?;
         for note in &model.host.notes {
-            writeln!(to, "note: {note}")?;
+            writeln!(to, "note: {}", plain(note))?;
         }
         let mut notes = BTreeSet::new();
+        if let Some(reason) = model.host.hook.blind_to_work() {
+            notes.insert(format!("software work and drops: {reason}"));
+        }
 
         let mut vms = grid(&VM_COLUMNS);
         for vm in &model.vms {
@@ -59,7 +65,7 @@ impl Render for Table {
             writeln!(to, "\n{others}")?;
         }
         for note in notes {
-            writeln!(to, "{note}")?;
+            writeln!(to, "{}", plain(&note))?;
         }
         Ok(())
     }
@@ -79,8 +85,8 @@ fn headline(model: &Model) -> String {
     format!(
         "offwatch {} - {} - Linux {} - {} VMs with network, hook {}, {seconds}",
         utc_time(model.time_unix_ms),
-        host.name,
-        host.kernel,
+        plain(&host.name),
+        plain(&host.kernel),
         running,
         host.hook.name(),
     )
@@ -111,7 +117,7 @@ fn grid(columns: &[&str]) -> Grid {
 }
 
 fn blank_row(label: &str, dev: &str) -> Vec<String> {
-    let mut row = vec![label.to_owned(), dev.to_owned()];
+    let mut row = vec![plain(label), plain(dev)];
     row.resize(VM_COLUMNS.len(), "-".into());
     row
 }
@@ -146,17 +152,24 @@ fn row(
         .drops_per_s
         .zip(egress.drops_per_s)
         .map(|(a, b)| a + b);
-    let approximate = if egress.software_work_approximate {
-        "~"
-    } else {
-        ""
-    };
-    if egress.software_work_approximate {
+    let caused_approximate = interface
+        .caused
+        .as_ref()
+        .is_some_and(|caused| caused.software_work_approximate);
+    if egress.software_work_approximate || caused_approximate {
         notes.insert("~ at least: frames were dropped or are waiting before the device".into());
     }
+    let at_least = |approximate: bool, value: Option<f64>| {
+        let mark = if approximate && value.is_some() {
+            "~"
+        } else {
+            ""
+        };
+        format!("{mark}{}", rate(value))
+    };
     vec![
-        label.to_owned(),
-        dev.to_owned(),
+        plain(label),
+        plain(dev),
         bits(rx),
         bits(tx),
         rate(rx.packets_per_s),
@@ -164,9 +177,15 @@ fn row(
         percent(rx.gso_share()),
         percent(tx.gso_share()),
         rate(segment_bytes(rx)),
-        format!("{approximate}{}", rate(egress.software_segments_per_s)),
-        rate(egress.software_checksum_bytes_per_s),
-        rate(caused),
+        at_least(
+            egress.software_work_approximate,
+            egress.software_segments_per_s,
+        ),
+        at_least(
+            egress.software_work_approximate,
+            egress.software_checksum_bytes_per_s,
+        ),
+        at_least(caused_approximate, caused),
         rate(drops),
     ]
 }

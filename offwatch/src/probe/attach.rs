@@ -11,6 +11,8 @@ use aya::{
     util::KernelVersion,
 };
 
+use nix::net::if_::{if_indextoname, if_nametoindex};
+
 use super::error::{ProbeError, one_line};
 use crate::sample::Hook;
 
@@ -88,12 +90,10 @@ pub(super) struct TcLinks {
 }
 
 impl TcLinks {
-    pub(super) fn attach(
-        &mut self,
-        ebpf: &mut Ebpf,
-        ifindex: u32,
-        dev: &str,
-    ) -> Result<(), String> {
+    pub(super) fn attach(&mut self, ebpf: &mut Ebpf, ifindex: u32) -> Result<(), String> {
+        // aya takes a name, which may have passed to another interface.
+        let name = if_indextoname(ifindex).map_err(|error| format!("it is gone: {error}"))?;
+        let dev = name.to_str().map_err(|_| "its name is not UTF-8")?;
         let mut links = Vec::with_capacity(CLASSIFIERS.len());
         for (name, direction) in CLASSIFIERS {
             let program: &mut SchedClassifier =
@@ -104,6 +104,9 @@ impl TcLinks {
                 .and_then(|id| program.take_link(id))
                 .map_err(|error| format!("tcx cannot be attached: {}", one_line(&error)))?;
             links.push(link);
+        }
+        if if_nametoindex(dev) != Ok(ifindex) {
+            return Err("it was renamed while tcx was being attached".into());
         }
         self.links.insert(ifindex, links);
         Ok(())

@@ -3,6 +3,7 @@
 use crate::sample::Hook;
 
 const CAP_NET_ADMIN: u32 = 12;
+const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
@@ -12,6 +13,12 @@ const CAP_BPF: u32 = 39;
 pub fn missing_capabilities(hook: Hook) -> Vec<&'static str> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     missing(hook, effective(&status))
+}
+
+/// Whether the descriptors of other users' processes can be read.
+pub fn can_read_processes() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    effective(&status) & (1 << CAP_SYS_PTRACE) != 0
 }
 
 fn missing(hook: Hook, effective: u64) -> Vec<&'static str> {

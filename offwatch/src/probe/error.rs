@@ -19,6 +19,12 @@ pub enum ProbeError {
         /// Names of the missing capabilities.
         missing: Vec<&'static str>,
     },
+    /// The capabilities are there, and bpf() is refused all the same.
+    #[error(
+        "the kernel refuses bpf() to this process: it is in a container or user namespace, or \
+         restricted by seccomp or lockdown; run on the host itself as root"
+    )]
+    Forbidden,
     /// Type information is missing or does not fit.
     #[error(transparent)]
     Btf(#[from] BtfError),
@@ -58,19 +64,30 @@ pub enum ProbeError {
 impl ProbeError {
     /// The error that stands for those of all hooks that were tried.
     pub fn of_all(mut refused: Vec<Self>) -> Self {
-        // What every hook needs alike is said once.
-        let common = |error: &Self| matches!(error, Self::NotPermitted { .. } | Self::Btf(_));
-        let said = refused
+        // A capability that only tc lacks is not why the others failed.
+        if !refused
             .iter()
-            .position(common)
-            .or((refused.len() == 1).then_some(0));
-        match said {
-            Some(index) => refused.swap_remove(index),
-            None => Self::NoHook(refused),
+            .all(|error| matches!(error, Self::NotPermitted { .. }))
+        {
+            refused.retain(|error| !matches!(error, Self::NotPermitted { .. }));
         }
+        // What every hook is told alike is said once.
+        let same = |error: &Self| {
+            matches!(
+                error,
+                Self::NotPermitted { .. } | Self::Btf(_) | Self::Forbidden
+            )
+        };
+        if refused.len() == 1 || refused.iter().all(same) && !refused.is_empty() {
+            return refused.swap_remove(0);
+        }
+        Self::NoHook(refused)
     }
 
     pub(super) fn load(hook: Hook, error: EbpfError) -> Self {
+        if is_forbidden(&error) {
+            return Self::Forbidden;
+        }
         Self::Refused {
             hook,
             reason: one_line(&error),
@@ -79,12 +96,26 @@ impl ProbeError {
 
     pub(super) fn program(hook: Hook, error: ProgramError) -> Self {
         let reason = match &error {
+            _ if is_forbidden(&error) => return Self::Forbidden,
             // The verifier's log has hundreds of lines; the errno says what a user can act on.
             ProgramError::LoadError { io_error, .. } => io_error.to_string(),
             other => one_line(other),
         };
         Self::Refused { hook, reason }
     }
+}
+
+/// Whether the cause is EPERM.
+fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An error and its causes on one line.

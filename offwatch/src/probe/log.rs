@@ -1,5 +1,7 @@
 //! Records that the BPF programs write when they are asked to (`--bpf-log`).
 
+use std::io::Write as _;
+
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 
@@ -31,7 +33,8 @@ impl log::Log for ToStderr {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        eprintln!("bpf: {}", record.args());
+        // Nothing can be done if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "bpf: {}", record.args());
     }
 
     fn flush(&self) {}

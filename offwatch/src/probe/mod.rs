@@ -17,7 +17,12 @@ use aya::{Btf as LoaderBtf, Ebpf, EbpfLoader};
 use offwatch_common::{Slot, Work};
 
 use self::{attach::TcLinks, btf::Btf, layout::Layout, memory::Memory, slots::Slots};
-pub use self::{caps::missing_capabilities, error::ProbeError, log::BpfLog, object::OBJECT};
+pub use self::{
+    caps::{can_read_processes, missing_capabilities},
+    error::ProbeError,
+    log::BpfLog,
+    object::OBJECT,
+};
 use crate::sample::Hook;
 
 /// Programs in the kernel, and the counters they write.
@@ -81,9 +86,9 @@ impl Probe {
     }
 
     /// Begins to count an interface. Counting an interface twice changes nothing.
-    pub fn observe(&mut self, ifindex: u32, dev: &str) {
+    pub fn observe(&mut self, ifindex: u32) {
         if self.slots.assign(ifindex) && self.hook == Hook::Tc {
-            let attached = self.tc.attach(&mut self.ebpf, ifindex, dev);
+            let attached = self.tc.attach(&mut self.ebpf, ifindex);
             if let Err(reason) = attached {
                 self.slots.release(ifindex);
                 self.slots.refuse(ifindex, reason);
@@ -95,6 +100,11 @@ impl Probe {
     pub fn forget(&mut self, ifindex: u32) {
         self.slots.release(ifindex);
         self.tc.detach(ifindex);
+    }
+
+    /// Whether an interface was refused that might be counted now.
+    pub fn has_refused(&self) -> bool {
+        self.slots.has_refused()
     }
 
     /// The interface's counters, and a number that changes when another

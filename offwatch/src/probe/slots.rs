@@ -74,6 +74,10 @@ impl Slots {
         self.refused.insert(ifindex, reason);
     }
 
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
     pub(super) fn read(&self, ifindex: u32) -> (u64, Reading) {
         let assigned = self.pool.by_ifindex.get(&ifindex);
         let generation = assigned.map_or(0, |assigned| assigned.generation);

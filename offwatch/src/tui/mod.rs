@@ -8,6 +8,7 @@ use crossterm::{
     execute, queue, style, terminal,
 };
 use futures_util::StreamExt as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     error::Error,
@@ -19,6 +20,7 @@ use crate::{
 pub struct Screen {
     out: Stdout,
     events: EventStream,
+    signals: [Signal; 4],
     text: Vec<u8>,
 }
 
@@ -41,9 +43,23 @@ impl Screen {
             report(panic);
         }));
         terminal::enable_raw_mode().map_err(terminal_error)?;
+        let handled = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+            SignalKind::quit(),
+        ];
+        let [interrupt, terminate, hangup, quit] = handled.map(signal);
+        let signals = [
+            interrupt.map_err(terminal_error)?,
+            terminate.map_err(terminal_error)?,
+            hangup.map_err(terminal_error)?,
+            quit.map_err(terminal_error)?,
+        ];
         let screen = Self {
             out: io::stdout(),
             events: EventStream::new(),
+            signals,
             text: b"sampling...\n".into(),
         };
         execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
@@ -63,9 +79,18 @@ impl Screen {
         self.paint()
     }
 
-    /// Completes when the user asks to quit.
+    /// Completes when the user, or a signal, asks to quit.
     pub async fn quit(&mut self) {
-        while let Some(event) = self.events.next().await {
+        loop {
+            let [interrupt, terminate, hangup, quit] = &mut self.signals;
+            let event = tokio::select! {
+                event = self.events.next() => event,
+                _ = interrupt.recv() => None,
+                _ = terminate.recv() => None,
+                _ = hangup.recv() => None,
+                _ = quit.recv() => None,
+            };
+            let Some(event) = event else { return };
             match event {
                 Ok(Event::Key(KeyEvent {
                     code: KeyCode::Char('q'),

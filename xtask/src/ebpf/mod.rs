@@ -17,9 +17,6 @@ pub(crate) use self::toolchain::{BPF_LINKER_RELEASE, BpfLinker, Compiler, objcop
 use self::toolchain::{Tools, Versions};
 use crate::workspace::Workspace;
 
-/// Makes the offwatch crate embed another object than the committed one.
-pub(crate) const OBJECT_VARIABLE: &str = "OFFWATCH_EBPF_OBJECT";
-
 const REMEDY: &str = "run `cargo xtask ebpf` and commit offwatch/prebuilt";
 
 #[derive(clap::Args)]

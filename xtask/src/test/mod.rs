@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::summary::Summary;
 use crate::as_root::{cargo_as_root, is_root};
-use crate::workspace::{E2E_TEST, TESTS_PACKAGE, Workspace};
+use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
 use crate::{e2e, ebpf, interrupt, run};
 
 /// Built for another target, by `ebpf`.
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 struct Step {
     title: &'static str,
-    run: fn(&Workspace, &mut Summary) -> Result<()>,
+    run: fn(&mut Workspace, &mut Summary) -> Result<()>,
     slow: bool,
 }
 
@@ -62,7 +62,7 @@ const STEPS: &[Step] = &[
 ];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let workspace = Workspace::find()?;
+    let mut workspace = Workspace::find()?;
     let steps: Vec<&Step> = STEPS
         .iter()
         .filter(|step| !(args.quick && step.slow))
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for (index, step) in steps.iter().enumerate() {
         heading(&format!("{}/{} {}", index + 1, steps.len(), step.title))?;
-        if let Err(error) = (step.run)(&workspace, &mut summary) {
+        if let Err(error) = (step.run)(&mut workspace, &mut summary) {
             eprintln!("xtask: {error:#}");
             println!("\nstopped at step {}: {}", index + 1, step.title);
             code = interrupt::exit_code().unwrap_or(ExitCode::FAILURE);
@@ -100,7 +100,7 @@ fn heading(text: &str) -> Result<()> {
         .context("stdout")
 }
 
-fn formatting(workspace: &Workspace, _: &mut Summary) -> Result<()> {
+fn formatting(workspace: &mut Workspace, _: &mut Summary) -> Result<()> {
     let mut command = Command::new(run::cargo_path());
     command
         .args(["fmt", "--all", "--check"])
@@ -108,64 +108,61 @@ fn formatting(workspace: &Workspace, _: &mut Summary) -> Result<()> {
     run::run(&mut command).context("run `cargo fmt --all`")
 }
 
-fn clippy(workspace: &Workspace, _: &mut Summary) -> Result<()> {
+fn clippy(workspace: &mut Workspace, _: &mut Summary) -> Result<()> {
     let mut command = workspace.cargo("clippy");
     command.args(["--workspace", "--exclude", BPF_PACKAGE, "--all-targets"]);
     run::run(command.args(["--", "--deny", "warnings"]))
 }
 
-fn bpf_object(_: &Workspace, _: &mut Summary) -> Result<()> {
+/// What is tested from here on is the object just rebuilt.
+fn bpf_object(workspace: &mut Workspace, _: &mut Summary) -> Result<()> {
     ebpf::lint()?;
-    ebpf::check()
+    ebpf::check()?;
+    workspace.object = Some(ebpf::rebuilt_object(workspace));
+    Ok(())
 }
 
-fn unit_tests(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
+fn unit_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> {
     let mut command = workspace.cargo("test");
-    command.args([
-        "--workspace",
-        "--exclude",
-        BPF_PACKAGE,
-        "--exclude",
-        TESTS_PACKAGE,
-    ]);
-    tests(workspace, command.arg("--no-fail-fast"), summary)
+    command.args(["--workspace", "--no-fail-fast"]);
+    for package in [BPF_PACKAGE, TESTS_PACKAGE, VM_PACKAGE] {
+        command.args(["--exclude", package]);
+    }
+    tests(&mut command, summary)
 }
 
-/// Each test target but the one for real VMs, whose tests would only be
-/// counted as ignored here.
-fn lab_tests(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
+/// All that the two packages have but what needs real VMs.
+fn lab_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> {
     if !is_root() {
         eprintln!("xtask: the test programs need root: building as you, running through sudo");
     }
+    let offwatch = workspace.build_offwatch(false)?;
     let mut command = cargo_as_root(workspace, "test")?;
-    command.args([
-        "--package",
-        TESTS_PACKAGE,
-        "--no-fail-fast",
-        "--lib",
-        "--bins",
-    ]);
-    for target in workspace.targets(TESTS_PACKAGE, "test") {
-        if target != E2E_TEST {
-            command.args(["--test", &target]);
+    command.args(["--no-fail-fast", "--lib", "--bins"]);
+    for package in [TESTS_PACKAGE, VM_PACKAGE] {
+        command.args(["--package", package]);
+        for target in workspace.targets(package, "test") {
+            if !VM_TESTS.contains(&target.as_str()) {
+                command.args(["--test", &target]);
+            }
         }
     }
+    command.env("OFFWATCH_BIN", offwatch);
     // As root a lab must be possible: a test that skips itself has failed.
-    tests(workspace, command.env("OFFWATCH_REQUIRE_LAB", "1"), summary)
+    tests(command.env("OFFWATCH_REQUIRE_LAB", "1"), summary)
 }
 
-fn vm_tests(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
-    tests(workspace, &mut e2e::command(workspace)?, summary)
+fn vm_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> {
+    tests(&mut e2e::command(workspace)?, summary)
 }
 
-/// Runs `cargo test` on the object just rebuilt, and counts what it reports.
-fn tests(workspace: &Workspace, command: &mut Command, summary: &mut Summary) -> Result<()> {
-    command.env(ebpf::OBJECT_VARIABLE, ebpf::rebuilt_object(workspace));
+/// Runs `cargo test` and counts what it reports.
+fn tests(command: &mut Command, summary: &mut Summary) -> Result<()> {
     let before = summary.runs();
     let result = stream(command, summary);
     ensure!(!interrupt::seen(), "interrupted");
     result?;
-    // A filter or a name that matches no test target would otherwise pass.
+    // A name that matches no test target would otherwise pass.
     ensure!(summary.runs() > before, "no test was run");
     Ok(())
 }

@@ -89,7 +89,10 @@ pub fn run(options: &Options) -> Result<bool> {
     thread::scope(|scope| {
         for _ in 0..options.jobs.clamp(1, boots.len()) {
             scope.spawn(|| {
-                while let Some(boot) = lock(&queue).pop_front() {
+                loop {
+                    // In a statement of its own: `while let` would keep the lock.
+                    let next = lock(&queue).pop_front();
+                    let Some(boot) = next else { break };
                     let run = boot_one(boot, &programs, options);
                     lock(&runs).push((boot.label.clone(), run));
                 }

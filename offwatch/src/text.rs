@@ -1,0 +1,27 @@
+//! Text from elsewhere, made fit for a terminal. Names of VMs, interfaces and
+//! files may hold anything, escape sequences included.
+
+/// `text` on one line, with control characters, and those that reorder or hide
+/// text, replaced by `?`.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if is_unprintable(c) { '?' } else { c })
+        .collect()
+}
+
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn control_characters_are_replaced() {
+        assert_eq!(plain("a\u{1b}[2Jb\nc"), "a?[2Jb?c");
+        assert_eq!(plain("a\u{202e}b"), "a?b");
+        assert_eq!(plain("grün-vm_1.é"), "grün-vm_1.é");
+    }
+}
