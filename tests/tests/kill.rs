@@ -1,6 +1,6 @@
 //! Killed at any moment, offwatch leaves nothing behind.
 
-use std::{thread, time::Duration};
+use std::{process::Stdio, thread, time::Duration};
 
 use anyhow::{Result, ensure};
 use nix::{
@@ -11,7 +11,7 @@ use offwatch_tests::{
     Lab,
     footprint::{BpfObjects, network_state},
     guest::Family,
-    observer::{hooks, offwatch},
+    observer::{Observer, hooks, offwatch},
     quiet::wait_until,
     skip_unless_lab,
     traffic::{TcpFlow, TcpOptions},
@@ -36,20 +36,23 @@ fn a_kill_at_any_moment_leaves_nothing_behind() -> Result<()> {
     let mut most = BpfObjects::default();
     for run in 0..RUNS {
         let hook = hooks[run as usize % hooks.len()];
-        let mut child = offwatch(
-            lab.host(),
-            &["top", "--stream", "--json", "-d", "0.1", "--hook", hook],
-        )?
-        .stdout(std::process::Stdio::null())
-        .spawn()?;
-        // From "has not loaded yet" to "has counted for a while".
-        thread::sleep(Duration::from_millis(run * run * 2 + random_millis(20)?));
-        let pid = Pid::from_raw(i32::try_from(child.id())?);
-        // It must stand still while its descriptors are read.
-        kill(pid, Signal::SIGSTOP)?;
-        let held = BpfObjects::of(child.id())?;
-        child.kill()?;
-        child.wait()?;
+        let held = if run % 2 == 0 {
+            // From "has not begun" to "is loading" or "counts", as it happens.
+            let args = ["top", "--stream", "--json", "-d", "0.1", "--hook", hook];
+            let mut child = offwatch(lab.host(), &args)?.stdout(Stdio::null()).spawn()?;
+            thread::sleep(Duration::from_millis(run * 40 + random_millis(40)?));
+            let held = stop_and_look(child.id())?;
+            child.kill()?;
+            child.wait()?;
+            held
+        } else {
+            // At some moment after it has begun to count.
+            let observer = Observer::start(lab.host(), &["--hook", hook])?;
+            thread::sleep(Duration::from_millis(random_millis(150)?));
+            let held = stop_and_look(observer.pid())?;
+            observer.kill()?;
+            held
+        };
 
         wait_until("its BPF objects to go", Duration::from_secs(10), || {
             Ok(held.alive().is_empty())
@@ -68,6 +71,12 @@ fn a_kill_at_any_moment_leaves_nothing_behind() -> Result<()> {
     // Or the test has killed nothing that mattered.
     assert!(most.links.len() >= 4 && !most.maps.is_empty(), "{most:?}");
     Ok(())
+}
+
+/// What it holds; it must stand still while its descriptors are read.
+fn stop_and_look(pid: u32) -> Result<BpfObjects> {
+    kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGSTOP)?;
+    BpfObjects::of(pid)
 }
 
 fn random_millis(below: u64) -> Result<u64> {

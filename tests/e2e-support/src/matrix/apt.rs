@@ -166,6 +166,7 @@ fn configuration(dump: &str, home: &Path) -> String {
 Acquire::Retries "3";
 Acquire::AllowInsecureRepositories "false";
 APT::Get::AllowUnauthenticated "false";
+APT::Update::Error-Mode "any";
 APT::Architecture "{ARCHITECTURE}";
 APT::Architectures {{ "{ARCHITECTURE}"; }};
 Dir::Etc::main "/dev/null";

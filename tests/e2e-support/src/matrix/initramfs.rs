@@ -9,10 +9,9 @@ use crate::modules;
 use crate::programs::{add_libraries, add_program};
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 const INIT: &str = include_str!("init.sh");
 
@@ -123,14 +122,15 @@ impl Modules {
     }
 }
 
-/// Writes the initramfs of a boot to a temporary file.
+/// Writes the initramfs of a boot to a file without a name: it is gone with the
+/// runner, however that ends.
 pub(super) fn write(
     directory: &Path,
     programs: &Programs,
     modules: &Modules,
     boot: &Boot<'_>,
     options: &Options,
-) -> Result<NamedTempFile> {
+) -> Result<File> {
     let mut archive = Archive::default();
     let tests: String = programs
         .tests
@@ -143,7 +143,7 @@ pub(super) fn write(
     let arguments = arguments(&options.arguments);
     archive.file("etc/offwatch/arguments", 0o644, arguments.as_bytes());
 
-    let mut file = NamedTempFile::new_in(directory).context("create the initramfs")?;
+    let mut file = tempfile::tempfile_in(directory).context("create the initramfs")?;
     for part in [&programs.archive, &modules.archive, &archive.finish()] {
         file.write_all(part).context("write the initramfs")?;
     }

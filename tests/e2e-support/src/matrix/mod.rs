@@ -129,7 +129,7 @@ fn boots(kernels: &[Kernel], lockdown: bool) -> Vec<Boot<'_>> {
 fn boot_one(boot: &Boot<'_>, programs: &initramfs::Programs, options: &Options) -> Result<Run> {
     let modules = initramfs::Modules::pack(boot.kernel)?;
     let initramfs = initramfs::write(&options.cache, programs, &modules, boot, options)?;
-    let run = qemu::run(boot, initramfs.path(), modules.absent, options.limit)?;
+    let run = qemu::run(boot, &initramfs, modules.absent, options.limit)?;
     results::save(&options.cache, &run)?;
     Ok(run)
 }

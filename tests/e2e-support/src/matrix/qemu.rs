@@ -4,9 +4,10 @@ use super::Boot;
 use super::console::{Reader, trouble};
 use super::results::Run;
 use anyhow::{Context, Result};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -44,7 +45,7 @@ impl Drop for Guest {
 /// Boots, and prints each line of the guest's with the boot's label.
 pub(super) fn run(
     boot: &Boot<'_>,
-    initramfs: &Path,
+    initramfs: &File,
     absent_modules: Vec<String>,
     limit: Duration,
 ) -> Result<Run> {
@@ -117,11 +118,13 @@ fn hopeless(message: &str) -> bool {
         .any(|word| message.contains(word))
 }
 
-fn command(boot: &Boot<'_>, initramfs: &Path) -> Command {
+fn command(boot: &Boot<'_>, initramfs: &File) -> Command {
     let mut parameters = PARAMETERS.to_owned();
     if boot.lockdown {
         parameters.push_str(" lockdown=confidentiality");
     }
+    // The file has no name, but a path as long as we hold it.
+    let initramfs = format!("/proc/{}/fd/{}", std::process::id(), initramfs.as_raw_fd());
     let mut command = Command::new(QEMU);
     command
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
