@@ -7,6 +7,7 @@
 //! between the two, exactly as QEMU does. Everything dies with the process:
 //! nothing has a name outside it.
 
+pub mod bench;
 pub mod command;
 pub mod domains;
 pub mod footprint;

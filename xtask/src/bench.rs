@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::as_root::cargo_as_root;
-use crate::run;
 use crate::workspace::{TESTS_PACKAGE, Workspace};
+use crate::{ebpf, run};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -16,6 +16,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    // The empty programs that offwatch is held against.
+    ebpf::build()?;
     let workspace = Workspace::find()?;
     let mut command = cargo_as_root(&workspace, "run")?;
     command.args([

@@ -70,6 +70,11 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
+/// Builds every program, the baselines of `bench` included.
+pub(crate) fn build() -> Result<()> {
+    rebuild(&Workspace::find_with_dependencies()?).map(drop)
+}
+
 fn update() -> Result<()> {
     let workspace = Workspace::find_with_dependencies()?;
     let (object, versions) = rebuild(&workspace)?;

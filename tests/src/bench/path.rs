@@ -1,0 +1,243 @@
+//! A way through the host on which a known number of frames is sent.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::{
+    errno::Errno,
+    time::{ClockId, clock_gettime},
+    unistd::{read, write},
+};
+use serde::Serialize;
+
+use crate::{
+    Netns, Offloads,
+    command::{bridge_batch, ip_batch},
+    frames::{FrameSpec, L4, Segmentation},
+    link,
+    tap::Tap,
+};
+
+/// What is sent where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Load {
+    pub(super) wiring: Wiring,
+    pub(super) shape: Shape,
+}
+
+/// What lies between the tap that sends and the one that receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Wiring {
+    /// One bridge: received, queued and sent once.
+    Bridge,
+    /// Two bridges joined by a veth pair: received, queued and sent twice.
+    VethPair,
+}
+
+/// What the frames are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Shape {
+    /// UDP, 64 bytes.
+    Small,
+    /// TCP super-frames of 64 KB that nobody needs to cut.
+    Super,
+}
+
+impl Load {
+    pub(super) const ALL: [Self; 3] = [
+        Self {
+            wiring: Wiring::Bridge,
+            shape: Shape::Small,
+        },
+        Self {
+            wiring: Wiring::VethPair,
+            shape: Shape::Small,
+        },
+        Self {
+            wiring: Wiring::Bridge,
+            shape: Shape::Super,
+        },
+    ];
+
+    pub(super) fn title(self) -> String {
+        let shape = match self.shape {
+            Shape::Small => "UDP 64 B",
+            Shape::Super => "TCP 64 KB super-frames",
+        };
+        let wiring = match self.wiring {
+            Wiring::Bridge => "tap, bridge, tap",
+            Wiring::VethPair => "tap, bridge, veth pair, bridge, tap",
+        };
+        format!("{shape}, {wiring}")
+    }
+}
+
+impl Shape {
+    /// Frames sent without a pause; they wait in the receiving tap.
+    fn batch(self) -> u64 {
+        match self {
+            Self::Small => 256,
+            Self::Super => 64,
+        }
+    }
+
+    /// Batches of one sample.
+    fn batches(self) -> usize {
+        match self {
+            Self::Small => 120,
+            Self::Super => 40,
+        }
+    }
+}
+
+/// Larger than what any tap hands out here.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+const SOURCE: [u8; 6] = [0x52, 0x54, 0, 0xbe, 0, 1];
+const DESTINATION: [u8; 6] = [0x52, 0x54, 0, 0xbe, 0, 2];
+
+/// The devices, in a namespace of their own.
+#[derive(Debug)]
+pub(super) struct Path {
+    ns: Netns,
+    shape: Shape,
+    from: Tap,
+    to: Tap,
+    /// A frame with its virtio header.
+    packet: Vec<u8>,
+    observed: Vec<(u32, String)>,
+}
+
+impl Path {
+    pub(super) fn new(load: Load) -> Result<Self> {
+        let ns = Netns::new()?;
+        // Nothing must send a frame but this program.
+        ns.sysctl(&[("net/ipv6/conf/default/disable_ipv6", "1")])?;
+        let from = Tap::create(&ns, "from", 1)?;
+        let to = Tap::create(&ns, "to", 1)?;
+        to.set_offloads(Offloads::ALL)?;
+        let mut devices = vec!["from", "to"];
+        let last_bridge = match load.wiring {
+            Wiring::Bridge => {
+                link::add_bridge(&ns, "br0")?;
+                "br0"
+            }
+            Wiring::VethPair => {
+                link::add_bridge(&ns, "br0")?;
+                link::add_bridge(&ns, "br1")?;
+                let lines = ["link add veth0 type veth peer name veth1"].map(str::to_owned);
+                ip_batch(&ns, &lines)?;
+                link::enslave(&ns, "veth0", "br0")?;
+                link::enslave(&ns, "veth1", "br1")?;
+                devices.extend(["veth0", "veth1"]);
+                "br1"
+            }
+        };
+        link::enslave(&ns, "from", "br0")?;
+        link::enslave(&ns, "to", last_bridge)?;
+        let up = devices.iter().map(|dev| format!("link set {dev} up"));
+        ip_batch(&ns, &up.collect::<Vec<_>>())?;
+        // Known addresses are forwarded, unknown ones flooded.
+        let mac = crate::guest::format_mac(DESTINATION);
+        let mut known = vec![format!("fdb add {mac} dev to master static")];
+        if load.wiring == Wiring::VethPair {
+            known.push(format!("fdb add {mac} dev veth0 master static"));
+        }
+        bridge_batch(&ns, &known)?;
+        let observed = devices
+            .into_iter()
+            .map(|dev| Ok((link::ifindex(&ns, dev)?, dev.to_owned())))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            ns,
+            shape: load.shape,
+            from,
+            to,
+            packet: packet(load.shape)?,
+            observed,
+        })
+    }
+
+    pub(super) fn ns(&self) -> &Netns {
+        &self.ns
+    }
+
+    /// ifindex and name of all devices on the way but the bridges, which see
+    /// no forwarded frame.
+    pub(super) fn observed(&self) -> &[(u32, String)] {
+        &self.observed
+    }
+
+    /// Sends one sample and returns nanoseconds per frame: of its batches the
+    /// first quartile, as interrupts and neighbours only ever add.
+    pub(super) fn sample(&self) -> Result<f64> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut batches = (0..self.shape.batches())
+            .map(|_| self.batch(&mut buffer))
+            .collect::<Result<Vec<_>>>()?;
+        batches.sort_by(f64::total_cmp);
+        batches
+            .get(batches.len() / 4)
+            .copied()
+            .context("no batches")
+    }
+
+    /// A frame goes all the way within the write, in the writer's own time.
+    fn batch(&self, buffer: &mut [u8]) -> Result<f64> {
+        let from = self.from.queues().first().context("no queue")?;
+        let frames = self.shape.batch();
+        let start = thread_time()?;
+        for _ in 0..frames {
+            write(from, &self.packet).context("sending a frame")?;
+        }
+        let spent = thread_time()? - start;
+        let received = self.drain(buffer)?;
+        ensure!(
+            received == frames,
+            "of {frames} frames {received} came through"
+        );
+        Ok(spent.as_nanos() as f64 / frames as f64)
+    }
+
+    fn drain(&self, buffer: &mut [u8]) -> Result<u64> {
+        let to = self.to.queues().first().context("no queue")?;
+        let mut frames = 0;
+        loop {
+            match read(to, buffer) {
+                Ok(_) => frames += 1,
+                Err(Errno::EAGAIN) => return Ok(frames),
+                Err(error) => return Err(error).context("receiving a frame"),
+            }
+        }
+    }
+}
+
+fn packet(shape: Shape) -> Result<Vec<u8>> {
+    let small = FrameSpec::udp4(
+        (SOURCE, [198, 18, 0, 1].into()),
+        (DESTINATION, [198, 18, 0, 2].into()),
+        22,
+    );
+    let spec = match shape {
+        Shape::Small => small,
+        Shape::Super => FrameSpec {
+            l4: L4::Tcp { options_bytes: 12 },
+            payload_bytes: 45 * 1448,
+            partial_checksum: true,
+            segmentation: Segmentation::Segment(1448),
+            ..small
+        },
+    };
+    let (frame, header) = spec.build()?;
+    let mut packet = header.to_bytes().to_vec();
+    packet.extend(frame);
+    Ok(packet)
+}
+
+/// Time that this thread has run, without the time others ran on its processor.
+fn thread_time() -> Result<Duration> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).context("clock_gettime")?;
+    Ok(time.into())
+}
