@@ -29,11 +29,11 @@ struct Args {
     test: Vec<PathBuf>,
 
     /// Kernels that run at a time
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
 
     /// What the tests divide their amounts of traffic by
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N")]
     scale: u32,
 
     /// Further environment of the tests; may be repeated

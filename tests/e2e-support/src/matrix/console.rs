@@ -12,8 +12,11 @@ const MARK: &str = "@offwatch-vm: ";
 pub(super) struct Reader {
     booted: Instant,
     program_began: Instant,
-    /// The test that runs: its name and when it began.
-    running: Option<(String, Instant)>,
+    /// The test that runs.
+    running: Option<String>,
+    /// When the one before it ended. Its own first line is no better: it has no
+    /// end, so that it may arrive with the result only.
+    test_began: Instant,
     reasons: Vec<String>,
     /// Inside libtest's list of names at the end of its output.
     in_failures: bool,
@@ -28,6 +31,7 @@ impl Reader {
             booted: now,
             program_began: now,
             running: None,
+            test_began: now,
             reasons: Vec::new(),
             in_failures: false,
             failures: BTreeSet::new(),
@@ -60,7 +64,7 @@ impl Reader {
             && !name.contains(' ')
         {
             self.end_test(None);
-            self.running = Some((name.to_owned(), Instant::now()));
+            self.running = Some(name.to_owned());
             rest = after;
         } else if let Some(name) = line
             .strip_prefix("test ")
@@ -68,7 +72,7 @@ impl Reader {
             && !name.contains(' ')
         {
             self.end_test(None);
-            self.running = Some((name.to_owned(), Instant::now()));
+            self.running = Some(name.to_owned());
             return;
         }
         if let Some(reason) = rest.strip_prefix("skipped: ") {
@@ -102,6 +106,7 @@ impl Reader {
             }
             (Some("begin"), Some(name), _) => {
                 self.program_began = Instant::now();
+                self.test_began = self.program_began;
                 self.failures.clear();
                 self.in_failures = false;
                 self.run.programs.push(Program::new(name));
@@ -113,9 +118,10 @@ impl Reader {
     }
 
     fn end_test(&mut self, outcome: Option<Outcome>) {
-        let Some((name, began)) = self.running.take() else {
+        let Some(name) = self.running.take() else {
             return;
         };
+        let began = std::mem::replace(&mut self.test_began, Instant::now());
         let reasons = std::mem::take(&mut self.reasons);
         let outcome = match outcome {
             Some(Outcome::Passed) if !reasons.is_empty() => Outcome::Skipped,
