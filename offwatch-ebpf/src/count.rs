@@ -241,7 +241,7 @@ fn traffic<M: Memory>(
     // SAFETY: `traffic` lies in a value of the map of slots.
     let traffic = unsafe { &mut *traffic };
     let signed_bytes = u64::from(bytes).wrapping_mul(sign);
-    if let Some(counter) = traffic.lengths.get_mut(histogram::length_bucket(bytes)) {
+    if let Some(counter) = element(&mut traffic.lengths, histogram::length_bucket(bytes)) {
         add(counter, sign);
     }
     let kind = if shape.gso_size == 0 {
@@ -255,7 +255,7 @@ fn traffic<M: Memory>(
     } else {
         kind::GSO + kind::PARTIAL
     };
-    if let Some(kind) = traffic.kinds.get_mut(kind) {
+    if let Some(kind) = element(&mut traffic.kinds, kind) {
         add(&raw mut kind.packets, sign);
         add(&raw mut kind.bytes, signed_bytes);
     }
@@ -269,14 +269,15 @@ fn traffic<M: Memory>(
         &raw mut traffic.gso_segments,
         u64::from(shape.segments).wrapping_mul(sign),
     );
-    if let Some(counter) = traffic.gso_classes.get_mut(class) {
+    if let Some(counter) = element(&mut traffic.gso_classes, class) {
         add(counter, sign);
     }
     // The gso_size of an SCTP frame is a marker, not a size.
     if class != class::SCTP
-        && let Some(counter) = traffic
-            .gso_sizes
-            .get_mut(histogram::gso_size_bucket(shape.gso_size))
+        && let Some(counter) = element(
+            &mut traffic.gso_sizes,
+            histogram::gso_size_bucket(shape.gso_size),
+        )
     {
         add(counter, sign);
     }
@@ -286,4 +287,13 @@ fn traffic<M: Memory>(
 fn add(counter: *mut u64, value: u64) {
     // SAFETY: a counter in a map value, only changed by atomic addition.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, value) };
+}
+
+/// The element at `index`. The compiler knows that the index is in range and
+/// would drop the comparison that shows it to the verifier. The mask is for the
+/// verifiers of 5.10 and 6.1: they follow paths that cannot be, to values whose
+/// minimum is above their maximum, of which nothing but a mask makes sense again.
+#[inline(always)]
+fn element<T, const N: usize>(table: &mut [T; N], index: usize) -> Option<&mut T> {
+    table.get_mut(core::hint::black_box(index) & (N.next_power_of_two() - 1))
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     Global,
-    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    bindings::BPF_F_MMAPABLE,
     macros::map,
     maps::{Array, HashMap, PerCpuArray},
 };
@@ -18,8 +18,7 @@ pub(crate) static SLOT_OF: Array<u32> = Array::with_max_entries(INDEXED_IFINDEXE
 
 /// ifindex to slot, for all others.
 #[map]
-pub(crate) static SLOT_OF_HIGH: HashMap<u32, u32> =
-    HashMap::with_max_entries(MAX_SLOTS, BPF_F_NO_PREALLOC);
+pub(crate) static SLOT_OF_HIGH: HashMap<u32, u32> = HashMap::with_max_entries(MAX_SLOTS, 0);
 
 /// What this CPU last queued and last handed to a driver.
 #[map]

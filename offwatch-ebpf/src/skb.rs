@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use offwatch_common::{ABSENT, GsoBits, Offsets, class};
 
 use crate::maps::{GSO_BITS, OFFSETS, Shape, field};
@@ -37,8 +37,14 @@ pub(crate) struct Probed;
 impl Memory for Probed {
     #[inline(always)]
     fn read<T: Copy + Default>(at: *const u8) -> T {
-        // SAFETY: the helper accepts any address and reports those it cannot read.
-        unsafe { bpf_probe_read_kernel(at.cast::<T>()) }.unwrap_or_default()
+        let mut value = core::mem::MaybeUninit::<T>::uninit();
+        // SAFETY: the helper accepts any address. Of one that it cannot read it
+        // makes zeros, so its result need not be looked at: a branch here would
+        // double the paths that older verifiers follow, at each read.
+        unsafe {
+            bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, at.cast());
+            value.assume_init()
+        }
     }
 }
 
@@ -125,13 +131,11 @@ impl<M: Memory> Skb<M> {
     /// have been pulled already.
     #[inline(always)]
     pub(crate) fn ingress_bytes(&self) -> u32 {
-        let data = self.read::<Address>(offset!(skb_data)).0 as u64;
-        let head = self.read::<Address>(offset!(skb_head)).0 as u64;
         let mac_header = self.read::<u16>(offset!(skb_mac_header));
         let pulled = if mac_header == HEADER_UNSET {
             0
         } else {
-            data.wrapping_sub(head).wrapping_sub(u64::from(mac_header)) as u32
+            self.headroom().wrapping_sub(u32::from(mac_header))
         };
         self.egress_bytes() + pulled
     }
@@ -211,12 +215,20 @@ impl<M: Memory> Skb<M> {
         (shape, class)
     }
 
+    /// Bytes between `head` and `data`. Since 6.17 both are pointers to the
+    /// verifier: it takes their difference, but no other sum that the compiler
+    /// might make of it.
+    #[inline(always)]
+    fn headroom(&self) -> u32 {
+        let data = self.read::<Address>(offset!(skb_data)).0 as u64;
+        let head = self.read::<Address>(offset!(skb_head)).0 as u64;
+        core::hint::black_box(data.wrapping_sub(head) as u32)
+    }
+
     /// Bytes from a header, given by its offset from `head`, to the end.
     #[inline(always)]
     fn bytes_from(&self, header: u16) -> u32 {
-        let data = self.read::<Address>(offset!(skb_data)).0 as u64;
-        let head = self.read::<Address>(offset!(skb_head)).0 as u64;
-        let offset = u64::from(header).wrapping_sub(data.wrapping_sub(head)) as u32;
+        let offset = u32::from(header).wrapping_sub(self.headroom());
         self.read::<u32>(offset!(skb_len)).wrapping_sub(offset)
     }
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use offwatch_tests::{
     Lab,
     command::run,
-    frames::{FrameSpec, Segmentation},
+    frames::{FrameSpec, L4, Segmentation},
     guest::{Counts, Family},
     link,
     observer::{Observer, Seen, grown, interface},
@@ -249,6 +249,7 @@ fn a_backlog_with_drops_is_no_work() -> Result<()> {
             work.lab.guest(RECEIVER).config(),
         );
         let frame = FrameSpec {
+            l4: L4::Tcp { options_bytes: 0 },
             segmentation: Segmentation::Segment(1000),
             ..FrameSpec::udp4((from.mac, from.ip4), (to.mac, to.ip4), 20_000)
         };
