@@ -47,7 +47,7 @@ pub struct TopArgs {
     /// Print every interval one after the other instead of a live screen
     #[arg(long)]
     pub stream: bool,
-    /// Print JSON: one object, or with --stream one object a line
+    /// Print JSON: one object, or with --stream or -n one object a line
     #[arg(long)]
     pub json: bool,
     /// Seconds between samples

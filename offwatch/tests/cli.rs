@@ -189,6 +189,39 @@ fn a_recording_is_shown_as_json() {
 }
 
 #[test]
+fn json_alone_is_one_object() {
+    let output = offwatch(&["top", "--json", "--replay", &recording()]);
+    assert!(output.status.success());
+    assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).is_ok());
+}
+
+#[test]
+fn what_is_whole_of_a_truncated_recording_is_shown_before_the_error() {
+    let whole = std::fs::read(recording()).expect("the recording");
+    let output = run(
+        &["top", "--once", "--replay", "-"],
+        Some(&whole[..whole.len() - 100]),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("legacy"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("truncated"));
+}
+
+#[test]
+fn a_recording_never_overwrites_what_it_replays() {
+    let copy = tempfile::NamedTempFile::new().expect("a temporary file");
+    let whole = std::fs::read(recording()).expect("the recording");
+    std::fs::write(copy.path(), &whole).expect("a copy");
+    let path = copy.path().display().to_string();
+    refuses(
+        &["top", "--replay", &path, "--record", &path],
+        1,
+        "another file",
+    );
+    assert_eq!(std::fs::read(copy.path()).expect("the copy"), whole);
+}
+
+#[test]
 fn a_stream_is_one_object_a_line() {
     let output = offwatch(&[
         "top",

@@ -27,6 +27,11 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
     show(args, &filter, &mut source).await
 }
 
+/// `--json` without `--stream` is one object, as programs expect.
+fn is_once(args: &TopArgs) -> bool {
+    args.once || args.json && !args.stream && args.iterations == 0
+}
+
 async fn open(args: &TopArgs) -> Result<Source, Error> {
     if let Some(path) = &args.replay {
         return Source::replay(path);
@@ -40,7 +45,7 @@ async fn open(args: &TopArgs) -> Result<Source, Error> {
 }
 
 async fn show(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<(), Error> {
-    if args.once {
+    if is_once(args) {
         return once(args, filter, source).await;
     }
     let live = !args.stream
@@ -118,7 +123,7 @@ async fn once(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<()
 
 fn print(args: &TopArgs, filter: &Filter, model: &mut Model) -> Result<(), Error> {
     filter.apply(model);
-    let format: &dyn Render = match (args.json, args.once) {
+    let format: &dyn Render = match (args.json, is_once(args)) {
         (true, once) => &Json { lines: !once },
         (false, _) => &Table,
     };

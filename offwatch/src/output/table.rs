@@ -12,7 +12,7 @@ use super::{
     units::{percent, rate},
 };
 use crate::{
-    model::{Interface, Model, Side},
+    model::{Interface, Model, Side, Vm},
     text::plain,
 };
 
@@ -46,7 +46,7 @@ impl Render for Table {
             }
         }
         if model.vms.is_empty() {
-            writeln!(to, "no VMs found")?;
+            writeln!(to, "no VMs to show")?;
         } else {
             writeln!(to, "{vms}")?;
         }
@@ -77,17 +77,18 @@ fn headline(model: &Model) -> String {
         |seconds| format!("over {seconds:.1} s"),
     );
     let host = &model.host;
-    let running = model
-        .vms
-        .iter()
-        .filter(|vm| !vm.interfaces.is_empty())
-        .count();
+    let all = model.vms.len();
+    let counted = |vm: &&Vm| {
+        vm.interfaces
+            .iter()
+            .any(|card| card.sides.egress().is_some())
+    };
+    let with_network = model.vms.iter().filter(counted).count();
     format!(
-        "offwatch {} - {} - Linux {} - {} VMs with network, hook {}, {seconds}",
+        "offwatch {} - {} - Linux {} - VMs: {all}, {with_network} counted - hook {}, {seconds}",
         utc_time(model.time_unix_ms),
         plain(&host.name),
         plain(&host.kernel),
-        running,
         host.hook.name(),
     )
 }
@@ -134,7 +135,8 @@ fn row(
     let (Some(ingress), Some(egress)) = (interface.sides.ingress(), interface.sides.egress())
     else {
         if let Some(reason) = interface.unavailable.values().next() {
-            notes.insert(format!("{dev}: {reason}"));
+            let whose = if of_vm { label } else { dev };
+            notes.insert(format!("{whose}: {reason}"));
         }
         return blank_row(label, dev);
     };
