@@ -45,6 +45,8 @@ struct Check {
 enum Status {
     Ok,
     Missing,
+    /// Cannot be seen, which is neither.
+    Unknown,
 }
 
 impl Check {
@@ -54,6 +56,13 @@ impl Check {
             status: Status::Ok,
             found: found.into(),
             costs: None,
+        }
+    }
+
+    fn unknown(name: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            status: Status::Unknown,
+            ..Self::ok(name, found)
         }
     }
 
@@ -118,6 +127,7 @@ fn print(report: &Report, json: bool) -> io::Result<()> {
         let mark = match check.status {
             Status::Ok => "ok     ",
             Status::Missing => "MISSING",
+            Status::Unknown => "unknown",
         };
         writeln!(stdout, "{mark}  {:<17} {}", check.name, check.found)?;
         if let Some(costs) = check.costs {
@@ -153,10 +163,10 @@ fn lockdown() -> Check {
         Some("confidentiality") => Check::missing(
             NAME,
             "confidentiality: the kernel's memory must not be read",
-            "sizes of segments and software work",
+            "no packet can be counted",
         ),
         Some(mode) => Check::ok(NAME, mode),
-        None => Check::ok(NAME, format!("not told ({path} is not there)")),
+        None => Check::unknown(NAME, format!("{path} cannot be read")),
     }
 }
 

@@ -105,12 +105,13 @@ impl ProbeError {
     }
 }
 
-/// Whether the cause is EPERM.
+/// Whether the cause is EPERM. EACCES is the verifier's word for a program it
+/// does not accept, and `io::ErrorKind` does not tell the two apart.
 fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let io = error.downcast_ref::<io::Error>();
-        if io.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        if io.and_then(io::Error::raw_os_error) == Some(libc::EPERM) {
             return true;
         }
         cause = error.source();
@@ -131,4 +132,35 @@ pub(super) fn one_line(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     line.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused_with(errno: i32) -> ProbeError {
+        let error = aya::sys::SyscallError {
+            call: "bpf_prog_load",
+            io_error: io::Error::from_raw_os_error(errno),
+        };
+        ProbeError::program(Hook::Tp, ProgramError::SyscallError(error))
+    }
+
+    #[test]
+    fn a_program_the_verifier_rejects_is_no_lack_of_permission() {
+        assert!(matches!(refused_with(libc::EPERM), ProbeError::Forbidden));
+        let rejected = refused_with(libc::EACCES);
+        assert!(matches!(rejected, ProbeError::Refused { .. }), "{rejected}");
+    }
+
+    #[test]
+    fn what_only_one_hook_lacks_does_not_hide_the_others() {
+        let lacks = |name| ProbeError::NotPermitted {
+            missing: vec![name],
+        };
+        let all = ProbeError::of_all(vec![refused_with(libc::EACCES), lacks("CAP_NET_ADMIN")]);
+        assert!(matches!(all, ProbeError::Refused { .. }), "{all}");
+        let all = ProbeError::of_all(vec![lacks("CAP_BPF"), lacks("CAP_BPF")]);
+        assert!(matches!(all, ProbeError::NotPermitted { .. }), "{all}");
+    }
 }
