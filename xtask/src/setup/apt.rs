@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
+use super::downgrade;
 use super::machine::Machine;
 use super::needs::{GROUPS, Kind};
 use crate::as_root::{announce, is_root, root_command};
@@ -74,12 +75,15 @@ pub(super) fn install(machine: &Machine) -> Result<()> {
             .into_iter()
             .filter(|package| !unavailable.contains(package))
             .collect();
-        let done = available.is_empty() || install_packages(&available);
+        let mut done = available.is_empty() || install_packages(&available);
         // Lists that are out of date name files that are gone.
         if !done && !updated && !interrupt::seen() {
             update();
             updated = true;
-            install_packages(&available);
+            done = install_packages(&available);
+        }
+        if !done && !interrupt::seen() {
+            install_with_downgrades(&available)?;
         }
         ensure!(!interrupt::seen(), "interrupted");
     }
@@ -90,8 +94,26 @@ fn update() {
     report(run::run(apt_get().args(["--quiet=2", "update"])));
 }
 
-/// Never removes a package to make room for another.
 fn install_packages(packages: &[&str]) -> bool {
+    report(run::run(install_command().args(packages)))
+}
+
+fn install_with_downgrades(packages: &[&str]) -> Result<()> {
+    let older = downgrade::needed(packages)?;
+    if !older.is_empty() {
+        println!(
+            "trying again with the archives' version of what is in the way: {}",
+            older.join(" ")
+        );
+        let mut command = install_command();
+        command.arg("--allow-downgrades").args(packages);
+        report(run::run(command.args(older)));
+    }
+    Ok(())
+}
+
+/// Never removes a package to make room for another.
+fn install_command() -> Command {
     let mut command = apt_get();
     command.args([
         "--quiet=2",
@@ -100,7 +122,7 @@ fn install_packages(packages: &[&str]) -> bool {
         "--no-remove",
         "install",
     ]);
-    report(run::run(command.args(packages)))
+    command
 }
 
 fn report(result: Result<()>) -> bool {

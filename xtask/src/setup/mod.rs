@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what building and testing need beyond Rust itself.
 
 mod apt;
+mod downgrade;
 mod machine;
 mod needs;
 mod os;
