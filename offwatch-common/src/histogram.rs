@@ -13,38 +13,62 @@ const GSO_FINE_LOW_BITS: u32 = 9;
 const GSO_FINE_HIGH_BITS: u32 = 14;
 const GSO_COARSE_BELOW: u32 = 4;
 
-/// floor(log2(value)); 0 for 0. Written as steps because BPF has no count of
-/// leading zeros before ISA v4.
-#[inline(always)]
-const fn log2(mut value: u32) -> u32 {
-    let mut bits = 0;
-    if value >= 1 << 16 {
-        value >>= 16;
-        bits += 16;
+/// Bytes to a step of [`LENGTH_TABLE`]: no bucket has an edge within a step.
+const LENGTH_STEP_BITS: u32 = LENGTH_LOW_BITS;
+/// The step at which the last bucket begins.
+const LENGTH_STEPS: usize = 1 << 9;
+
+/// Bytes to a step of [`GSO_SIZE_TABLE`].
+const GSO_SIZE_STEP_BITS: u32 = 6;
+const GSO_SIZE_STEPS: usize = 1 << 9;
+
+/// Buckets by step. A load takes the place of a search, of which the verifier
+/// would have to follow every way.
+static LENGTH_TABLE: [u8; LENGTH_STEPS + 1] = {
+    let mut table = [0; LENGTH_STEPS + 1];
+    let mut step = 0;
+    while step < table.len() {
+        table[step] = length_bucket_of((step as u32) << LENGTH_STEP_BITS) as u8;
+        step += 1;
     }
-    if value >= 1 << 8 {
-        value >>= 8;
-        bits += 8;
+    table
+};
+
+static GSO_SIZE_TABLE: [u8; GSO_SIZE_STEPS + 1] = {
+    let mut table = [0; GSO_SIZE_STEPS + 1];
+    let mut step = 0;
+    while step < table.len() {
+        table[step] = gso_size_bucket_of((step as u32) << GSO_SIZE_STEP_BITS) as u8;
+        step += 1;
     }
-    if value >= 1 << 4 {
-        value >>= 4;
-        bits += 4;
-    }
-    if value >= 1 << 2 {
-        value >>= 2;
-        bits += 2;
-    }
-    bits + (value >> 1)
-}
+    table
+};
 
 /// The bucket of a frame of `bytes`.
 #[inline(always)]
-pub const fn length_bucket(bytes: u32) -> usize {
-    let bits = log2(bytes);
-    if bits < LENGTH_LOW_BITS {
+pub fn length_bucket(bytes: u32) -> usize {
+    look_up(&LENGTH_TABLE, bytes >> LENGTH_STEP_BITS)
+}
+
+/// The bucket of a segment size of `bytes`.
+#[inline(always)]
+pub fn gso_size_bucket(bytes: u32) -> usize {
+    look_up(&GSO_SIZE_TABLE, bytes >> GSO_SIZE_STEP_BITS)
+}
+
+#[inline(always)]
+fn look_up<const N: usize>(table: &[u8; N], step: u32) -> usize {
+    let last = N - 1;
+    // Opaque, lest the compiler drops the comparison that the verifier needs.
+    let step = core::hint::black_box(step as usize);
+    usize::from(table[if step < last { step } else { last }])
+}
+
+const fn length_bucket_of(bytes: u32) -> usize {
+    if bytes < 1 << LENGTH_LOW_BITS {
         return 0;
     }
-    let bucket = (bits - LENGTH_LOW_BITS + 1) as usize;
+    let bucket = (bytes.ilog2() - LENGTH_LOW_BITS + 1) as usize;
     if bucket < LENGTH_BUCKETS {
         bucket
     } else {
@@ -52,15 +76,13 @@ pub const fn length_bucket(bytes: u32) -> usize {
     }
 }
 
-/// The bucket of a segment size of `bytes`.
-#[inline(always)]
-pub const fn gso_size_bucket(bytes: u32) -> usize {
-    let bits = log2(bytes);
-    if bits < 6 {
+const fn gso_size_bucket_of(bytes: u32) -> usize {
+    if bytes < 1 << GSO_SIZE_STEP_BITS {
         return 0;
     }
+    let bits = bytes.ilog2();
     if bits < GSO_FINE_LOW_BITS {
-        return (bits - 6 + 1) as usize;
+        return (bits - GSO_SIZE_STEP_BITS + 1) as usize;
     }
     if bits < GSO_FINE_HIGH_BITS {
         let quarter = (bytes >> (bits - 2)) & 3;

@@ -9,7 +9,7 @@
 pub mod histogram;
 mod offsets;
 
-pub use offsets::{ABSENT, DropReasons, GsoBits, Offsets};
+pub use offsets::{ABSENT, Access, CAST_PLACEHOLDER, DropReasons, GsoBits, Offsets, access};
 
 /// Slots for interfaces. Slot 0 belongs to none: as an interface's slot it means
 /// "not observed", and its [`Slot::caused_work`] is work without a known source.

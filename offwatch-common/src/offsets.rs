@@ -61,6 +61,36 @@ pub struct Offsets {
     pub net_inum: u32,
 }
 
+/// How the programs reach memory for whose address the verifier knows no type,
+/// such as `skb_shared_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// One of [`access`].
+    pub method: u32,
+    /// BTF type ID of `struct sk_buff`.
+    pub sk_buff: u32,
+    /// BTF type ID of `struct skb_shared_info`.
+    pub skb_shared_info: u32,
+    /// BTF type ID of `struct ethhdr`, which begins with plain bytes.
+    pub ethhdr: u32,
+}
+
+/// Values of [`Access::method`].
+pub mod access {
+    /// Not at all: `lockdown=confidentiality` on a kernel without
+    /// `bpf_rdonly_cast`.
+    pub const NONE: u32 = 0;
+    /// By `bpf_probe_read_kernel`.
+    pub const PROBE: u32 = 1;
+    /// By loads through `bpf_rdonly_cast`, since 6.2.
+    pub const CAST: u32 = 2;
+}
+
+/// Number of the helper that the programs call where `bpf_rdonly_cast` is meant.
+/// There is no such helper: the loader puts the kernel function in its place.
+pub const CAST_PLACEHOLDER: u32 = 0x6f77_0001;
+
 /// `SKB_GSO_*` masks of this kernel: the bit numbers move between kernels.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +127,7 @@ macro_rules! words {
     };
 }
 
+words!(Access);
 words!(Offsets);
 words!(GsoBits);
 

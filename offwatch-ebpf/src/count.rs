@@ -11,11 +11,11 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::EbpfContext;
 use aya_log_ebpf::debug;
-use offwatch_common::{INDEXED_IFINDEXES, Slot, Traffic, Work, class, histogram, kind};
+use offwatch_common::{INDEXED_IFINDEXES, Traffic, Work, class, histogram, kind};
 
 use crate::{
     maps::{DROPS, IN_FLIGHT, InFlight, NETNS, SLOT_OF, SLOT_OF_HIGH, SLOTS, Shape},
-    skb::{Dev, Memory, Skb},
+    skb::{Memory, Skb, can_follow_addresses},
 };
 
 const ONE: u64 = 1;
@@ -31,17 +31,14 @@ pub(crate) fn received<C: EbpfContext, M: Memory>(ctx: &C, skb: Skb<M>) {
     if skb.is_received_again() {
         return;
     }
+    let Some(slot) = SLOTS.get_ptr_mut(seen.slot) else {
+        return;
+    };
     let bytes = skb.ingress_bytes();
-    let (shape, class) = skb.shape(bytes);
-    // SAFETY: `seen.slot` is a value of the map of slots.
-    traffic(
-        unsafe { &raw mut (*seen.slot).ingress },
-        &seen.dev,
-        bytes,
-        &shape,
-        class,
-        ONE,
-    );
+    let shape = skb.shape(skb.gso_size(), skb.partial(), bytes);
+    // SAFETY: `slot` is a value of the map of slots.
+    let ingress = unsafe { &raw mut (*slot).ingress };
+    traffic(ingress, &skb, bytes, Gist::of(&shape), ONE);
     debug!(ctx, "received {} bytes on ifindex {}", bytes, seen.ifindex);
 }
 
@@ -49,17 +46,8 @@ pub(crate) fn received<C: EbpfContext, M: Memory>(ctx: &C, skb: Skb<M>) {
 #[inline(always)]
 pub(crate) fn passed_egress<M: Memory>(skb: Skb<M>) {
     let Some(seen) = observe(&skb) else { return };
-    let bytes = skb.egress_bytes();
-    let (shape, class) = skb.shape(bytes);
-    // SAFETY: as in `received`.
-    traffic(
-        unsafe { &raw mut (*seen.slot).egress },
-        &seen.dev,
-        bytes,
-        &shape,
-        class,
-        ONE,
-    );
+    let shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
+    handed_on(seen.slot, &skb, Gist::of(&shape), ONE);
 }
 
 /// A frame queued to a device, before `validate_xmit_skb`.
@@ -68,39 +56,41 @@ pub(crate) fn queued<M: Memory>(skb: Skb<M>) {
     let Some(seen) = observe(&skb) else { return };
     let Some(in_flight) = in_flight() else { return };
     settle(in_flight);
-    let (shape, _) = skb.shape(skb.egress_bytes());
     in_flight.queued = skb.address();
+    in_flight.dev = seen.dev;
     in_flight.ifindex = seen.ifindex;
+    in_flight.slot = seen.slot;
     in_flight.iif = skb.iif();
-    in_flight.shape = shape;
+    in_flight.shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
 }
 
 /// A frame handed to the driver, after `validate_xmit_skb`.
 #[inline(always)]
 pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
-    let Some(seen) = observe(&skb) else { return };
     let Some(in_flight) = in_flight() else { return };
-    let bytes = skb.egress_bytes();
-    let (shape, class) = skb.shape(bytes);
-    let unchanged = in_flight.queued == skb.address()
-        && in_flight.shape.gso_size == shape.gso_size
-        && in_flight.shape.partial == shape.partial;
-    if unchanged {
-        in_flight.queued = 0;
+    let was_queued = in_flight.queued == skb.address() && in_flight.dev == skb.dev().address();
+    let slot = if was_queued {
+        // Looked up, namespace and all, a moment ago.
+        in_flight.slot
     } else {
-        settle(in_flight);
-        work(seen.ifindex, skb.iif(), &shape, MINUS_ONE);
-    }
+        let Some(seen) = observe(&skb) else { return };
+        seen.slot
+    };
+    let (gso_size, partial) = (skb.gso_size(), skb.partial());
+    let known = &in_flight.shape;
+    let gist = if was_queued && known.gso_size == gso_size && known.partial == partial {
+        in_flight.queued = 0;
+        Gist::of(known)
+    } else {
+        let shape = skb.shape(gso_size, partial, skb.egress_bytes());
+        if can_follow_addresses() {
+            settle(in_flight);
+            work(slot, skb.iif(), &shape, MINUS_ONE);
+        }
+        Gist::of(&shape)
+    };
     in_flight.sent = skb.address();
-    // SAFETY: as in `received`.
-    traffic(
-        unsafe { &raw mut (*seen.slot).egress },
-        &seen.dev,
-        bytes,
-        &shape,
-        class,
-        ONE,
-    );
+    handed_on(slot, &skb, gist, ONE);
 }
 
 /// A frame freed because something dropped it. `kfree_skb` may free an skb
@@ -117,42 +107,62 @@ pub(crate) fn dropped<M: Memory>(skb: Skb<M>, reason: u32) {
     if by_driver {
         // The driver refused what `sent` counted: the device never delivered it.
         in_flight.sent = 0;
-        let bytes = skb.egress_bytes();
-        let (shape, class) = skb.shape(bytes);
-        // SAFETY: as in `received`.
-        let egress = unsafe { &raw mut (*seen.slot).egress };
-        traffic(egress, &seen.dev, bytes, &shape, class, MINUS_ONE);
+        let shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
+        handed_on(seen.slot, &skb, Gist::of(&shape), MINUS_ONE);
     }
+    let Some(slot) = SLOTS.get_ptr_mut(seen.slot) else {
+        return;
+    };
     // `skb_iif` is set to the device on receipt and kept on the way out.
     let side = if !by_driver && skb.iif() == seen.ifindex {
         // SAFETY: as in `received`.
-        unsafe { &raw mut (*seen.slot).ingress }
+        unsafe { &raw mut (*slot).ingress }
     } else {
         // SAFETY: as in `received`.
-        unsafe { &raw mut (*seen.slot).egress }
+        unsafe { &raw mut (*slot).egress }
     };
     // SAFETY: as in `received`.
     add(unsafe { &raw mut (*side).drop_packets }, ONE);
 }
 
-/// An observed device and its slot.
-struct Seen<M> {
-    dev: Dev<M>,
-    ifindex: u32,
-    slot: *mut Slot,
+/// What of a [`Shape`] is counted as traffic.
+struct Gist {
+    gso_size: u32,
+    partial: u32,
+    segments: u32,
 }
 
-/// Finds the slot of the frame's device, if that device is observed.
+impl Gist {
+    #[inline(always)]
+    fn of(shape: &Shape) -> Self {
+        Self {
+            gso_size: shape.gso_size,
+            partial: shape.partial,
+            segments: shape.segments,
+        }
+    }
+}
+
+/// The device of a frame, if it is observed.
+struct Seen {
+    dev: u64,
+    ifindex: u32,
+    slot: u32,
+}
+
 #[inline(always)]
-fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen<M>> {
+fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
     let dev = skb.dev();
     let ifindex = dev.ifindex();
-    let index = slot_of(ifindex);
-    if index == 0 || dev.netns() != NETNS.load() {
+    let slot = slot_of(ifindex);
+    if slot == 0 || dev.netns() != NETNS.load() {
         return None;
     }
-    let slot = SLOTS.get_ptr_mut(index)?;
-    Some(Seen { dev, ifindex, slot })
+    Some(Seen {
+        dev: dev.address(),
+        ifindex,
+        slot,
+    })
 }
 
 #[inline(always)]
@@ -178,15 +188,16 @@ fn in_flight() -> Option<&'static mut InFlight> {
 #[inline(always)]
 fn settle(in_flight: &mut InFlight) {
     if in_flight.queued != 0 {
-        work(in_flight.ifindex, in_flight.iif, &in_flight.shape, ONE);
         in_flight.queued = 0;
+        let device = slot_of(in_flight.ifindex);
+        work(device, in_flight.iif, &in_flight.shape, ONE);
     }
 }
 
-/// Charges a frame queued (`sign` 1) or sent (-1) to its device and its source.
+/// Charges a frame queued (`sign` 1) or sent (-1) to its device's slot and its
+/// source's.
 #[inline(never)]
-fn work(ifindex: u32, iif: u32, shape: &Shape, sign: u64) {
-    let device = slot_of(ifindex);
+fn work(device: u32, iif: u32, shape: &Shape, sign: u64) {
     if device != 0
         && let Some(slot) = SLOTS.get_ptr_mut(device)
     {
@@ -228,47 +239,40 @@ fn charge(work: *mut Work, shape: &Shape, sign: u64) {
     }
 }
 
+/// Counts a frame on its way to a device.
+#[inline(always)]
+fn handed_on<M: Memory>(slot: u32, skb: &Skb<M>, gist: Gist, sign: u64) {
+    if let Some(slot) = SLOTS.get_ptr_mut(slot) {
+        // SAFETY: as in `received`.
+        let egress = unsafe { &raw mut (*slot).egress };
+        traffic(egress, skb, skb.egress_bytes(), gist, sign);
+    }
+}
+
 /// Counts a frame (`sign` 1), or takes it back (-1).
 #[inline(always)]
-fn traffic<M: Memory>(
-    traffic: *mut Traffic,
-    dev: &Dev<M>,
-    bytes: u32,
-    shape: &Shape,
-    class: usize,
-    sign: u64,
-) {
+fn traffic<M: Memory>(traffic: *mut Traffic, skb: &Skb<M>, bytes: u32, gist: Gist, sign: u64) {
     // SAFETY: `traffic` lies in a value of the map of slots.
     let traffic = unsafe { &mut *traffic };
     let signed_bytes = u64::from(bytes).wrapping_mul(sign);
     if let Some(counter) = element(&mut traffic.lengths, histogram::length_bucket(bytes)) {
         add(counter, sign);
     }
-    let kind = if shape.gso_size == 0 {
-        if shape.partial == 0 {
-            kind::PLAIN
-        } else {
-            kind::PARTIAL
-        }
-    } else if shape.partial == 0 {
-        kind::GSO
-    } else {
-        kind::GSO + kind::PARTIAL
-    };
+    let is_gso = gist.gso_size != 0;
+    let kind = gist.partial as usize + if is_gso { kind::GSO } else { kind::PLAIN };
     if let Some(kind) = element(&mut traffic.kinds, kind) {
         add(&raw mut kind.packets, sign);
         add(&raw mut kind.bytes, signed_bytes);
     }
-    if shape.gso_size == 0 {
-        if bytes > dev.mtu() + LINK_HEADER_BYTES {
+    if !is_gso {
+        if can_follow_addresses() && bytes > skb.dev().mtu() + LINK_HEADER_BYTES {
             add(&raw mut traffic.oversize_packets, sign);
         }
         return;
     }
-    add(
-        &raw mut traffic.gso_segments,
-        u64::from(shape.segments).wrapping_mul(sign),
-    );
+    let segments = u64::from(gist.segments).wrapping_mul(sign);
+    add(&raw mut traffic.gso_segments, segments);
+    let class = skb.gso_class();
     if let Some(counter) = element(&mut traffic.gso_classes, class) {
         add(counter, sign);
     }
@@ -276,7 +280,7 @@ fn traffic<M: Memory>(
     if class != class::SCTP
         && let Some(counter) = element(
             &mut traffic.gso_sizes,
-            histogram::gso_size_bucket(shape.gso_size),
+            histogram::gso_size_bucket(gist.gso_size),
         )
     {
         add(counter, sign);

@@ -1,6 +1,7 @@
 //! The BPF programs. Each hook has three twins, which differ only in how they
-//! reach the skb: BTF tracepoints load fields directly, raw tracepoints and tc
-//! classifiers read them with `bpf_probe_read_kernel`. All end in [`count`].
+//! reach the skb: BTF tracepoints load fields directly; raw tracepoints and tc
+//! classifiers do so after a cast, or before Linux 6.2 read them with
+//! `bpf_probe_read_kernel`. All end in [`count`].
 #![no_std]
 #![no_main]
 #![allow(
@@ -19,7 +20,7 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, RawTracePointContext, TcContext},
 };
 
-use crate::skb::{Direct, Probed, Skb};
+use crate::skb::{Direct, Probed, Skb, can_cast, cast_skb};
 
 /// `TCX_NEXT` and `TC_ACT_UNSPEC`: whatever else is attached still runs. Any
 /// other value would bypass a policer or stop another tool's program.
@@ -55,21 +56,34 @@ fn ow_tp_drop(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Counts an skb that came without its type.
+macro_rules! untyped {
+    ($at:expr, $skb:ident => $count:expr) => {
+        if can_cast() {
+            let $skb = cast_skb($at);
+            $count;
+        } else {
+            let $skb = Skb::<Probed>::new($at);
+            $count;
+        }
+    };
+}
+
 #[raw_tracepoint(tracepoint = "netif_receive_skb")]
 fn ow_raw_receive(ctx: RawTracePointContext) -> i32 {
-    count::received(&ctx, Skb::<Probed>::new(ctx.arg(0)));
+    untyped!(ctx.arg(0), skb => count::received(&ctx, skb));
     0
 }
 
 #[raw_tracepoint(tracepoint = "net_dev_queue")]
 fn ow_raw_queue(ctx: RawTracePointContext) -> i32 {
-    count::queued(Skb::<Probed>::new(ctx.arg(0)));
+    untyped!(ctx.arg(0), skb => count::queued(skb));
     0
 }
 
 #[raw_tracepoint(tracepoint = "net_dev_start_xmit")]
 fn ow_raw_xmit(ctx: RawTracePointContext) -> i32 {
-    count::sent(Skb::<Probed>::new(ctx.arg(0)));
+    untyped!(ctx.arg(0), skb => count::sent(skb));
     0
 }
 
@@ -80,19 +94,19 @@ fn ow_raw_drop(ctx: RawTracePointContext) -> i32 {
     } else {
         0
     };
-    count::dropped(Skb::<Probed>::new(ctx.arg(0)), reason);
+    untyped!(ctx.arg(0), skb => count::dropped(skb, reason));
     0
 }
 
 #[classifier]
 fn ow_tc_ingress(ctx: TcContext) -> i32 {
-    count::received(&ctx, Skb::<Probed>::new(ctx.as_ptr().cast()));
+    untyped!(ctx.as_ptr().cast(), skb => count::received(&ctx, skb));
     TC_NEXT
 }
 
 #[classifier]
 fn ow_tc_egress(ctx: TcContext) -> i32 {
-    count::passed_egress(Skb::<Probed>::new(ctx.as_ptr().cast()));
+    untyped!(ctx.as_ptr().cast(), skb => count::passed_egress(skb));
     TC_NEXT
 }
 

@@ -6,7 +6,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, PerCpuArray},
 };
-use offwatch_common::{ABSENT, DropReasons, GsoBits, INDEXED_IFINDEXES, MAX_SLOTS, Offsets, Slot};
+use offwatch_common::{
+    ABSENT, Access, DropReasons, GsoBits, INDEXED_IFINDEXES, MAX_SLOTS, Offsets, Slot,
+};
 
 /// The counters, one slot an interface; userspace maps them.
 #[map]
@@ -31,9 +33,13 @@ pub(crate) struct InFlight {
     pub(crate) queued: u64,
     /// Address of the skb last seen at `net_dev_start_xmit`.
     pub(crate) sent: u64,
-    /// Device of the queued frame; its slot is looked up when it is needed, as
+    /// Address of the queued frame's device.
+    pub(crate) dev: u64,
+    /// Its ifindex. Where the frame went unseen its slot is looked up again, as
     /// the device may be gone by then.
     pub(crate) ifindex: u32,
+    /// Its slot.
+    pub(crate) slot: u32,
     pub(crate) iif: u32,
     pub(crate) shape: Shape,
 }
@@ -64,6 +70,9 @@ macro_rules! field {
     }};
 }
 pub(crate) use field;
+
+#[unsafe(no_mangle)]
+pub(crate) static ACCESS: Global<Access> = Global::new(ZERO_ACCESS);
 
 #[unsafe(no_mangle)]
 pub(crate) static OFFSETS: Global<Offsets> = Global::new(ZERO_OFFSETS);
@@ -103,5 +112,7 @@ const NO_REASONS: DropReasons = DropReasons {
 
 // SAFETY: structures of u32, for which all zero is a value.
 const ZERO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };
+// SAFETY: as above.
+const ZERO_ACCESS: Access = unsafe { core::mem::zeroed() };
 // SAFETY: as above.
 const ZERO_BITS: GsoBits = unsafe { core::mem::zeroed() };

@@ -3,11 +3,10 @@
 use core::marker::PhantomData;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use offwatch_common::{ABSENT, GsoBits, Offsets, class};
+use offwatch_common::{ABSENT, Access, CAST_PLACEHOLDER, GsoBits, Offsets, access, class};
 
-use crate::maps::{GSO_BITS, OFFSETS, Shape, field};
+use crate::maps::{ACCESS, GSO_BITS, OFFSETS, Shape, field};
 
-const CHECKSUM_PARTIAL: u8 = 3;
 /// `gso_size` of an SCTP frame: the segments are in the frag list.
 const GSO_BY_FRAGS: u32 = 0xffff;
 const VLAN_HLEN: u32 = 4;
@@ -45,6 +44,51 @@ impl Memory for Probed {
             bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, at.cast());
             value.assume_init()
         }
+    }
+}
+
+macro_rules! access {
+    ($field:ident) => {
+        field!(ACCESS, Access, $field)
+    };
+}
+
+/// Whether memory behind untyped addresses can be read at all.
+#[inline(always)]
+pub(crate) fn can_follow_addresses() -> bool {
+    access!(method) != access::NONE
+}
+
+/// Whether [`typed`] can be used.
+#[inline(always)]
+pub(crate) fn can_cast() -> bool {
+    access!(method) == access::CAST
+}
+
+/// `bpf_rdonly_cast`: makes an address one of a structure, by its BTF type ID.
+/// What is loaded through it is 0 on a fault.
+#[inline(always)]
+fn typed(at: *const u8, type_id: u32) -> *const u8 {
+    type Cast = unsafe extern "C" fn(*const u8, u32) -> *const u8;
+    // SAFETY: calls to this number are replaced when the programs are loaded;
+    // where they are not, ACCESS says so and the verifier drops them.
+    unsafe { core::mem::transmute::<usize, Cast>(CAST_PLACEHOLDER as usize)(at, type_id) }
+}
+
+/// An skb that a program was given without its type.
+#[inline(always)]
+pub(crate) fn cast_skb(at: *const u8) -> Skb<Direct> {
+    Skb::new(typed(at, access!(sk_buff)))
+}
+
+/// Reads a member of the structure at an address that has no type for the
+/// verifier; zero where it cannot be read.
+#[inline(always)]
+fn untyped<T: Copy + Default>(structure: *const u8, type_id: u32, offset: usize) -> T {
+    match access!(method) {
+        access::CAST => Direct::read(typed(structure, type_id).wrapping_add(offset)),
+        access::PROBE => Probed::read(structure.wrapping_add(offset)),
+        _ => T::default(),
     }
 }
 
@@ -146,44 +190,60 @@ impl<M: Memory> Skb<M> {
         self.read::<u32>(offset!(skb_len)) + self.tag_bytes()
     }
 
-    /// What the frame is, given its length on the wire, with the class of a GSO frame.
+    /// 1 if the checksum is still to be computed (`CHECKSUM_PARTIAL`, 3), else 0.
     #[inline(always)]
-    pub(crate) fn shape(&self, bytes: u32) -> (Shape, usize) {
-        let head = self.read::<Address>(offset!(skb_head)).0;
-        let end = self.read::<u32>(offset!(skb_end)) as usize;
-        // Reached through head + end, for which the verifier knows no type.
-        let shared = head.wrapping_add(end);
-        let gso_size = u32::from(Probed::read::<u16>(
-            shared.wrapping_add(offset!(shinfo_gso_size)),
-        ));
-        let partial =
-            self.bit(offset!(skb_ip_summed), offset!(skb_ip_summed_shift), 3) == CHECKSUM_PARTIAL;
-        if gso_size == 0 {
-            let checksum_bytes = if partial {
-                self.bytes_from(self.read(offset!(skb_csum_start)))
-            } else {
-                0
-            };
-            let shape = Shape {
-                gso_size,
-                partial: u32::from(partial),
-                segments: 1,
-                wire_bytes: bytes,
-                checksum_bytes,
-            };
-            return (shape, class::OTHER);
-        }
+    pub(crate) fn partial(&self) -> u32 {
+        let ip_summed = self.bit(offset!(skb_ip_summed), offset!(skb_ip_summed_shift), 3);
+        u32::from(ip_summed & (ip_summed >> 1))
+    }
 
-        let gso_type: u32 = Probed::read(shared.wrapping_add(offset!(shinfo_gso_type)));
-        let class = gso_class(gso_type);
-        let header = if class == class::TUNNEL {
+    /// Payload bytes of a segment, 0 if the frame is not GSO.
+    #[inline(always)]
+    pub(crate) fn gso_size(&self) -> u32 {
+        u32::from(self.shared::<u16>(offset!(shinfo_gso_size)))
+    }
+
+    /// Protocol class of a GSO frame.
+    #[inline(always)]
+    pub(crate) fn gso_class(&self) -> usize {
+        gso_class(self.shared(offset!(shinfo_gso_type)))
+    }
+
+    /// What of the frame matters to software work.
+    #[inline(always)]
+    pub(crate) fn shape(&self, gso_size: u32, partial: u32, bytes: u32) -> Shape {
+        if gso_size != 0 {
+            return self.super_frame(gso_size, partial, bytes);
+        }
+        let checksum_bytes = if partial != 0 {
+            self.bytes_from(self.read(offset!(skb_csum_start)))
+        } else {
+            0
+        };
+        Shape {
+            gso_size,
+            partial,
+            segments: 1,
+            wire_bytes: bytes,
+            checksum_bytes,
+        }
+    }
+
+    #[inline(always)]
+    fn super_frame(&self, gso_size: u32, partial: u32, bytes: u32) -> Shape {
+        let gso_type: u32 = self.shared(offset!(shinfo_gso_type));
+        let header = if gso_type & gso_bit!(tunnel) != 0 {
             self.read::<u16>(offset!(skb_inner_transport_header))
         } else {
             self.read::<u16>(offset!(skb_transport_header))
         };
         // A UFO frame is cut as IP fragments: its UDP header is payload.
         let header_bytes = if gso_type & (gso_bit!(tcp4) | gso_bit!(tcp6)) != 0 {
-            let data_offset: u8 = Probed::read(head.wrapping_add(usize::from(header) + 12));
+            let data_offset: u8 = untyped(
+                self.head().wrapping_add(usize::from(header) + 12),
+                access!(ethhdr),
+                0,
+            );
             u32::from(data_offset >> 4) * 4
         } else if gso_type & gso_bit!(uso) != 0 {
             UDP_HLEN
@@ -194,25 +254,40 @@ impl<M: Memory> Skb<M> {
         let segments = if header == HEADER_UNSET || payload == 0 || payload > bytes {
             1
         } else if gso_size == GSO_BY_FRAGS {
-            let counted = Probed::read::<u16>(shared.wrapping_add(offset!(shinfo_gso_segs)));
+            let counted = self.shared::<u16>(offset!(shinfo_gso_segs));
             if counted == 0 { 1 } else { u32::from(counted) }
         } else {
             payload.div_ceil(gso_size)
         };
         let repeated = bytes.wrapping_sub(payload).wrapping_mul(segments - 1);
-        let checksum_bytes = if partial {
+        let checksum_bytes = if partial != 0 {
             payload + segments * header_bytes
         } else {
             0
         };
-        let shape = Shape {
+        Shape {
             gso_size,
-            partial: u32::from(partial),
+            partial,
             segments,
             wire_bytes: bytes + repeated,
             checksum_bytes,
-        };
-        (shape, class)
+        }
+    }
+
+    #[inline(always)]
+    fn head(&self) -> *const u8 {
+        self.read::<Address>(offset!(skb_head)).0
+    }
+
+    /// Reads from `skb_shared_info`, which lies at head + end.
+    #[inline(always)]
+    fn shared<T: Copy + Default>(&self, offset: usize) -> T {
+        let end = self.read::<u32>(offset!(skb_end)) as usize;
+        untyped(
+            self.head().wrapping_add(end),
+            access!(skb_shared_info),
+            offset,
+        )
     }
 
     /// Bytes between `head` and `data`. Since 6.17 both are pointers to the
@@ -273,6 +348,11 @@ impl<M: Memory> Dev<M> {
     #[inline(always)]
     fn read<T: Copy + Default>(&self, offset: usize) -> T {
         M::read(self.at.wrapping_add(offset))
+    }
+
+    #[inline(always)]
+    pub(crate) fn address(&self) -> u64 {
+        self.at as u64
     }
 
     #[inline(always)]

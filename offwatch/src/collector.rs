@@ -63,6 +63,7 @@ impl Collector {
             online_cpus: online_cpus(),
             netns,
             hook: probe.hook(),
+            reads: probe.reads(),
             ..Host::default()
         };
         let mut collector = Self {

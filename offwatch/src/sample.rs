@@ -38,6 +38,9 @@ pub struct Host {
     pub netns: u64,
     /// How packets are counted.
     pub hook: Hook,
+    /// What of a frame can be read.
+    #[serde(default)]
+    pub reads: Reads,
     /// Software work for frames of the host itself, or whose source the kernel
     /// had forgotten (after routing, a tunnel or a veth).
     pub unattributed: Work,
@@ -68,12 +71,51 @@ impl Hook {
             Self::Tc => "tc",
         }
     }
+}
 
-    /// Why software work and drops cannot be seen with this hook, if they cannot.
-    pub fn blind_to_work(self) -> Option<&'static str> {
-        match self {
-            Self::Tp | Self::Raw => None,
-            Self::Tc => Some("tc programs run before segmentation and see no drops"),
+/// What of a frame the programs can read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reads {
+    /// Everything.
+    #[default]
+    All,
+    /// The fields of `struct sk_buff` itself. `gso_size` is not one of them, so
+    /// neither GSO nor software work is seen.
+    FieldsOnly,
+}
+
+/// Why a kind of value cannot be seen; `None` where it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Blind {
+    /// Whether a frame is GSO, and everything that follows from it.
+    pub gso: Option<&'static str>,
+    /// Software segmentation and checksum work.
+    pub work: Option<&'static str>,
+    /// Dropped frames.
+    pub drops: Option<&'static str>,
+}
+
+impl Host {
+    /// What cannot be seen with the hook in use.
+    pub fn blind(&self) -> Blind {
+        const TC: Option<&str> = Some("tc programs run before segmentation and see no drops");
+        const FIELDS: Option<&str> = Some(
+            "lockdown=confidentiality keeps programs from reading gso_size, and this kernel has \
+             no bpf_rdonly_cast (Linux 6.2)",
+        );
+        match (self.reads, self.hook) {
+            (Reads::FieldsOnly, _) => Blind {
+                gso: FIELDS,
+                work: FIELDS,
+                drops: None,
+            },
+            (Reads::All, Hook::Tc) => Blind {
+                gso: None,
+                work: TC,
+                drops: TC,
+            },
+            (Reads::All, Hook::Tp | Hook::Raw) => Blind::default(),
         }
     }
 }

@@ -120,7 +120,7 @@ impl Joiner<'_> {
 
     /// Work whose source is not known.
     pub(super) fn unattributed(&self, now: &Work, before: Option<&Work>) -> Option<Caused> {
-        if self.hook.blind_to_work().is_some() {
+        if self.blind.work.is_some() {
             return None;
         }
         let done = SoftwareWork::derive(now);
@@ -142,7 +142,7 @@ impl Joiner<'_> {
     /// For each value of the host that is null, why.
     pub(super) fn host_unavailable(&self, unattributed: Option<&Caused>) -> Unavailable {
         let mut unavailable = Unavailable::new();
-        match (unattributed, self.hook.blind_to_work()) {
+        match (unattributed, self.blind.work) {
             (Some(work), _) => {
                 let no_rate = self.no_rate(true);
                 work.explain("unattributed", |_| String::new(), no_rate, &mut unavailable);
@@ -162,25 +162,23 @@ impl Joiner<'_> {
             }
         };
         let before = self.before.get(&found.key()).copied();
-        let blind = self.hook.blind_to_work();
-        let work = |work: fn(&Slot) -> &Work, slot: &Slot| {
-            blind.is_none().then(|| SoftwareWork::derive(work(slot)))
-        };
-        let egress_work = |slot: &Slot| work(|slot| &slot.egress_work, slot);
-        let caused_work = |slot: &Slot| work(|slot| &slot.caused_work, slot);
+        let blind = self.blind;
+        let work = |work: &Work| blind.work.is_none().then(|| SoftwareWork::derive(work));
+        let egress_work = |slot: &Slot| work(&slot.egress_work);
+        let caused_work = |slot: &Slot| work(&slot.caused_work);
 
         let ingress = Side::measure(
-            SideTotals::of(&slot.ingress, None, blind.is_some()),
-            before.map(|slot| SideTotals::of(&slot.ingress, None, blind.is_some())),
+            SideTotals::of(&slot.ingress, None, blind),
+            before.map(|slot| SideTotals::of(&slot.ingress, None, blind)),
             self.interval,
         )
-        .with_details(&slot.ingress, None);
+        .with_details(&slot.ingress, None, blind);
         let egress = Side::measure(
-            SideTotals::of(&slot.egress, egress_work(slot), blind.is_some()),
-            before.map(|slot| SideTotals::of(&slot.egress, egress_work(slot), blind.is_some())),
+            SideTotals::of(&slot.egress, egress_work(slot), blind),
+            before.map(|slot| SideTotals::of(&slot.egress, egress_work(slot), blind)),
             self.interval,
         )
-        .with_details(&slot.egress, egress_work(slot));
+        .with_details(&slot.egress, egress_work(slot), blind);
         let caused = caused_work(slot).map(|now| {
             let before = before.and_then(caused_work).map(CausedTotals::of);
             let mut caused = Caused::measure(CausedTotals::of(now), before, self.interval);
@@ -190,22 +188,19 @@ impl Joiner<'_> {
 
         let names = side_names(of_vm);
         let mut unavailable = Unavailable::new();
-        let because = |field: &str| match blind {
-            Some(reason) if !field.starts_with("software") => reason.to_owned(),
-            _ => WORK_AT_DESTINATION.to_owned(),
-        };
         let no_rate = self.no_rate(before.is_some());
-        ingress.explain(names.0, because, no_rate, &mut unavailable);
-        egress.explain(
-            names.1,
-            |_| blind.unwrap_or_default().to_owned(),
+        ingress.explain_all(
+            names.0,
+            blind,
+            WORK_AT_DESTINATION,
             no_rate,
             &mut unavailable,
         );
+        egress.explain_all(names.1, blind, "", no_rate, &mut unavailable);
         match &caused {
             Some(caused) => caused.explain("caused", |_| String::new(), no_rate, &mut unavailable),
             None => {
-                unavailable.insert("caused".into(), blind.unwrap_or_default().into());
+                unavailable.insert("caused".into(), blind.work.unwrap_or_default().into());
             }
         }
         Interface {

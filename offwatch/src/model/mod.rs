@@ -7,7 +7,10 @@ mod interface;
 mod side;
 mod work;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use offwatch_common::Slot;
 use serde::Serialize;
@@ -17,7 +20,9 @@ pub use self::{
     side::{HistogramRow, Side},
     work::SoftwareWork,
 };
-use crate::sample::{self, Counters, Hook, Kind, Sample, Source, Unavailable, VmState};
+use crate::sample::{
+    self, Blind, Counters, Hook, Kind, Reads, Sample, Source, Unavailable, VmState,
+};
 
 /// Name of the JSON form of a model.
 pub const SCHEMA: &str = "offwatch.top";
@@ -54,6 +59,12 @@ pub struct Host {
     pub online_cpus: u32,
     /// How packets are counted.
     pub hook: Hook,
+    /// What of a frame can be read.
+    pub reads: Reads,
+    /// What cannot be seen on the whole host, for people; programs find the
+    /// reason with each value.
+    #[serde(skip)]
+    pub blind: Blind,
     /// Software work for frames of the host itself, or whose source the kernel
     /// had forgotten (after routing, a tunnel or a veth). Null where work
     /// cannot be seen.
@@ -102,7 +113,7 @@ impl Model {
             .filter_map(|interface| Some((interface.key(), interface.counted()?)))
             .collect();
         let joiner = Joiner {
-            hook: sample.host.hook,
+            blind: sample.host.blind(),
             no_interval,
             interval,
             before,
@@ -118,7 +129,7 @@ impl Model {
             .iter()
             .map(|found| (found.dev.as_str(), found))
             .collect();
-        let mut owned: Vec<u32> = Vec::new();
+        let mut owned: HashSet<u32> = HashSet::new();
         let vms = sample
             .vms
             .iter()
@@ -165,6 +176,8 @@ impl Model {
                 kernel: sample.host.kernel.clone(),
                 online_cpus: sample.host.online_cpus,
                 hook: sample.host.hook,
+                reads: sample.host.reads,
+                blind: sample.host.blind(),
                 unavailable: joiner.host_unavailable(unattributed.as_ref()),
                 unattributed,
                 notes: sample.host.notes.clone(),
@@ -177,7 +190,7 @@ impl Model {
 
 /// What turning one interface of a sample into one of a model needs.
 struct Joiner<'sample> {
-    hook: Hook,
+    blind: Blind,
     /// Why no rate can be given at all.
     no_interval: Option<&'static str>,
     interval: Option<Duration>,

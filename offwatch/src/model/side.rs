@@ -6,7 +6,7 @@ use offwatch_common::{Traffic, class, histogram, kind};
 use serde::Serialize;
 
 use super::work::SoftwareWork;
-use crate::sample::Unavailable;
+use crate::sample::{Blind, Unavailable};
 
 /// `[low, high, count]`: how many values lay in that range, both ends included;
 /// `high` is null where there is no upper end. Empty ranges are left out.
@@ -122,17 +122,17 @@ metrics! {
     /// work is a lower bound.
     software_work_approximate: bool,
     /// GSO frames by protocol class.
-    gso_packets_by_class_total: BTreeMap<&'static str, u64>,
+    gso_packets_by_class_total: Option<BTreeMap<&'static str, u64>>,
     /// GSO frames by segment size (`gso_size`), in bytes.
-    gso_size_histogram: Vec<HistogramRow>,
+    gso_size_histogram: Option<Vec<HistogramRow>>,
     /// Frames by length, in bytes.
     length_histogram: Vec<HistogramRow>,
 }
 
 impl SideTotals {
-    /// Totals of one direction; `work` is that done on the way to the device,
-    /// `blind` says that the hook sees neither work nor drops.
-    pub(super) fn of(traffic: &Traffic, work: Option<SoftwareWork>, blind: bool) -> Self {
+    /// Totals of one direction; `work` is that done on the way to the device.
+    pub(super) fn of(traffic: &Traffic, work: Option<SoftwareWork>, blind: Blind) -> Self {
+        let gso = |value: u64| blind.gso.is_none().then_some(value);
         let sum = |field: fn(&offwatch_common::Count) -> u64, bit: usize| {
             let kinds = traffic.kinds.iter().enumerate();
             kinds
@@ -143,28 +143,62 @@ impl SideTotals {
         Self {
             packets_total: Some(sum(|count| count.packets, 0)),
             bytes_total: Some(sum(|count| count.bytes, 0)),
-            gso_packets_total: Some(sum(|count| count.packets, kind::GSO)),
-            gso_segments_total: Some(traffic.gso_segments),
-            gso_bytes_total: Some(sum(|count| count.bytes, kind::GSO)),
+            gso_packets_total: gso(sum(|count| count.packets, kind::GSO)),
+            gso_segments_total: gso(traffic.gso_segments),
+            gso_bytes_total: gso(sum(|count| count.bytes, kind::GSO)),
             partial_packets_total: Some(sum(|count| count.packets, kind::PARTIAL)),
             partial_bytes_total: Some(sum(|count| count.bytes, kind::PARTIAL)),
-            oversize_packets_total: Some(traffic.oversize_packets),
+            oversize_packets_total: gso(traffic.oversize_packets),
             software_segments_total: work.map(|work| work.segments),
             software_checksum_bytes_total: work.map(|work| work.checksum_bytes),
-            drops_total: (!blind).then_some(traffic.drop_packets),
+            drops_total: blind.drops.is_none().then_some(traffic.drop_packets),
         }
     }
 }
 
 impl Side {
     /// Adds what has no rate.
-    pub(super) fn with_details(mut self, traffic: &Traffic, work: Option<SoftwareWork>) -> Self {
+    pub(super) fn with_details(
+        mut self,
+        traffic: &Traffic,
+        work: Option<SoftwareWork>,
+        blind: Blind,
+    ) -> Self {
         self.software_work_approximate = work.is_some_and(|work| work.approximate);
-        let classes = class::NAMES.into_iter().zip(traffic.gso_classes);
-        self.gso_packets_by_class_total = classes.filter(|(_, count)| *count != 0).collect();
-        self.gso_size_histogram = rows(&traffic.gso_sizes, histogram::gso_size_range);
+        if blind.gso.is_none() {
+            let classes = class::NAMES.into_iter().zip(traffic.gso_classes);
+            let seen = classes.filter(|(_, count)| *count != 0).collect();
+            self.gso_packets_by_class_total = Some(seen);
+            self.gso_size_histogram = Some(rows(&traffic.gso_sizes, histogram::gso_size_range));
+        }
         self.length_histogram = rows(&traffic.lengths, histogram::length_range);
         self
+    }
+
+    /// Tells for each value that is missing why. Work is that done on the way
+    /// to the device, if this is that way.
+    pub(super) fn explain_all(
+        &self,
+        path: &str,
+        blind: Blind,
+        work_reason: &str,
+        no_rate: &str,
+        unavailable: &mut Unavailable,
+    ) {
+        let reason = |field: &str| {
+            let reason = match field {
+                _ if field.starts_with("software") => Some(blind.work.unwrap_or(work_reason)),
+                "drops_total" => blind.drops,
+                _ => blind.gso,
+            };
+            reason.unwrap_or_default().to_owned()
+        };
+        self.explain(path, reason, no_rate, unavailable);
+        if let Some(reason) = blind.gso {
+            for field in ["gso_packets_by_class_total", "gso_size_histogram"] {
+                unavailable.insert(format!("{path}.{field}"), reason.to_owned());
+            }
+        }
     }
 
     /// Share of bytes that came in GSO frames, over the interval: 0 to 1.

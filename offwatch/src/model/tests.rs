@@ -218,3 +218,37 @@ fn a_counter_or_a_clock_that_went_backwards_gives_no_rate() {
     let reasons = &backwards.vms[0].interfaces[0].unavailable;
     assert!(reasons["to_vm.packets_per_s"].starts_with("no interval"));
 }
+
+#[test]
+fn what_cannot_be_read_is_null_with_its_reason_and_never_zero() {
+    let mut sample = sample(vec![tap("vnet0", 3, 1, 5)], vec![vm("web", Some("vnet0"))]);
+    sample.host.reads = Reads::FieldsOnly;
+    let model = Model::new(&sample, None);
+    let interface = &model.vms[0].interfaces[0];
+    let to_vm = interface.sides.egress().expect("it is counted");
+    assert_eq!((to_vm.packets_total, to_vm.drops_total), (Some(5), Some(0)));
+    assert_eq!(to_vm.partial_packets_total, Some(0), "a field of the skb");
+    assert_eq!(to_vm.gso_packets_total, None);
+    assert_eq!(to_vm.oversize_packets_total, None);
+    assert_eq!(to_vm.software_segments_total, None);
+    assert_eq!(to_vm.gso_size_histogram, None);
+    assert_eq!(
+        (&interface.caused, &model.host.unattributed),
+        (&None, &None)
+    );
+    for field in [
+        "to_vm.gso_packets_total",
+        "to_vm.oversize_packets_per_s",
+        "to_vm.software_segments_total",
+        "to_vm.gso_size_histogram",
+        "from_vm.gso_packets_by_class_total",
+        "caused",
+    ] {
+        let reason = interface.unavailable.get(field).map(String::as_str);
+        assert!(
+            reason.is_some_and(|reason| reason.contains("lockdown")),
+            "{field}: {reason:?}"
+        );
+    }
+    assert!(!interface.unavailable.contains_key("to_vm.packets_total"));
+}

@@ -32,9 +32,15 @@ impl Render for Table {
             writeln!(to, "note: {}", plain(note))?;
         }
         let mut notes = BTreeSet::new();
-        if let Some(reason) = model.host.hook.blind_to_work() {
-            notes.insert(format!("software work and drops: {reason}"));
-        }
+        let blind = &model.host.blind;
+        let unseen = [
+            ("GSO", blind.gso),
+            ("software work", blind.work),
+            ("drops", blind.drops),
+        ];
+        notes.extend(unseen.into_iter().filter_map(|(what, reason)| {
+            reason.map(|reason| format!("{what}: cannot be seen: {reason}"))
+        }));
 
         let mut vms = grid(&VM_COLUMNS);
         for vm in &model.vms {

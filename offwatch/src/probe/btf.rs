@@ -67,6 +67,7 @@ enum TypeKind {
     Enum,
     Typedef,
     Qualifier,
+    Function,
     FuncProto,
     Var,
     DataSec,
@@ -176,10 +177,21 @@ impl Btf {
         })
     }
 
-    fn structure(&self, name: &str) -> Option<u32> {
-        let index = self.all().position(|parsed| {
-            parsed.kind == TypeKind::Struct && self.is_named(parsed.name, name)
-        })?;
+    /// Type ID of a structure.
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        self.named(TypeKind::Struct, name)
+    }
+
+    /// Type ID of a function. That there is one does not mean that it can be
+    /// called or traced.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        self.named(TypeKind::Function, name)
+    }
+
+    fn named(&self, kind: TypeKind, name: &str) -> Option<u32> {
+        let index = self
+            .all()
+            .position(|parsed| parsed.kind == kind && self.is_named(parsed.name, name))?;
         u32::try_from(index + 1).ok()
     }
 
@@ -251,7 +263,8 @@ impl Btf {
             15 => TypeKind::DataSec,
             17 => TypeKind::DeclTag,
             19 => TypeKind::Enum64,
-            2 | 7 | 12 | 16 => TypeKind::Plain,
+            12 => TypeKind::Function,
+            2 | 7 | 16 => TypeKind::Plain,
             _ => return None,
         };
         Some(Type {
@@ -289,7 +302,7 @@ impl Type {
                 12 * self.members
             }
             TypeKind::Enum | TypeKind::FuncProto => 8 * self.members,
-            TypeKind::Typedef | TypeKind::Qualifier | TypeKind::Plain => 0,
+            TypeKind::Typedef | TypeKind::Qualifier | TypeKind::Function | TypeKind::Plain => 0,
         }
     }
 }

@@ -84,6 +84,11 @@ impl ProbeError {
         Self::NoHook(refused)
     }
 
+    /// Whether the kernel found fault with a program, not with this process.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     pub(super) fn load(hook: Hook, error: EbpfError) -> Self {
         if is_forbidden(&error) {
             return Self::Forbidden;

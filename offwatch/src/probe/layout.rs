@@ -1,6 +1,6 @@
 //! The offsets and constants of the running kernel that the BPF programs need.
 
-use offwatch_common::{ABSENT, DropReasons, GsoBits, Offsets};
+use offwatch_common::{ABSENT, Access, DropReasons, GsoBits, Offsets, access};
 
 use super::btf::{Btf, BtfError, Member};
 
@@ -9,6 +9,16 @@ pub(super) struct Layout {
     pub(super) offsets: Offsets,
     pub(super) gso_bits: GsoBits,
     pub(super) drop_reasons: DropReasons,
+    /// How the programs may be able to cast addresses, if the kernel can.
+    pub(super) cast: Option<Cast>,
+}
+
+/// `bpf_rdonly_cast` and the structures that addresses are cast to.
+pub(super) struct Cast {
+    /// BTF type ID of the kernel function.
+    pub(super) function: u32,
+    /// What the programs are told.
+    pub(super) access: Access,
 }
 
 impl Layout {
@@ -18,8 +28,21 @@ impl Layout {
             offsets: offsets(btf)?,
             gso_bits: gso_bits(btf),
             drop_reasons: drop_reasons(btf),
+            cast: cast(btf),
         })
     }
+}
+
+fn cast(btf: &Btf) -> Option<Cast> {
+    Some(Cast {
+        function: btf.function("bpf_rdonly_cast")?,
+        access: Access {
+            method: access::CAST,
+            sk_buff: btf.structure("sk_buff")?,
+            skb_shared_info: btf.structure("skb_shared_info")?,
+            ethhdr: btf.structure("ethhdr")?,
+        },
+    })
 }
 
 fn offsets(btf: &Btf) -> Result<Offsets, BtfError> {

@@ -8,27 +8,36 @@ pub mod btf;
 mod caps;
 mod error;
 mod layout;
+mod load;
 mod log;
 mod memory;
 mod object;
 mod slots;
 
-use aya::{Btf as LoaderBtf, Ebpf, EbpfLoader};
-use offwatch_common::{Slot, Work};
+use aya::{Btf as LoaderBtf, Ebpf};
+use offwatch_common::{Slot, Work, access};
 
-use self::{attach::TcLinks, btf::Btf, layout::Layout, memory::Memory, slots::Slots};
+use self::{
+    attach::TcLinks,
+    btf::Btf,
+    layout::Layout,
+    load::{Loaded, Setup},
+    memory::Memory,
+    slots::Slots,
+};
 pub use self::{
     caps::{can_read_processes, missing_capabilities},
     error::ProbeError,
     log::BpfLog,
     object::OBJECT,
 };
-use crate::sample::Hook;
+use crate::sample::{Hook, Reads};
 
 /// Programs in the kernel, and the counters they write.
 pub struct Probe {
     ebpf: Ebpf,
     hook: Hook,
+    access: u32,
     slots: Slots,
     tc: TcLinks,
 }
@@ -59,22 +68,23 @@ impl Probe {
         let btf = Btf::of_kernel()?;
         let layout = Layout::from_btf(&btf)?;
         drop(btf);
-        let loader_btf = LoaderBtf::from_sys_fs().map_err(ProbeError::LoaderBtf)?;
-        let log_level: u8 = if log { aya_log::Level::Debug as u8 } else { 0 };
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&loader_btf))
-            .override_global("NETNS", &netns, true)
-            .override_global("OFFSETS", layout.offsets.words(), true)
-            .override_global("GSO_BITS", layout.gso_bits.words(), true)
-            .override_global("DROPS", layout.drop_reasons.words(), true)
-            .override_global(aya_log::LEVEL, &log_level, true)
-            .load(OBJECT)
-            .map_err(|source| ProbeError::load(hook, source))?;
+        let setup = Setup {
+            hook,
+            netns,
+            layout,
+            loader_btf: LoaderBtf::from_sys_fs().map_err(ProbeError::LoaderBtf)?,
+            log,
+        };
+        let Loaded {
+            mut ebpf,
+            tc,
+            access,
+        } = setup.load()?;
         let slots = Slots::new(&mut ebpf)?;
-        let tc = attach::attach(&mut ebpf, hook, &loader_btf)?;
         Ok(Self {
             ebpf,
             hook,
+            access,
             slots,
             tc,
         })
@@ -83,6 +93,15 @@ impl Probe {
     /// The hook that counts.
     pub fn hook(&self) -> Hook {
         self.hook
+    }
+
+    /// What of a frame the programs can read.
+    pub fn reads(&self) -> Reads {
+        if self.access == access::NONE {
+            Reads::FieldsOnly
+        } else {
+            Reads::All
+        }
     }
 
     /// Begins to count an interface. Counting an interface twice changes nothing.

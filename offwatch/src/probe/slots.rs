@@ -4,7 +4,10 @@
 //! writing to it at that moment. Instead its content is remembered when it is
 //! assigned, and subtracted when it is read.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+};
 
 use aya::{Ebpf, maps::HashMap as BpfHashMap, maps::Map};
 use offwatch_common::{INDEXED_IFINDEXES, MAX_SLOTS, Slot, Work};
@@ -43,10 +46,7 @@ impl Slots {
             return false;
         }
         let counters = &self.counters;
-        let Some(slot) = self
-            .pool
-            .take(ifindex, |slot| counters.get(slot).unwrap_or_default())
-        else {
+        let Some(slot) = self.pool.take(ifindex, |slot| counters.get(slot)) else {
             self.refuse(
                 ifindex,
                 format!("all {} counter slots are in use", MAX_SLOTS - 1),
@@ -82,8 +82,11 @@ impl Slots {
         let assigned = self.pool.by_ifindex.get(&ifindex);
         let generation = assigned.map_or(0, |assigned| assigned.generation);
         let counted = assigned.and_then(|assigned| {
-            let now = self.counters.get(assigned.slot)?;
-            Some(Box::new(now.since(&assigned.baseline)))
+            let mut counted = self.counters.get(assigned.slot)?;
+            if let Some(baseline) = &assigned.baseline {
+                *counted = counted.since(baseline);
+            }
+            Some(counted)
         });
         let reading = match counted {
             Some(slot) => Reading::Counted(slot),
@@ -121,8 +124,11 @@ fn map<'ebpf>(ebpf: &'ebpf Ebpf, name: &'static str) -> Result<&'ebpf Map, Probe
 
 /// Free and assigned slots.
 struct Pool {
-    /// Oldest first, so that a slot rests as long as possible before reuse.
-    free: VecDeque<u32>,
+    /// The slots that nobody has had yet: their content is zero.
+    unused: Range<u32>,
+    /// Slots given back, oldest first, so that one rests as long as possible
+    /// before reuse.
+    rested: VecDeque<u32>,
     by_ifindex: HashMap<u32, Assigned>,
     generations: u64,
 }
@@ -130,25 +136,37 @@ struct Pool {
 struct Assigned {
     slot: u32,
     generation: u64,
-    baseline: Box<Slot>,
+    /// What the slot held before, if anybody had it.
+    baseline: Option<Box<Slot>>,
 }
 
 impl Pool {
     fn new(slots: u32) -> Self {
         Self {
-            free: (1..slots).collect(),
+            unused: 1..slots,
+            rested: VecDeque::new(),
             by_ifindex: HashMap::new(),
             generations: 0,
         }
     }
 
-    fn take(&mut self, ifindex: u32, content: impl FnOnce(u32) -> Box<Slot>) -> Option<u32> {
-        let slot = self.free.pop_front()?;
+    fn take(
+        &mut self,
+        ifindex: u32,
+        content: impl FnOnce(u32) -> Option<Box<Slot>>,
+    ) -> Option<u32> {
+        let (slot, baseline) = match self.unused.next() {
+            Some(slot) => (slot, None),
+            None => {
+                let slot = self.rested.pop_front()?;
+                (slot, content(slot))
+            }
+        };
         self.generations += 1;
         let assigned = Assigned {
             slot,
             generation: self.generations,
-            baseline: content(slot),
+            baseline,
         };
         self.by_ifindex.insert(ifindex, assigned);
         Some(slot)
@@ -158,7 +176,7 @@ impl Pool {
         let Some(assigned) = self.by_ifindex.remove(&ifindex) else {
             return false;
         };
-        self.free.push_back(assigned.slot);
+        self.rested.push_back(assigned.slot);
         true
     }
 }
@@ -176,32 +194,40 @@ mod tests {
     #[test]
     fn slot_zero_is_never_given() {
         let mut pool = Pool::new(3);
-        assert_eq!(pool.take(10, |_| Box::default()), Some(1));
-        assert_eq!(pool.take(11, |_| Box::default()), Some(2));
-        assert_eq!(pool.take(12, |_| Box::default()), None, "the pool is empty");
+        assert_eq!(pool.take(10, |_| None), Some(1));
+        assert_eq!(pool.take(11, |_| None), Some(2));
+        assert_eq!(pool.take(12, |_| None), None, "the pool is empty");
     }
 
     #[test]
     fn a_reused_slot_has_another_generation_and_starts_at_its_content() {
         let mut pool = Pool::new(2);
-        assert_eq!(pool.take(10, |_| with_packets(0)), Some(1));
+        let unread = |_| panic!("a slot that nobody had is not read");
+        assert_eq!(pool.take(10, unread), Some(1));
         let first = pool.by_ifindex[&10].generation;
+        assert!(pool.by_ifindex[&10].baseline.is_none());
         assert!(pool.give_back(10));
         assert!(!pool.give_back(10), "given back only once");
-        assert_eq!(pool.take(10, |_| with_packets(7)), Some(1));
+        assert_eq!(pool.take(10, |_| Some(with_packets(7))), Some(1));
         let assigned = &pool.by_ifindex[&10];
         assert_ne!(assigned.generation, first);
-        assert_eq!(
-            with_packets(9).since(&assigned.baseline).ingress.kinds[0].packets,
-            2
-        );
+        let baseline = assigned.baseline.as_deref().expect("a baseline");
+        let counted = with_packets(9).since(baseline);
+        assert_eq!(counted.ingress.kinds[0].packets, 2);
     }
 
     #[test]
     fn slots_rest_before_they_are_used_again() {
         let mut pool = Pool::new(4);
-        assert_eq!(pool.take(10, |_| Box::default()), Some(1));
+        assert_eq!(pool.take(10, |_| None), Some(1));
+        assert_eq!(pool.take(11, |_| None), Some(2));
+        pool.give_back(11);
         pool.give_back(10);
-        assert_eq!(pool.take(11, |_| Box::default()), Some(2));
+        assert_eq!(pool.take(12, |_| None), Some(3), "one that nobody had");
+        assert_eq!(
+            pool.take(13, |_| Some(with_packets(0))),
+            Some(2),
+            "the oldest"
+        );
     }
 }

@@ -71,9 +71,9 @@ pub(super) struct VariantReport {
     path_ns: f64,
     added_ns: Option<Estimate>,
     /// The whole way, to that with the empty program that counts.
-    pub(super) path_ratio: Option<Estimate>,
+    path_ratio: Option<Estimate>,
     /// The added cost, to that of the empty program that counts.
-    added_ratio_count: Option<Estimate>,
+    pub(super) added_ratio_count: Option<Estimate>,
     /// The added cost, to that of the empty program that returns.
     added_ratio_zero: Option<Estimate>,
 }

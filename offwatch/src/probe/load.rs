@@ -1,0 +1,92 @@
+//! Loading the object for one hook, with the best way of reading memory that
+//! the kernel lets programs have.
+
+use aya::{Btf as LoaderBtf, Ebpf, EbpfLoader};
+use offwatch_common::{Access, access};
+
+use super::{
+    ProbeError, attach,
+    attach::TcLinks,
+    layout::{Cast, Layout},
+    object,
+};
+use crate::sample::Hook;
+
+/// What does not depend on how memory is read.
+pub(super) struct Setup {
+    pub(super) hook: Hook,
+    pub(super) netns: u32,
+    pub(super) layout: Layout,
+    pub(super) loader_btf: LoaderBtf,
+    /// Whether every packet is logged.
+    pub(super) log: bool,
+}
+
+/// Programs of one hook in the kernel.
+pub(super) struct Loaded {
+    pub(super) ebpf: Ebpf,
+    pub(super) tc: TcLinks,
+    /// One of [`access`].
+    pub(super) access: u32,
+}
+
+impl Setup {
+    /// Loads and attaches. That the kernel has a function does not say that it
+    /// may be called, and lockdown is known by what is refused: so each way of
+    /// reading memory is tried, best first.
+    pub(super) fn load(&self) -> Result<Loaded, ProbeError> {
+        let cast = self.layout.cast.as_ref().map(|cast| self.with_cast(cast));
+        let error = match cast {
+            Some(Ok(loaded)) => return Ok(loaded),
+            Some(Err(error)) if !error.is_refusal() => return Err(error),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        let error = match self.with(object::OBJECT, method(access::PROBE)) {
+            Err(probing) if probing.is_refusal() => error.unwrap_or(probing),
+            other => return other,
+        };
+        // An skb without its type has no fields to load.
+        if self.hook != Hook::Tp {
+            return Err(error);
+        }
+        self.with(object::OBJECT, method(access::NONE))
+            .map_err(|_| error)
+    }
+
+    fn with_cast(&self, cast: &Cast) -> Result<Loaded, ProbeError> {
+        self.with(&object::with_cast(cast.function), cast.access)
+    }
+
+    fn with(&self, object: &[u8], access: Access) -> Result<Loaded, ProbeError> {
+        let log_level: u8 = if self.log {
+            aya_log::Level::Debug as u8
+        } else {
+            0
+        };
+        let layout = &self.layout;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&self.loader_btf))
+            .override_global("NETNS", &self.netns, true)
+            .override_global("ACCESS", access.words(), true)
+            .override_global("OFFSETS", layout.offsets.words(), true)
+            .override_global("GSO_BITS", layout.gso_bits.words(), true)
+            .override_global("DROPS", layout.drop_reasons.words(), true)
+            .override_global(aya_log::LEVEL, &log_level, true)
+            .load(object)
+            .map_err(|source| ProbeError::load(self.hook, source))?;
+        let tc = attach::attach(&mut ebpf, self.hook, &self.loader_btf)?;
+        Ok(Loaded {
+            ebpf,
+            tc,
+            access: access.method,
+        })
+    }
+}
+
+fn method(method: u32) -> Access {
+    Access {
+        method,
+        ..Access::default()
+    }
+}
