@@ -1,9 +1,12 @@
 //! A file for libvirt's test driver that lists guests as running domains.
 
-use std::fmt::Write;
-use std::path::Path;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 
 use anyhow::{Context, Result, bail};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::guest::{Guest, format_mac};
 use crate::truth::Mac;
@@ -32,16 +35,32 @@ impl Domain {
     }
 }
 
-/// Writes the file and returns the URI to open it with.
-pub fn write_test_driver(path: &Path, domains: &[Domain]) -> Result<String> {
-    let mut xml = String::from("<node>\n");
-    for domain in domains {
-        write_domain(&mut xml, domain)?;
+/// A file in memory, to be opened by its URI for as long as this lives: it
+/// leaves nothing behind however the process ends.
+#[derive(Debug)]
+pub struct TestDriver {
+    file: File,
+}
+
+impl TestDriver {
+    /// Lists `domains`.
+    pub fn new(domains: &[Domain]) -> Result<Self> {
+        let mut xml = String::from("<node>\n");
+        for domain in domains {
+            write_domain(&mut xml, domain)?;
+        }
+        xml.push_str("</node>\n");
+        let memory = memfd_create(c"offwatch-lab", MFdFlags::MFD_CLOEXEC);
+        let mut file = File::from(memory.context("memfd_create")?);
+        file.write_all(xml.as_bytes()).context("writing the file")?;
+        Ok(Self { file })
     }
-    xml.push_str("</node>\n");
-    std::fs::write(path, xml).with_context(|| format!("writing {}", path.display()))?;
-    let absolute = path.canonicalize().context("path of the node file")?;
-    Ok(format!("test://{}", absolute.display()))
+
+    /// The URI for libvirt.
+    pub fn uri(&self) -> String {
+        let process = std::process::id();
+        format!("test:///proc/{process}/fd/{}", self.file.as_raw_fd())
+    }
 }
 
 fn write_domain(xml: &mut String, domain: &Domain) -> Result<()> {

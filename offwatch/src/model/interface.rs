@@ -123,8 +123,8 @@ impl Joiner<'_> {
         if self.blind.work.is_some() {
             return None;
         }
-        let done = SoftwareWork::derive(now);
-        let before = before.map(|work| CausedTotals::of(SoftwareWork::derive(work)));
+        let done = SoftwareWork::derive(now, 0);
+        let before = before.map(|work| CausedTotals::of(SoftwareWork::derive(work, 0)));
         let mut caused = Caused::measure(CausedTotals::of(done), before, self.interval);
         caused.software_work_approximate = done.approximate;
         Some(caused)
@@ -163,9 +163,13 @@ impl Joiner<'_> {
         };
         let before = self.before.get(&found.key()).copied();
         let blind = self.blind;
-        let work = |work: &Work| blind.work.is_none().then(|| SoftwareWork::derive(work));
-        let egress_work = |slot: &Slot| work(&slot.egress_work);
-        let caused_work = |slot: &Slot| work(&slot.caused_work);
+        let derive = |work: &Work, drops| {
+            let seen = blind.work.is_none();
+            seen.then(|| SoftwareWork::derive(work, drops))
+        };
+        let egress_work = |slot: &Slot| derive(&slot.egress_work, slot.egress.drop_packets);
+        // Where its frames went, and were dropped, is not known.
+        let caused_work = |slot: &Slot| derive(&slot.caused_work, 0);
 
         let ingress = Side::measure(
             SideTotals::of(&slot.ingress, None, blind),

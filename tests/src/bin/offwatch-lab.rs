@@ -3,16 +3,15 @@
 //!
 //!     offwatch-lab --seconds 30 -- offwatch top --connect {uri}
 //!
-//! Nothing stays behind: the namespaces have no names and end with the
-//! process, the temporary directory is removed.
+//! Nothing stays behind: the namespaces have no names, libvirt's file is in
+//! memory, and both end with the process.
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use offwatch_tests::domains::{Domain, write_test_driver};
+use offwatch_tests::domains::{Domain, TestDriver};
 use offwatch_tests::guest::Family;
 use offwatch_tests::supervise::Signals;
 use offwatch_tests::traffic::{TcpFlow, TcpOptions};
@@ -57,11 +56,9 @@ fn run(args: &Args) -> Result<i32> {
     }
     let lab = demo_host()?;
     let _flows = demo_flows(&lab, args.rate * 1_000_000)?;
-    let directory = tempfile::Builder::new()
-        .prefix("offwatch-lab-")
-        .tempdir()
-        .context("temporary directory")?;
-    let command = command(&lab, directory.path(), &args.command)?;
+    let domains: Vec<_> = lab.guests().iter().map(Domain::of).collect();
+    let libvirt = TestDriver::new(&domains)?;
+    let command = command(&lab, &libvirt.uri(), &args.command)?;
     signals.run(command, args.seconds.map(Duration::from_secs))
 }
 
@@ -94,11 +91,9 @@ fn demo_flows(lab: &Lab, bits_per_second: u64) -> Result<Vec<TcpFlow>> {
     .collect()
 }
 
-fn command(lab: &Lab, directory: &Path, argv: &[String]) -> Result<Command> {
-    let domains: Vec<_> = lab.guests().iter().map(Domain::of).collect();
-    let uri = write_test_driver(&directory.join("node.xml"), &domains)?;
+fn command(lab: &Lab, uri: &str, argv: &[String]) -> Result<Command> {
     let (program, args) = argv.split_first().context("no command")?;
     let mut command = lab.host().command(program);
-    command.args(args.iter().map(|arg| arg.replace("{uri}", &uri)));
+    command.args(args.iter().map(|arg| arg.replace("{uri}", uri)));
     Ok(command)
 }
