@@ -9,6 +9,7 @@ mod interrupt;
 mod run;
 mod setup;
 mod test;
+mod vm;
 mod workspace;
 
 use std::ffi::OsString;
@@ -36,6 +37,8 @@ enum Command {
     Test(test::Args),
     /// Test against real QEMU guests under a real libvirtd
     E2e,
+    /// Run the lab tests on a matrix of real kernels
+    Vm(vm::Args),
     /// Measure the cost of observing, as ratios
     Bench(bench::Args),
     /// Run a program as root, through sudo where needed
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
         Command::E2e => e2e::run(),
+        Command::Vm(args) => vm::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::AsRoot { command } => as_root::run(&command),
     };

@@ -53,6 +53,23 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("{} printed something not UTF-8", name(command)))
 }
 
+/// What a command prints on stdout, while its stderr goes to ours.
+pub(crate) fn stdout_of(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {}", name(command)))?;
+    ensure!(!interrupt::seen(), "interrupted");
+    ensure!(
+        output.status.success(),
+        "`{}` failed ({})",
+        line(command),
+        output.status
+    );
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{} printed something not UTF-8", name(command)))
+}
+
 /// Whether a command can be run and succeeds, in silence.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let silent = command

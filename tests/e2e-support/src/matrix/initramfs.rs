@@ -4,6 +4,7 @@
 
 use super::kernels::Kernel;
 use super::{Boot, Options};
+use crate::command;
 use crate::cpio::Archive;
 use crate::modules;
 use crate::programs::{add_libraries, add_program};
@@ -12,6 +13,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const INIT: &str = include_str!("init.sh");
 
@@ -198,8 +200,22 @@ fn quote(text: &str) -> String {
 }
 
 fn add(archive: &mut Archive, name: &str, path: &Path) -> Result<()> {
-    archive.file(name, 0o755, &read(path)?);
+    let data = match without_debug_information(path) {
+        Some(stripped) => stripped,
+        None => read(path)?,
+    };
+    archive.file(name, 0o755, &data);
     add_libraries(archive, path)
+}
+
+/// A tenth of the size, which a guest would have to unpack and to hold. Names of
+/// functions stay. `None` where binutils is not installed.
+fn without_debug_information(program: &Path) -> Option<Vec<u8>> {
+    let stripped = tempfile::NamedTempFile::new().ok()?;
+    let mut strip = Command::new("strip");
+    strip.args(["--strip-debug", "-o"]).arg(stripped.path());
+    command::bytes(strip.arg(program)).ok()?;
+    fs::read(stripped.path()).ok()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

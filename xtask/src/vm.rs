@@ -1,0 +1,181 @@
+//! `cargo xtask vm`: the lab tests on real kernels, each in an emulated machine.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use crate::run;
+use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
+
+const RUNNER: &str = "offwatch-matrix";
+
+/// The kernels that the runner knows.
+const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
+
+#[derive(clap::Args)]
+#[command(after_help = DETAILS)]
+pub(crate) struct Args {
+    /// Only this kernel; may be repeated
+    #[arg(long, value_name = "KERNEL", value_parser = KERNELS)]
+    kernel: Vec<String>,
+
+    /// Boot once more, with lockdown=confidentiality
+    #[arg(long)]
+    lockdown: bool,
+
+    /// Only this test target (tests/tests/TARGET.rs); may be repeated
+    #[arg(long, value_name = "TARGET")]
+    test: Vec<String>,
+
+    /// What the tests divide their amounts of traffic by [default: 20]
+    #[arg(long, value_name = "N")]
+    scale: Option<u32>,
+
+    /// Kernels that run at a time [default: 2]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+
+    /// Give up on a kernel after so long [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    limit: Option<u64>,
+
+    /// Where kernels and results are kept [default: vm-cache in the target directory]
+    #[arg(long, value_name = "DIRECTORY")]
+    cache: Option<PathBuf>,
+
+    /// Look for newer kernel packages than those kept
+    #[arg(long)]
+    refresh: bool,
+
+    /// Part of a test's name, and options for the test programs
+    #[arg(last = true, value_name = "FILTER")]
+    filter: Vec<String>,
+}
+
+const DETAILS: &str = "\
+Boots Debian's cloud kernels 5.10, 6.1, 6.12 and the newest one, under software
+emulation, with an initramfs that holds offwatch and the lab's test programs, and
+runs those there. Needs neither root nor KVM, but qemu-system-x86_64, busybox,
+iproute2, ethtool, and apt with a Debian archive among its sources: kernel packages
+are taken from there, checked as apt does, unpacked into the cache and never
+installed.
+
+Every line of a guest is printed as it comes: \"6.1 | ...\" is the tests' output,
+\"6.1 [kernel] ...\" the kernel's log. Fails if a test fails, if a test program does
+not end, and on any warning, oops, soft lockup, stall or panic of a kernel.
+
+  cargo xtask vm --kernel 5.10                       one kernel
+  cargo xtask vm --kernel 6.1 --test counts          one test target
+  cargo xtask vm --kernel 6.1 -- raw_tracepoints     tests with this in their name
+  cargo xtask vm --kernel 6.1 -- --exact NAME        one test
+  cargo xtask vm --refresh                           with the newest packages";
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    let mut command = matrix(&workspace, &args.test)?;
+    for kernel in &args.kernel {
+        command.args(["--kernel", kernel]);
+    }
+    if args.lockdown {
+        command.arg("--lockdown");
+    }
+    let numbers = [
+        ("--scale", args.scale.map(u64::from)),
+        ("--jobs", args.jobs.map(|jobs| jobs as u64)),
+        ("--limit", args.limit),
+    ];
+    for (option, number) in numbers {
+        if let Some(number) = number {
+            command.args([option, &number.to_string()]);
+        }
+    }
+    if let Some(cache) = &args.cache {
+        command.arg("--cache").arg(cache);
+    }
+    if args.refresh {
+        command.arg("--refresh");
+    }
+    if !args.filter.is_empty() {
+        command.arg("--").args(&args.filter);
+    }
+    run::become_command(&mut command)
+}
+
+/// The runner, with all that it puts into the guests: the program in release,
+/// because emulation makes it slow enough.
+pub(crate) fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
+    let targets = targets(workspace, only)?;
+    let offwatch = workspace.build_offwatch(true)?;
+    let mut build = workspace.cargo("build");
+    build.args(["--release", "--package", VM_PACKAGE, "--bin", RUNNER]);
+    run::run(&mut build)?;
+    let mut command = Command::new(offwatch.with_file_name(RUNNER));
+    command.arg("--program").arg(&offwatch);
+    for test in build_tests(workspace, &targets)? {
+        command.arg("--test").arg(test);
+    }
+    Ok(command)
+}
+
+/// Every test of the lab but those that boot VMs of their own.
+fn targets(workspace: &Workspace, only: &[String]) -> Result<Vec<String>> {
+    let mut known = workspace.targets(TESTS_PACKAGE, "test");
+    known.retain(|target| !VM_TESTS.contains(&target.as_str()));
+    for target in only {
+        ensure!(
+            known.contains(target),
+            "no test target {target}; there are {}",
+            known.join(", ")
+        );
+    }
+    known.retain(|target| only.is_empty() || only.contains(target));
+    Ok(known)
+}
+
+fn build_tests(workspace: &Workspace, targets: &[String]) -> Result<Vec<PathBuf>> {
+    let mut build = workspace.cargo("test");
+    build.args(["--release", "--no-run", "--package", TESTS_PACKAGE]);
+    build.arg("--message-format=json-render-diagnostics");
+    for target in targets {
+        build.args(["--test", target]);
+    }
+    let programs = test_programs(&run::stdout_of(&mut build)?);
+    ensure!(
+        programs.len() == targets.len(),
+        "cargo built {} test programs of {}",
+        programs.len(),
+        targets.len()
+    );
+    Ok(programs)
+}
+
+/// The programs among cargo's messages, one a line.
+fn test_programs(messages: &str) -> Vec<PathBuf> {
+    let messages = messages.lines();
+    let artifacts = messages.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    artifacts
+        .filter(|message| message["target"]["kind"] == serde_json::json!(["test"]))
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_programs_are_found_among_messages() {
+        let messages = r#"
+{"reason":"compiler-artifact","target":{"kind":["lib"]},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["bin"]},"executable":"/t/offwatch-lab"}
+{"reason":"compiler-artifact","target":{"kind":["test"]},"executable":"/t/counts-0123456789abcdef"}
+{"reason":"build-finished","success":true}
+"#;
+        assert_eq!(
+            test_programs(messages),
+            [PathBuf::from("/t/counts-0123456789abcdef")]
+        );
+    }
+}
