@@ -14,6 +14,7 @@ pub mod footprint;
 pub mod frames;
 pub mod guest;
 pub mod host;
+pub mod kernel;
 pub mod link;
 pub mod netns;
 pub mod observer;

@@ -8,12 +8,18 @@ use anyhow::{Result, bail};
 /// Pause between two looks.
 const STEP: Duration = Duration::from_millis(5);
 
-/// Waits until `done` holds; `what` names it in the error.
+/// How much longer a machine may take that is loaded, or emulated, than one that
+/// is idle.
+const LOADED: u32 = 12;
+
+/// Waits until `done` holds; `what` names it in the error. `timeout` is for an
+/// idle machine.
 pub fn wait_until(
     what: &str,
     timeout: Duration,
     mut done: impl FnMut() -> Result<bool>,
 ) -> Result<()> {
+    let timeout = timeout * LOADED;
     let deadline = Instant::now() + timeout;
     while !done()? {
         if Instant::now() >= deadline {
@@ -25,20 +31,22 @@ pub fn wait_until(
 }
 
 /// Waits until `counter` has not moved for `still`; it yields `None` while
-/// something is known to be on its way.
+/// something is known to be on its way. The time counts as passed only by looks
+/// at the counter: a machine that stood still in between has moved nothing.
 pub fn wait_still(
     still: Duration,
     timeout: Duration,
     counter: impl Fn() -> Result<Option<u64>>,
 ) -> Result<()> {
     let mut last = None;
-    let mut since = Instant::now();
+    let mut looks = 0;
     wait_until("counters at rest", timeout, || {
         let now = counter()?;
         if now.is_none() || now != last {
             last = now;
-            since = Instant::now();
+            looks = 0;
         }
-        Ok(since.elapsed() >= still)
+        looks += 1;
+        Ok(STEP * looks > still)
     })
 }

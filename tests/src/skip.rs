@@ -1,4 +1,5 @@
-//! Whether this machine and user can run a lab at all.
+//! Whether this machine and user can run a lab at all, and saying what is not
+//! tested. The runner of the kernel matrix reads what is said here.
 
 use std::fs::OpenOptions;
 
@@ -22,6 +23,17 @@ pub fn skip_reason() -> Option<String> {
         .map(|error| format!("cannot make a network namespace: {error:#}"))
 }
 
+/// Says that the calling test does nothing, and why. What is said must be the same
+/// on every point release of a kernel.
+pub fn skipped(reason: &str) {
+    eprintln!("skipped: {reason}");
+}
+
+/// Says that a part of the calling test is not done, and why.
+pub fn left_out(reason: &str) {
+    eprintln!("left out: {reason}");
+}
+
 /// Returns from the calling test, saying why, where a lab cannot run; fails it
 /// where `OFFWATCH_REQUIRE_LAB` is set.
 #[macro_export]
@@ -32,7 +44,7 @@ macro_rules! skip_unless_lab {
                 std::env::var_os("OFFWATCH_REQUIRE_LAB").is_none(),
                 "the lab must run here: {reason}"
             );
-            eprintln!("skipped: {reason}");
+            $crate::skip::skipped(&reason);
             return Ok(());
         }
     };

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::guest::{Endpoint, Family};
 use crate::sockopt;
+use crate::traffic::LIMIT;
 
 /// Receive buffer: more than a whole window of datagrams, whatever the
 /// kernel charges for each.
@@ -40,7 +41,7 @@ pub struct UdpOptions {
 }
 
 impl UdpOptions {
-    /// `datagrams` of `payload_bytes` over `family`, within 20 s.
+    /// `datagrams` of `payload_bytes` over `family`, within 240 s.
     pub fn new(family: Family, datagrams: u64, payload_bytes: u16) -> Self {
         Self {
             family,
@@ -48,7 +49,7 @@ impl UdpOptions {
             payload_bytes,
             segmentation: false,
             window: 512,
-            timeout: Duration::from_secs(20),
+            timeout: LIMIT,
         }
     }
 

@@ -8,10 +8,16 @@ use anyhow::{Context, Result};
 use offwatch_tests::frames::{FrameSpec, L4, Segmentation};
 use offwatch_tests::guest::{Endpoint, Family};
 use offwatch_tests::quiet::wait_until;
+use offwatch_tests::skip::left_out;
 use offwatch_tests::traffic::{TcpOptions, tcp_stream};
 use offwatch_tests::udp::{UdpOptions, udp_blast, udp_stream};
 use offwatch_tests::vnet::VnetHdr;
-use offwatch_tests::{Guest, GuestConfig, Lab, Netns, Offloads, Truth, link, skip_unless_lab};
+use offwatch_tests::{
+    Guest, GuestConfig, Lab, Netns, Offloads, Truth, kernel, link, scaled, skip_unless_lab,
+};
+
+/// Of each of the two streams of UDP.
+const DATAGRAMS: u64 = 110_000;
 
 /// Ethernet header and 1500 bytes.
 const FULL_FRAME_BYTES: u32 = 1514;
@@ -85,15 +91,16 @@ fn truth_equals_the_kernels_counters() -> Result<()> {
         let udp: Vec<_> = [(&web, &db, Family::V4), (&db, &web, Family::V6)]
             .into_iter()
             .map(|(from, to, family)| {
-                scope.spawn(move || udp_stream(from, to, &UdpOptions::new(family, 110_000, 300)))
+                let options = UdpOptions::new(family, scaled(DATAGRAMS), 300);
+                scope.spawn(move || udp_stream(from, to, &options))
             })
             .collect();
         for family in [Family::V4, Family::V6] {
             let small = TcpOptions {
                 max_segment_bytes: Some(536),
-                ..TcpOptions::new(family, 40_000_000)
+                ..TcpOptions::new(family, scaled(40_000_000))
             };
-            tcp_stream(&web, &db, &TcpOptions::new(family, 100_000_000))?;
+            tcp_stream(&web, &db, &TcpOptions::new(family, scaled(100_000_000)))?;
             tcp_stream(&db, &web, &small)?;
             // Exact while everything is still moving, too.
             assert_truth_is_the_kernels(lab.guest(0))?;
@@ -112,7 +119,8 @@ fn truth_equals_the_kernels_counters() -> Result<()> {
         assert_truth_is_the_kernels(guest)?;
     }
     let (web, db) = (lab.guest(0), lab.guest(1));
-    assert!(web.total_packets() >= 200_000, "{}", web.total_packets());
+    // One stream of datagrams from it and one to it.
+    assert!(web.total_packets() >= 2 * scaled(DATAGRAMS));
     // Nothing is lost or added between two guests of one bridge, and no one
     // cuts anything where every offload is accepted.
     let web = web.counts()?.since(&before.0);
@@ -149,15 +157,14 @@ fn super_frames_pass_uncut_where_the_receiver_accepts_them() -> Result<()> {
     let lab = two_guests()?;
     let (web, db) = ends(&lab);
     for family in [Family::V4, Family::V6] {
-        tcp_stream(&web, &db, &TcpOptions::new(family, 50_000_000))?;
+        tcp_stream(&web, &db, &TcpOptions::new(family, scaled(50_000_000)))?;
     }
     lab.wait_quiet()?;
     let to_db = lab.guest(1).truth_to_vm();
-    assert!(to_db.gso_bytes * 10 > to_db.bytes * 9, "{to_db:?}");
+    assert_eq!(to_db, lab.guest(0).truth_from_vm());
     // 1500 less IP, TCP and timestamps.
     assert!(to_db.gso_sizes.contains_key(&1448), "{:?}", to_db.gso_sizes);
     assert!(to_db.gso_sizes.contains_key(&1428), "{:?}", to_db.gso_sizes);
-    assert!(to_db.gso_payload_bytes <= 100_000_000 + to_db.gso_segments);
     Ok(())
 }
 
@@ -174,7 +181,7 @@ fn a_receiver_without_tso_gets_segments() -> Result<()> {
     lab.wait_quiet()?;
     let before = (lab.guest(0).truth_from_vm(), lab.guest(1).truth_to_vm());
     for family in [Family::V4, Family::V6] {
-        tcp_stream(&web, &legacy, &TcpOptions::new(family, 20_000_000))?;
+        tcp_stream(&web, &legacy, &TcpOptions::new(family, scaled(20_000_000)))?;
     }
     lab.wait_quiet()?;
     let sent = lab.guest(0).truth_from_vm().since(&before.0);
@@ -203,13 +210,14 @@ fn a_receiver_without_csum_gets_complete_checksums() -> Result<()> {
         ..GuestConfig::new("ancient", 2)
     })?;
     let (web, ancient) = ends(&lab);
-    tcp_stream(&web, &ancient, &TcpOptions::new(Family::V4, 20_000_000))?;
+    let bytes = scaled(20_000_000);
+    tcp_stream(&web, &ancient, &TcpOptions::new(Family::V4, bytes))?;
     udp_stream(&web, &ancient, &UdpOptions::new(Family::V6, 1000, 1000))?;
     lab.wait_quiet()?;
     assert!(lab.guest(0).truth_from_vm().needs_csum_frames > 0);
     let received = lab.guest(1).truth_to_vm();
     assert_eq!((received.needs_csum_frames, received.gso_frames), (0, 0));
-    assert!(received.complete_csum_l4_bytes > 20_000_000 + 1_000_000);
+    assert!(received.complete_csum_l4_bytes > bytes + 1_000_000);
     Ok(())
 }
 
@@ -227,7 +235,7 @@ fn renegotiation_takes_effect_live() -> Result<()> {
         (Offloads::ALL, true),
     ] {
         receiver.renegotiate(offloads)?;
-        tcp_stream(&web, &db, &TcpOptions::new(Family::V4, 5_000_000))?;
+        tcp_stream(&web, &db, &TcpOptions::new(Family::V4, scaled(20_000_000)))?;
         lab.wait_quiet()?;
         let now = receiver.truth_to_vm();
         let delta = now.since(&before);
@@ -250,6 +258,12 @@ fn udp_segmentation_passes_or_is_cut() -> Result<()> {
     udp_stream(&web, &db, &uso)?;
     lab.wait_quiet()?;
     let whole = lab.guest(1).truth_to_vm();
+    if let Some(reason) = kernel::USO.lacking() {
+        // The guest's own kernel has cut them.
+        assert_eq!((whole.gso_frames, whole.packets), (0, 5000));
+        left_out(&reason);
+        return Ok(());
+    }
     assert_eq!(whole.gso_segments, 5000, "{whole:?}");
     assert_eq!(whole.gso_sizes.keys().collect::<Vec<_>>(), [&1200]);
 
@@ -272,7 +286,12 @@ fn hand_made_frames_of_every_kind_are_accepted() -> Result<()> {
     let plain = frame(web, db, 500);
     let ip6s = (web.config().ip6.into(), db.config().ip6.into());
     let tcp = L4::Tcp { options_bytes: 0 };
-    let specs = [
+    let uso = FrameSpec {
+        payload_bytes: 30_000,
+        segmentation: Segmentation::Segment(1400),
+        ..plain
+    };
+    let mut specs = vec![
         plain,
         FrameSpec {
             partial_checksum: true,
@@ -294,12 +313,14 @@ fn hand_made_frames_of_every_kind_are_accepted() -> Result<()> {
             segmentation: Segmentation::Segment(1440),
             ..plain
         },
-        FrameSpec {
-            payload_bytes: 30_000,
-            segmentation: Segmentation::Segment(1400),
-            ..plain
-        },
     ];
+    match kernel::USO.lacking() {
+        None => specs.push(uso),
+        Some(reason) => {
+            assert!(inject(web, &uso).is_err());
+            left_out(&reason);
+        }
+    }
     lab.wait_quiet()?;
     let before = db.truth_to_vm();
     for spec in &specs {
@@ -389,7 +410,11 @@ fn a_multi_queue_guest_counts_on_every_queue() -> Result<()> {
     let (web, db) = ends(&lab);
     std::thread::scope(|scope| -> Result<()> {
         let streams: Vec<_> = (0..6)
-            .map(|_| scope.spawn(|| tcp_stream(&web, &db, &TcpOptions::new(Family::V4, 5_000_000))))
+            .map(|_| {
+                scope.spawn(|| {
+                    tcp_stream(&web, &db, &TcpOptions::new(Family::V4, scaled(30_000_000)))
+                })
+            })
             .collect();
         for stream in streams {
             stream.join().expect("stream")?;
@@ -410,8 +435,8 @@ fn the_host_itself_can_talk_to_guests() -> Result<()> {
     lab.add_guests(&["web"])?;
     let (host, web) = (lab.host_endpoint()?, lab.guest(0).endpoint());
     for family in [Family::V4, Family::V6] {
-        tcp_stream(&host, &web, &TcpOptions::new(family, 5_000_000))?;
-        tcp_stream(&web, &host, &TcpOptions::new(family, 5_000_000))?;
+        tcp_stream(&host, &web, &TcpOptions::new(family, scaled(20_000_000)))?;
+        tcp_stream(&web, &host, &TcpOptions::new(family, scaled(20_000_000)))?;
     }
     lab.wait_quiet()?;
     assert_truth_is_the_kernels(lab.guest(0))

@@ -8,7 +8,7 @@ use offwatch_tests::{
     frames::{FrameSpec, L4, Segmentation},
     guest::{Counts, Family},
     link,
-    observer::{Observer, Seen, grown, interface},
+    observer::{Observer, Seen, grown, hooks, interface},
     scaled, skip_unless_lab,
     traffic::{TcpOptions, tcp_stream},
 };
@@ -22,6 +22,9 @@ struct Work {
     before: Vec<(Counts, Seen)>,
 }
 
+/// Guest, and payload bytes that it sends.
+const SENDERS: [(usize, Family, u64); 2] =
+    [(0, Family::V4, 60_000_000), (1, Family::V6, 20_000_000)];
 const RECEIVER: usize = 2;
 
 impl Work {
@@ -47,15 +50,12 @@ impl Work {
             .collect()
     }
 
-    /// Both senders at once, with different amounts.
+    /// Both senders at once.
     fn send(&self) -> Result<()> {
         let receiver = self.lab.guest(RECEIVER).endpoint();
         std::thread::scope(|scope| {
-            let senders = [
-                (0, scaled(60_000_000), Family::V4),
-                (1, scaled(20_000_000), Family::V6),
-            ];
-            let threads = senders.map(|(sender, bytes, family)| {
+            let threads = SENDERS.map(|(sender, family, bytes)| {
+                let bytes = scaled(bytes);
                 let from = self.lab.guest(sender).endpoint();
                 let receiver = &receiver;
                 scope.spawn(move || tcp_stream(&from, receiver, &TcpOptions::new(family, bytes)))
@@ -130,16 +130,17 @@ fn share(work: &Work, result: &[(Counts, Grown)], sender: usize) -> Share {
 #[test]
 fn segments_cut_in_software_are_counted_and_charged_to_their_sender() -> Result<()> {
     skip_unless_lab!();
-    for hook in HOOKS {
+    for hook in hooks(&HOOKS) {
         let work = Work::with_receiver(&["tso", "off"], hook)?;
         work.send()?;
         let result = work.result()?;
         let shares = [0, 1].map(|sender| share(&work, &result, sender));
+        for (sender, share) in shares.iter().enumerate() {
+            let sent = &result[sender].0.from_vm;
+            assert_eq!(share.segments, sent.gso_segments, "{hook}: by the truth");
+            assert!(share.segments > 0, "{hook}: sender {sender} uses TSO");
+        }
         let total: u64 = shares.iter().map(|share| share.segments).sum();
-        assert!(
-            total > scaled(50_000),
-            "{hook}: only {total} segments were cut"
-        );
 
         let receiver = &result[RECEIVER].1;
         assert_eq!(
@@ -171,7 +172,7 @@ fn segments_cut_in_software_are_counted_and_charged_to_their_sender() -> Result<
 #[test]
 fn checksums_computed_in_software_are_counted_and_charged_to_their_sender() -> Result<()> {
     skip_unless_lab!();
-    for hook in HOOKS {
+    for hook in hooks(&HOOKS) {
         let work = Work::with_receiver(&["tx", "off"], hook)?;
         work.send()?;
         let result = work.result()?;
@@ -182,11 +183,15 @@ fn checksums_computed_in_software_are_counted_and_charged_to_their_sender() -> R
             "tx is off"
         );
         let shares = [0, 1].map(|sender| share(&work, &result, sender));
+        for (share, (_, _, bytes)) in shares.iter().zip(SENDERS) {
+            // Headers and all: no byte arrives without a checksum.
+            let done = share.checksum_bytes;
+            assert!(
+                done > scaled(bytes),
+                "{hook}: only {done} bytes were checksummed"
+            );
+        }
         let total: u64 = shares.iter().map(|share| share.checksum_bytes).sum();
-        assert!(
-            total > scaled(80_000_000),
-            "{hook}: only {total} bytes were checksummed"
-        );
 
         let receiver = &result[RECEIVER].1;
         assert_eq!(
@@ -212,14 +217,16 @@ fn checksums_computed_in_software_are_counted_and_charged_to_their_sender() -> R
 #[test]
 fn a_tap_that_accepts_everything_needs_no_work() -> Result<()> {
     skip_unless_lab!();
-    for hook in HOOKS {
+    for hook in hooks(&HOOKS) {
         let work = Work::with_receiver(&["tso", "on"], hook)?;
         work.send()?;
         let result = work.result()?;
-        assert!(
-            result[RECEIVER].0.to_vm.gso_frames > scaled(1_000),
-            "{hook}: super-frames flowed"
-        );
+        for (sender, (sent, _)) in result.iter().enumerate().take(RECEIVER) {
+            let mac = work.lab.guest(sender).config().mac;
+            let received = result[RECEIVER].0.to_vm.by_source[&mac];
+            assert_eq!(received, sent.from_vm.by_source[&mac], "{hook}: whole");
+            assert!(received.gso_frames > 0, "{hook}: super-frames flowed");
+        }
         for (guest, (_, seen)) in result.iter().enumerate() {
             assert_eq!(seen.segments, 0, "{hook}: guest {guest}");
             assert_eq!(seen.checksum_bytes, 0, "{hook}: guest {guest}");
@@ -234,7 +241,7 @@ fn a_tap_that_accepts_everything_needs_no_work() -> Result<()> {
 #[test]
 fn a_backlog_with_drops_is_no_work() -> Result<()> {
     skip_unless_lab!();
-    for hook in HOOKS {
+    for hook in hooks(&HOOKS) {
         let work = Work::with_receiver(&["tso", "on"], hook)?;
         let tap = work.lab.guest(RECEIVER).tap();
         for command in [
@@ -304,7 +311,8 @@ fn work_for_the_host_itself_is_unattributed() -> Result<()> {
     let to_vm = &interface(&model, guest.tap())?["tx"];
     let done = offwatch_tests::observer::number(to_vm, "software_segments_total")?;
     let unattributed = &model["host"]["unattributed"];
-    assert!(done > scaled(10_000), "only {done} segments");
+    // What the host sends is in super-frames from the first window on.
+    assert!(done > 0, "no segment");
     assert_eq!(unattributed["software_segments_total"], done);
     Ok(())
 }
