@@ -38,6 +38,13 @@ pub fn offwatch(ns: &Netns, args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// What `offwatch doctor --json` says, whether or not all is well.
+pub fn doctor(ns: &Netns) -> Result<Value> {
+    let output = offwatch(ns, &["doctor", "--json"])?.output()?;
+    let says = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).with_context(|| format!("no report: {says}"))
+}
+
 /// A running `offwatch top --stream --json`.
 pub struct Observer {
     child: Child,
@@ -182,20 +189,24 @@ pub fn grown(now: &Value, before: &Value, field: &str) -> Result<u64> {
 
 /// Those of the hooks that this kernel can have; says why one is left out.
 pub fn hooks(wanted: &[&'static str]) -> Vec<&'static str> {
-    let lacking = |hook: &str| match hook {
-        "tc" => kernel::TCX.lacking().or_else(memory_is_secret),
-        _ => memory_is_secret(),
-    };
     let (usable, refused): (Vec<_>, Vec<_>) =
         wanted.iter().partition(|hook| lacking(hook).is_none());
-    let skip = if usable.is_empty() { skipped } else { left_out };
+    let say = if usable.is_empty() { skipped } else { left_out };
     for hook in refused {
-        skip(&format!(
+        say(&format!(
             "hook {hook}: {}",
             lacking(hook).unwrap_or_default()
         ));
     }
     usable
+}
+
+/// Why this kernel cannot have a hook with all that it counts, or `None` if it can.
+pub fn lacking(hook: &str) -> Option<String> {
+    match hook {
+        "tc" => kernel::TCX.lacking().or_else(memory_is_secret),
+        _ => memory_is_secret(),
+    }
 }
 
 /// Why programs cannot read all of a frame, if they cannot.

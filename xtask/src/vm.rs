@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KERNEL", value_parser = KERNELS)]
     kernel: Vec<String>,
 
-    /// Boot once more, with lockdown=confidentiality
+    /// Boot with lockdown=confidentiality only; 6.12 if no kernel is given
     #[arg(long)]
     lockdown: bool,
 
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 
-    /// Give up on a kernel after so long [default: 600]
+    /// Give up on a kernel that says nothing for so long [default: 600]
     #[arg(long, value_name = "SECONDS")]
     limit: Option<u64>,
 
@@ -49,15 +49,20 @@ pub(crate) struct Args {
     #[arg(long)]
     refresh: bool,
 
+    /// Write docs/kernels.md from what the whole matrix shows
+    #[arg(long, conflicts_with_all = ["kernel", "lockdown", "test", "filter"])]
+    write_docs: bool,
+
     /// Part of a test's name, and options for the test programs
     #[arg(last = true, value_name = "FILTER")]
     filter: Vec<String>,
 }
 
 const DETAILS: &str = "\
-Boots Debian's cloud kernels 5.10, 6.1, 6.12 and the newest one, under software
-emulation, with an initramfs that holds offwatch and the lab's test programs, and
-runs those there. Needs neither root nor KVM, but qemu-system-x86_64, busybox,
+Boots Debian's cloud kernels 5.10, 6.1, 6.12 and the newest one, and 6.12 with
+lockdown=confidentiality, under software emulation, with an initramfs that holds
+offwatch and the lab's test programs, and runs those there. With --kernel or
+--lockdown, boots only what they say. Needs neither root nor KVM, but qemu-system-x86_64, busybox,
 iproute2, ethtool, and apt with a Debian archive among its sources: kernel packages
 are taken from there, checked as apt does, unpacked into the cache and never
 installed.
@@ -66,7 +71,9 @@ Every line of a guest is printed as it comes: \"6.1 | ...\" is the tests' output
 \"6.1 [kernel] ...\" the kernel's log. Fails if a test fails, if a test program does
 not end, and on any warning, oops, soft lockup, stall or panic of a kernel.
 
+  cargo xtask vm                                     the whole matrix
   cargo xtask vm --kernel 5.10                       one kernel
+  cargo xtask vm --lockdown                          6.12 with lockdown
   cargo xtask vm --kernel 6.1 --test counts          one test target
   cargo xtask vm --kernel 6.1 -- raw_tracepoints     tests with this in their name
   cargo xtask vm --kernel 6.1 -- --exact NAME        one test
@@ -97,15 +104,29 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.refresh {
         command.arg("--refresh");
     }
+    if args.write_docs {
+        command.arg("--write-docs").arg(docs(&workspace));
+    }
     if !args.filter.is_empty() {
         command.arg("--").args(&args.filter);
     }
     run::become_command(&mut command)
 }
 
-/// The runner, with all that it puts into the guests: the program in release,
-/// because emulation makes it slow enough.
-pub(crate) fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
+/// The whole matrix, and that docs/kernels.md says what it shows.
+pub(crate) fn checked(workspace: &Workspace) -> Result<Command> {
+    let mut command = matrix(workspace, &[])?;
+    command.arg("--check-docs").arg(docs(workspace));
+    Ok(command)
+}
+
+fn docs(workspace: &Workspace) -> PathBuf {
+    workspace.root.join("docs/kernels.md")
+}
+
+/// The runner, with all that it puts into the guests. In release, because under
+/// emulation the difference is minutes.
+fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
     let targets = targets(workspace, only)?;
     let offwatch = workspace.build_offwatch(true)?;
     let mut build = workspace.cargo("build");

@@ -10,14 +10,14 @@ use anyhow::{Context, Result, ensure};
 use self::summary::Summary;
 use crate::as_root::{cargo_as_root, is_root};
 use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
-use crate::{e2e, ebpf, interrupt, run};
+use crate::{e2e, ebpf, interrupt, run, vm};
 
 /// Built for another target, by `ebpf`.
 const BPF_PACKAGE: &str = "offwatch-ebpf";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out what takes minutes: the tests on real VMs
+    /// Leave out what takes minutes: the tests on real VMs and on other kernels
     #[arg(long)]
     quick: bool,
 }
@@ -59,6 +59,11 @@ const STEPS: &[Step] = &[
         run: vm_tests,
         slow: true,
     },
+    Step {
+        title: "tests on a matrix of real kernels",
+        run: kernel_tests,
+        slow: true,
+    },
 ];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -79,7 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     if steps.len() < STEPS.len() {
-        println!("\nleft out by --quick: tests on real VMs");
+        println!("\nleft out by --quick: tests on real VMs, tests on a matrix of real kernels");
     }
     // Last, and nothing after it: people and CI read the tail.
     print!("{summary}");
@@ -156,7 +161,11 @@ fn vm_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> {
     tests(&mut e2e::command(workspace)?, summary)
 }
 
-/// Runs `cargo test` and counts what it reports.
+fn kernel_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> {
+    tests(&mut vm::checked(workspace)?, summary)
+}
+
+/// Runs `cargo test`, or what reports as it does, and counts what it reports.
 fn tests(command: &mut Command, summary: &mut Summary) -> Result<()> {
     let before = summary.runs();
     let result = stream(command, summary);
@@ -173,8 +182,8 @@ fn stream(command: &mut Command, summary: &mut Summary) -> Result<()> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
-        .context("cannot run cargo test")?;
-    let mut from = child.stdout.take().context("cargo test has no stdout")?;
+        .context("cannot run the tests")?;
+    let mut from = child.stdout.take().context("the tests have no stdout")?;
     let mut chunk = [0; 8192];
     let mut line = Vec::new();
     loop {
@@ -182,7 +191,7 @@ fn stream(command: &mut Command, summary: &mut Summary) -> Result<()> {
             Ok(0) => break,
             Ok(read) => &chunk[..read],
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).context("cannot read cargo test's output"),
+            Err(error) => return Err(error).context("cannot read the output of the tests"),
         };
         let mut out = stdout();
         out.write_all(read)
@@ -198,7 +207,7 @@ fn stream(command: &mut Command, summary: &mut Summary) -> Result<()> {
         }
     }
     summary.read_line(&String::from_utf8_lossy(&line));
-    let status = child.wait().context("cannot wait for cargo test")?;
-    ensure!(status.success(), "cargo test failed ({status})");
+    let status = child.wait().context("cannot wait for the tests")?;
+    ensure!(status.success(), "the tests failed ({status})");
     Ok(())
 }

@@ -4,19 +4,22 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use offwatch_e2e::matrix::{self, Options};
+use offwatch_e2e::matrix::{self, Docs, Options, Selection};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// What makes a run one of a part of the matrix.
+const PARTS: [&str; 3] = ["kernel", "lockdown", "arguments"];
+
 /// Run test binaries on real kernels, each in an emulated machine
 #[derive(Parser)]
 struct Args {
-    /// Only this kernel; may be repeated
+    /// Only this kernel; may be repeated [default: all, and 6.12 with lockdown, too]
     #[arg(long, value_name = "KERNEL", value_parser = PossibleValuesParser::new(matrix::kernel_names()))]
     kernel: Vec<String>,
 
-    /// Boot one of the kernels once more, with lockdown=confidentiality
+    /// Boot with lockdown=confidentiality only
     #[arg(long)]
     lockdown: bool,
 
@@ -40,7 +43,7 @@ struct Args {
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
 
-    /// Give up on a kernel after so long
+    /// Give up on a kernel that says nothing for so long
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     limit: u64,
 
@@ -51,6 +54,14 @@ struct Args {
     /// Look for newer kernel packages than those kept
     #[arg(long)]
     refresh: bool,
+
+    /// Write what the whole matrix showed to this page
+    #[arg(long, value_name = "FILE", conflicts_with_all = PARTS)]
+    write_docs: Option<PathBuf>,
+
+    /// Fail if this page does not say what the whole matrix showed
+    #[arg(long, value_name = "FILE", conflicts_with_all = PARTS, conflicts_with = "write_docs")]
+    check_docs: Option<PathBuf>,
 
     /// A filter and options for the test binaries
     #[arg(last = true, value_name = "ARGS")]
@@ -69,15 +80,18 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<bool> {
-    let kernels = if args.kernel.is_empty() {
-        matrix::kernel_names().map(str::to_owned).collect()
+    let selection = if args.kernel.is_empty() && !args.lockdown {
+        Selection::All
     } else {
-        args.kernel
+        Selection::Kernels {
+            names: args.kernel,
+            lockdown: args.lockdown,
+        }
     };
+    let write = args.write_docs.map(Docs::Write);
     let cache = args.cache.map_or_else(default_cache, Ok)?;
     matrix::run(&Options {
-        kernels,
-        lockdown: args.lockdown,
+        selection,
         program: args.program,
         tests: args.test,
         arguments: args.arguments,
@@ -87,6 +101,7 @@ fn run(args: Args) -> Result<bool> {
         limit: Duration::from_secs(args.limit),
         cache,
         refresh: args.refresh,
+        docs: write.or(args.check_docs.map(Docs::Check)),
     })
 }
 

@@ -17,7 +17,8 @@ pub(super) struct Reader {
     /// When the one before it ended. Its own first line is no better: it has no
     /// end, so that it may arrive with the result only.
     test_began: Instant,
-    reasons: Vec<String>,
+    skipped: Option<String>,
+    left_out: Vec<String>,
     /// Inside libtest's list of names at the end of its output.
     in_failures: bool,
     failures: BTreeSet<String>,
@@ -32,7 +33,8 @@ impl Reader {
             program_began: now,
             running: None,
             test_began: now,
-            reasons: Vec::new(),
+            skipped: None,
+            left_out: Vec::new(),
             in_failures: false,
             failures: BTreeSet::new(),
             run,
@@ -44,13 +46,6 @@ impl Reader {
         let line = line.trim_end();
         if let Some(mark) = line.strip_prefix(MARK) {
             return self.mark(mark);
-        }
-        if let Some(fact) = line.strip_prefix("kernel-fact: ")
-            && let Some((key, value)) = fact.split_once(" = ")
-        {
-            self.run
-                .facts
-                .insert(key.trim().to_owned(), value.trim().to_owned());
         }
         if self.run.programs.is_empty() {
             return;
@@ -75,13 +70,20 @@ impl Reader {
             self.running = Some(name.to_owned());
             return;
         }
-        if let Some(reason) = rest.strip_prefix("skipped: ") {
-            self.reasons.push(reason.to_owned());
+        if let Some(fact) = rest.strip_prefix("kernel-fact: ")
+            && let Some((key, value)) = fact.split_once(" = ")
+        {
+            let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+            self.run.facts.insert(key, value);
+        } else if let Some(reason) = rest.strip_prefix("skipped: ") {
+            self.skipped = Some(reason.to_owned());
+        } else if let Some(reason) = rest.strip_prefix("left out: ") {
+            self.left_out.push(reason.to_owned());
         } else if let Some(outcome) = outcome(rest) {
             if outcome == Outcome::Ignored
                 && let Some(reason) = rest.strip_prefix("ignored, ")
             {
-                self.reasons.push(reason.to_owned());
+                self.skipped = Some(reason.to_owned());
             }
             self.end_test(Some(outcome));
         } else if rest.starts_with("failures:") {
@@ -122,9 +124,14 @@ impl Reader {
             return;
         };
         let began = std::mem::replace(&mut self.test_began, Instant::now());
-        let reasons = std::mem::take(&mut self.reasons);
+        let skipped = self.skipped.take();
+        let mut left_out = std::mem::take(&mut self.left_out);
+        // A test that does something for each of several things may say the
+        // same for each.
+        left_out.sort();
+        left_out.dedup();
         let outcome = match outcome {
-            Some(Outcome::Passed) if !reasons.is_empty() => Outcome::Skipped,
+            Some(Outcome::Passed) if skipped.is_some() => Outcome::Skipped,
             Some(outcome) => outcome,
             None => Outcome::Unknown,
         };
@@ -132,7 +139,8 @@ impl Reader {
             program.tests.push(Test {
                 name,
                 outcome,
-                reasons,
+                skipped,
+                left_out,
                 seconds: seconds(began.elapsed()),
             });
         }
@@ -151,10 +159,9 @@ impl Reader {
             if self.failures.contains(&test.name) {
                 test.outcome = Outcome::Failed;
             } else if test.outcome == Outcome::Unknown && status == Some(0) {
-                test.outcome = if test.reasons.is_empty() {
-                    Outcome::Passed
-                } else {
-                    Outcome::Skipped
+                test.outcome = match test.skipped {
+                    None => Outcome::Passed,
+                    Some(_) => Outcome::Skipped,
                 };
             }
         }
@@ -240,11 +247,16 @@ mod tests {
             "@offwatch-vm: ready\n\
              @offwatch-vm: begin counts\n\
              running 5 tests\n\
-             test plain ... ok\n\
+             test plain ... kernel-fact: btf = there\n\
+             ok\n\
              test talks ... hello\n\
              kernel-fact: hooks.tp = fentry\n\
              ok\n\
              test later ... skipped: no vhost (commit abc)\n\
+             ok\n\
+             test partly ... left out: b\n\
+             left out: a\n\
+             left out: b\n\
              ok\n\
              test bad ... \n\
              thread 'bad' panicked at x:\n\
@@ -262,15 +274,21 @@ mod tests {
                 ("plain", Outcome::Passed),
                 ("talks", Outcome::Passed),
                 ("later", Outcome::Skipped),
+                ("partly", Outcome::Passed),
                 ("bad", Outcome::Failed),
                 ("off", Outcome::Ignored),
             ]
         );
         let program = &run.programs[0];
-        assert_eq!(program.tests[2].reasons, ["no vhost (commit abc)"]);
-        assert_eq!(program.tests[4].reasons, ["takes hours"]);
+        let skipped = |test: usize| program.tests[test].skipped.as_deref();
+        assert_eq!(skipped(2), Some("no vhost (commit abc)"));
+        assert_eq!(program.tests[3].left_out, ["a", "b"]);
+        assert_eq!(skipped(5), Some("takes hours"));
         assert_eq!(program.status, Some(101));
-        assert_eq!(run.facts["hooks.tp"], "fentry");
+        assert_eq!(
+            (&*run.facts["btf"], &*run.facts["hooks.tp"]),
+            ("there", "fentry")
+        );
         assert!(run.complete && run.boot_seconds.is_some());
         assert!(!run.passed());
     }

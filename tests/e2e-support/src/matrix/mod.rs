@@ -6,6 +6,7 @@
 
 mod apt;
 mod console;
+mod docs;
 mod initramfs;
 mod kernels;
 mod qemu;
@@ -14,10 +15,11 @@ mod results;
 mod sources;
 mod version;
 
+pub use docs::Docs;
 pub use kernels::names as kernel_names;
 
 use anyhow::{Context, Result, ensure};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -27,16 +29,14 @@ use std::time::{Duration, Instant};
 use kernels::Kernel;
 use results::Run;
 
-/// The kernel for the boot with lockdown, if it is among those asked for.
+/// The kernel for the boot with lockdown, if none is asked for.
 const LOCKDOWN_KERNEL: &str = "6.12";
 
 /// What to run, and on what.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Names of kernels, see [`kernel_names`].
-    pub kernels: Vec<String>,
-    /// Whether to boot once more with `lockdown=confidentiality`.
-    pub lockdown: bool,
+    /// What to boot.
+    pub selection: Selection,
     /// The `offwatch` under test.
     pub program: PathBuf,
     /// Test binaries, as `cargo test --no-run` leaves them.
@@ -49,12 +49,48 @@ pub struct Options {
     pub scale: u32,
     /// How many kernels run at a time.
     pub jobs: usize,
-    /// When to give up on a kernel.
+    /// When to give up on a kernel that says nothing.
     pub limit: Duration,
     /// Where kernels and results are kept.
     pub cache: PathBuf,
     /// Whether to look for newer packages than those in the cache.
     pub refresh: bool,
+    /// What to do with `docs/kernels.md`, if anything.
+    pub docs: Option<Docs>,
+}
+
+/// What to boot.
+#[derive(Debug, Clone)]
+pub enum Selection {
+    /// Every kernel, and one of them with `lockdown=confidentiality`, too.
+    All,
+    /// Some kernels.
+    Kernels {
+        /// Their names, see [`kernel_names`]; if empty, one with which lockdown is
+        /// tested.
+        names: Vec<String>,
+        /// Whether they boot with `lockdown=confidentiality`.
+        lockdown: bool,
+    },
+}
+
+impl Selection {
+    /// Name and lockdown of each boot.
+    fn boots(&self) -> Vec<(&str, bool)> {
+        match self {
+            Self::All => kernels::names()
+                .map(|name| (name, false))
+                .chain([(LOCKDOWN_KERNEL, true)])
+                .collect(),
+            Self::Kernels { names, lockdown } if names.is_empty() => {
+                vec![(LOCKDOWN_KERNEL, *lockdown)]
+            }
+            Self::Kernels { names, lockdown } => names
+                .iter()
+                .map(|name| (name.as_str(), *lockdown))
+                .collect(),
+        }
+    }
 }
 
 /// One boot of one kernel.
@@ -69,20 +105,26 @@ struct Boot<'a> {
 pub fn run(options: &Options) -> Result<bool> {
     let started = Instant::now();
     ensure!(!options.tests.is_empty(), "no test binary given");
-    ensure!(!options.kernels.is_empty(), "no kernel given");
     let cache = &options.cache;
     fs::create_dir_all(cache).with_context(|| format!("create {}", cache.display()))?;
 
-    let mut kernels = Vec::new();
-    for name in &options.kernels {
+    let selected = options.selection.boots();
+    let mut kernels: BTreeMap<&str, Kernel> = BTreeMap::new();
+    for (name, _) in &selected {
+        if kernels.contains_key(name) {
+            continue;
+        }
         let (kernel, cached) = kernels::fetch(cache, name, options.refresh)
             .with_context(|| format!("cannot get kernel {name}"))?;
         let origin = if cached { "cached" } else { "downloaded" };
         println!("{name}: {} {} ({origin})", kernel.package, kernel.version);
-        kernels.push(kernel);
+        kernels.insert(name, kernel);
     }
     let programs = initramfs::Programs::pack(options).context("pack the initramfs")?;
-    let boots = boots(&kernels, options.lockdown);
+    let boots: Vec<_> = selected
+        .iter()
+        .map(|(name, lockdown)| Boot::new(&kernels[name], *lockdown))
+        .collect();
 
     let queue = Mutex::new(boots.iter().collect::<VecDeque<_>>());
     let runs = Mutex::new(Vec::new());
@@ -103,27 +145,26 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut runs: Vec<_> = lock(&runs).drain(..).collect();
     // In the order asked for, whichever ended first.
     runs.sort_by_key(|(label, _)| boots.iter().position(|boot| &boot.label == label));
-    Ok(report::summary(&runs, started.elapsed()))
+    let passed = report::summary(&runs, started.elapsed());
+    if let Some(docs) = options.docs.as_ref().filter(|_| passed) {
+        let runs: Vec<_> = runs
+            .iter()
+            .filter_map(|(_, run)| run.as_ref().ok())
+            .collect();
+        docs.handle(&runs, &cache.join("results/kernels.md"))?;
+    }
+    Ok(passed)
 }
 
-fn boots(kernels: &[Kernel], lockdown: bool) -> Vec<Boot<'_>> {
-    let mut boots: Vec<_> = kernels
-        .iter()
-        .map(|kernel| Boot {
-            label: kernel.name.clone(),
+impl<'a> Boot<'a> {
+    fn new(kernel: &'a Kernel, lockdown: bool) -> Self {
+        let suffix = if lockdown { "-lockdown" } else { "" };
+        Self {
+            label: format!("{}{suffix}", kernel.name),
             kernel,
-            lockdown: false,
-        })
-        .collect();
-    let preferred = kernels.iter().find(|kernel| kernel.name == LOCKDOWN_KERNEL);
-    if let Some(kernel) = preferred.or(kernels.last()).filter(|_| lockdown) {
-        boots.push(Boot {
-            label: format!("{}-lockdown", kernel.name),
-            kernel,
-            lockdown: true,
-        });
+            lockdown,
+        }
     }
-    boots
 }
 
 fn boot_one(boot: &Boot<'_>, programs: &initramfs::Programs, options: &Options) -> Result<Run> {

@@ -19,13 +19,10 @@ pub(super) fn summary(runs: &[(String, Result<Run>)], took: Duration) -> bool {
                         Outcome::Unknown => {
                             println!("{label}: {}::{} had no result", program.name, test.name);
                         }
-                        Outcome::Skipped => println!(
-                            "{label}: {}::{} skipped: {}",
-                            program.name,
-                            test.name,
-                            test.reasons.join("; ")
-                        ),
-                        Outcome::Passed | Outcome::Ignored => {}
+                        Outcome::Passed | Outcome::Skipped | Outcome::Ignored => {}
+                    }
+                    for (kind, reason) in test.reasons() {
+                        println!("{label}: {}::{} {kind}: {reason}", program.name, test.name);
                     }
                 }
                 for complaint in run.complaints() {
@@ -42,19 +39,24 @@ pub(super) fn summary(runs: &[(String, Result<Run>)], took: Duration) -> bool {
         .all(|(_, run)| run.as_ref().is_ok_and(Run::passed))
 }
 
+/// Counts in the form of libtest, for whoever counts those of `cargo test`.
 fn line(label: &str, run: &Result<Run>) -> String {
     let Ok(run) = run else {
-        return format!("{label}: could not be run");
+        return format!(
+            "test result: FAILED. 0 passed; 1 failed; 0 ignored; {label} could not be run"
+        );
     };
     let verdict = if run.passed() { "ok" } else { "FAILED" };
     format!(
-        "{label} ({}): {verdict}: {} passed, {} failed, {} skipped; booted in {} s, ended after {:.0} s",
-        run.release,
+        "test result: {verdict}. {} passed; {} failed; {} ignored; {} of those that passed in part; \
+         finished in {:.0}s on {label} ({}), booted in {}s",
         run.count(&[Outcome::Passed]),
-        run.count(&[Outcome::Failed, Outcome::Unknown]),
+        run.failures(),
         run.count(&[Outcome::Skipped, Outcome::Ignored]),
+        run.partial(),
+        run.seconds,
+        run.release,
         run.boot_seconds
             .map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.0}")),
-        run.seconds,
     )
 }

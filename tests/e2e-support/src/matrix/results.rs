@@ -46,9 +46,12 @@ pub(super) struct Program {
 pub(super) struct Test {
     pub(super) name: String,
     pub(super) outcome: Outcome,
-    /// Why it, or a part of it, was skipped.
+    /// Why it did nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) skipped: Option<String>,
+    /// Why parts of it were not done.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) reasons: Vec<String>,
+    pub(super) left_out: Vec<String>,
     pub(super) seconds: f64,
 }
 
@@ -57,11 +60,26 @@ pub(super) struct Test {
 pub(super) enum Outcome {
     Passed,
     Failed,
-    /// The test said that it, or a part of it, cannot run here.
+    /// The test said that it cannot run here.
     Skipped,
     Ignored,
     /// The guest or the test binary ended first.
     Unknown,
+}
+
+impl Test {
+    /// Each reason for not testing something, and of which kind it is.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let skipped = self
+            .skipped
+            .iter()
+            .map(|reason| ("skipped", reason.as_str()));
+        let parts = self
+            .left_out
+            .iter()
+            .map(|reason| ("in part", reason.as_str()));
+        skipped.chain(parts)
+    }
 }
 
 impl Program {
@@ -76,6 +94,19 @@ impl Program {
 }
 
 impl Run {
+    /// How many of the tests that passed left something out.
+    pub(super) fn partial(&self) -> usize {
+        self.tests()
+            .filter(|(_, test)| test.outcome == Outcome::Passed && !test.left_out.is_empty())
+            .count()
+    }
+
+    /// How many failures to report: at least one unless all is well.
+    pub(super) fn failures(&self) -> usize {
+        let failed = self.count(&[Outcome::Failed, Outcome::Unknown]);
+        failed.max(usize::from(!self.passed()))
+    }
+
     /// How many tests ended so.
     pub(super) fn count(&self, outcomes: &[Outcome]) -> usize {
         self.tests()
