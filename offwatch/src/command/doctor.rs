@@ -80,7 +80,7 @@ impl Check {
 /// loaded and attached for a moment, which is the only true test of a hook.
 pub fn run(args: &DoctorArgs) -> Result<(), Error> {
     let netns = observed_netns()?;
-    let mut checks = vec![btf(), lockdown(), capabilities()];
+    let mut checks = vec![btf(), capabilities()];
     let mut refused = Vec::new();
     let mut usable = Vec::new();
     let mut reads = None;
@@ -93,7 +93,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), Error> {
             Err(error) => refused.push((*hook, error)),
         }
     }
-    checks.extend(reads.map(memory));
+    checks.insert(1, lockdown(reads));
     for hook in HookChoice::Auto.hooks() {
         let error = refused.iter().find(|(of, _)| of == hook);
         checks.push(hook_check(*hook, error.map(|(_, error)| error), &usable));
@@ -157,30 +157,25 @@ fn btf() -> Check {
     }
 }
 
-/// What the programs of the first usable hook can read.
-fn memory(reads: Reads) -> Check {
-    const NAME: &str = "kernel memory";
-    match reads {
-        Reads::All => Check::ok(NAME, "programs can read all of a frame's description"),
-        Reads::FieldsOnly => Check::missing(
-            NAME,
-            "lockdown=confidentiality: only the fields of struct sk_buff can be read",
-            "GSO, segment sizes, oversize frames and software work are not seen; bytes, packets, \
-             lengths, checksum state and drops are. Linux 6.2 lifts it, or boot with \
-             lockdown=integrity",
-        ),
-    }
-}
-
-fn lockdown() -> Check {
+/// Whether lockdown is felt depends on the kernel: `reads` is what the programs
+/// of the first usable hook can read.
+fn lockdown(reads: Option<Reads>) -> Check {
     const NAME: &str = "lockdown";
     let path = "/sys/kernel/security/lockdown";
-    match std::fs::read_to_string(path)
-        .ok()
-        .as_deref()
-        .and_then(lockdown_mode)
-    {
-        // What it costs depends on the kernel: see `memory`.
+    let text = std::fs::read_to_string(path).ok();
+    let mode = text.as_deref().and_then(lockdown_mode);
+    if reads == Some(Reads::FieldsOnly) {
+        return Check::missing(
+            NAME,
+            format!(
+                "{}: programs can read the fields of struct sk_buff, and nothing else",
+                mode.unwrap_or("not to be read here, but in force")
+            ),
+            "GSO, segment sizes, oversize frames and software work are not seen; bytes, packets, \
+             lengths, checksum state and drops are. From Linux 6.2 on all is seen",
+        );
+    }
+    match mode {
         Some(mode) => Check::ok(NAME, mode),
         None => Check::unknown(NAME, format!("{path} cannot be read")),
     }
