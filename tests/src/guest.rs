@@ -20,6 +20,26 @@ pub const PREFIX6: u8 = 64;
 /// Name of the guest's own interface.
 pub const GUEST_DEVICE: &str = "eth0";
 
+/// Who carries the frames between a guest and its tap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// Threads of this process, as those of QEMU without vhost.
+    Relay,
+    /// The kernel's vhost-net, as on production hosts.
+    Vhost,
+}
+
+impl Backend {
+    /// `OFFWATCH_LAB_BACKEND` (`relay`, which is the default, or `vhost`): runs
+    /// tests that do not care over either.
+    pub fn from_env() -> Self {
+        match std::env::var("OFFWATCH_LAB_BACKEND").as_deref() {
+            Ok("vhost") => Self::Vhost,
+            _ => Self::Relay,
+        }
+    }
+}
+
 /// How to build a guest. [`GuestConfig::new`] fills in everything; change
 /// what the test is about.
 #[derive(Debug, Clone)]
@@ -46,6 +66,8 @@ pub struct GuestConfig {
     pub ring_frames: u32,
     /// MTU of both taps.
     pub mtu_bytes: u32,
+    /// Who carries its frames.
+    pub backend: Backend,
 }
 
 impl GuestConfig {
@@ -65,6 +87,7 @@ impl GuestConfig {
             bridge: Some("br0".into()),
             ring_frames: 16384,
             mtu_bytes: 1500,
+            backend: Backend::from_env(),
         }
     }
 }
@@ -144,7 +167,7 @@ impl Guest {
         set_up_host(host, &config)?;
         Ok(Self {
             ifindex: link::ifindex(host, &config.tap)?,
-            relay: Relay::start(host_tap, guest_tap)?,
+            relay: Relay::start(host_tap, guest_tap, config.backend)?,
             host: host.clone(),
             ns,
             config,
@@ -199,7 +222,7 @@ impl Guest {
                 to_vm: to_vm.clone(),
                 kernel: self.kernel_stats()?,
             })
-        })
+        })?
     }
 }
 

@@ -4,12 +4,13 @@
 //! A [`Lab`] is an anonymous network namespace that plays the KVM host. Each
 //! [`Guest`] is a tap in that namespace, a second tap `eth0` in a namespace of
 //! its own, and a [`relay`] that copies frames with their `virtio_net_hdr`
-//! between the two, exactly as QEMU does. Everything dies with the process:
+//! between the two, exactly as QEMU does, with or without [`vhost`]. Everything dies with the process:
 //! nothing has a name outside it.
 
 pub mod bench;
 pub mod command;
 pub mod domains;
+pub mod equal;
 pub mod footprint;
 pub mod frames;
 pub mod guest;
@@ -19,6 +20,7 @@ pub mod link;
 pub mod netns;
 pub mod observer;
 pub mod offloads;
+mod port;
 pub mod quiet;
 pub mod relay;
 pub mod scale;
@@ -29,10 +31,11 @@ pub mod tap;
 pub mod traffic;
 pub mod truth;
 pub mod udp;
+pub mod vhost;
 pub mod vnet;
 mod worker;
 
-pub use guest::{Counts, Endpoint, Guest, GuestConfig};
+pub use guest::{Backend, Counts, Endpoint, Guest, GuestConfig};
 pub use host::{Lab, LabConfig};
 pub use netns::Netns;
 pub use offloads::Offloads;

@@ -1,14 +1,14 @@
 //! The guest: what QEMU does between the host's tap and the guest's driver.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::uio::writev;
 
+use crate::guest::Backend;
 use crate::offloads::Offloads;
+use crate::port::Port;
 use crate::tap::Tap;
 use crate::truth::Truth;
 use crate::vnet::VnetHdr;
@@ -24,16 +24,23 @@ pub struct Relay {
 
 impl Relay {
     /// Starts one worker a queue. Both taps need the same number of queues.
-    pub fn start(host_tap: Tap, guest_tap: Tap) -> Result<Self> {
+    /// With [`Backend::Vhost`], this process becomes the owner of the kernel's
+    /// threads that carry the frames, and they are named after this thread.
+    pub fn start(host_tap: Tap, guest_tap: Tap, backend: Backend) -> Result<Self> {
         let queues = host_tap.queues().len();
         if guest_tap.queues().len() != queues {
             bail!("the two taps of a guest need the same number of queues");
         }
         let name = host_tap.name().to_owned();
+        let lanes = host_tap
+            .queues()
+            .iter()
+            .map(|queue| Lane::new(Port::open(backend, queue)?))
+            .collect::<Result<_>>()?;
         let shared = Arc::new(Shared {
             host_tap,
             guest_tap,
-            lanes: (0..queues).map(|_| Lane::new()).collect::<Result<_>>()?,
+            lanes,
             paused: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
@@ -73,16 +80,24 @@ impl Relay {
     /// Calls `f` with the counters (from the VM, to the VM) while the relay
     /// stands still: what `f` reads from the kernel matches them exactly, even
     /// under load.
-    pub fn frozen<T>(&self, f: impl FnOnce(&Truth, &Truth) -> T) -> T {
-        let from: Vec<_> = self.shared.lanes.iter().map(Lane::lock_from_vm).collect();
-        let to: Vec<_> = self.shared.lanes.iter().map(Lane::lock_to_vm).collect();
+    pub fn frozen<T>(&self, f: impl FnOnce(&Truth, &Truth) -> T) -> Result<T> {
+        let lanes = &self.shared.lanes;
+        let from: Vec<_> = lanes.iter().map(Lane::lock_from_vm).collect();
+        let mut to: Vec<_> = lanes.iter().map(Lane::lock_to_vm).collect();
+        for (index, truth) in to.iter_mut().enumerate() {
+            self.shared.stop_lane(index, truth)?;
+        }
         let sum = |guards: &[std::sync::MutexGuard<'_, Truth>]| {
             guards.iter().fold(Truth::default(), |mut sum, truth| {
                 sum.merge(truth);
                 sum
             })
         };
-        f(&sum(&from), &sum(&to))
+        let result = f(&sum(&from), &sum(&to));
+        for lane in lanes.iter().filter(|_| !self.shared.is_paused()) {
+            lane.port().start()?;
+        }
+        Ok(result)
     }
 
     /// Fails if the relay has ended on its own, as it does when someone
@@ -127,35 +142,38 @@ impl Relay {
 
     /// The guest stops draining its receive ring. Once this returns, no
     /// further frame is read from the host tap.
-    pub fn pause(&self) {
+    pub fn pause(&self) -> Result<()> {
         self.shared.paused.store(true, Ordering::Release);
-        for lane in &self.shared.lanes {
+        for (index, lane) in self.shared.lanes.iter().enumerate() {
             // A worker reads under this lock and looks at `paused` first.
-            drop(lane.lock_to_vm());
+            self.shared.stop_lane(index, &mut lane.lock_to_vm())?;
             lane.wake();
         }
+        Ok(())
     }
 
     /// The guest drains its ring again.
-    pub fn resume(&self) {
+    pub fn resume(&self) -> Result<()> {
         self.shared.paused.store(false, Ordering::Release);
-        self.wake_all();
+        for lane in &self.shared.lanes {
+            let _still = lane.lock_to_vm();
+            lane.port().start()?;
+            lane.wake();
+        }
+        Ok(())
     }
 
     /// Sends a hand-made frame with a hand-made header as if the guest's
-    /// driver had, counted like any other. Fails if the kernel refuses it.
+    /// driver had, counted like any other. Fails if the kernel refuses it,
+    /// which vhost-net does not tell.
     pub fn inject(&self, frame: &[u8], header: VnetHdr) -> Result<()> {
-        let (queue, lane) = self
-            .shared
-            .host_tap
-            .queues()
-            .first()
-            .zip(self.shared.lanes.first())
-            .context("tap without queues")?;
-        let raw = header.to_bytes();
+        let lane = self.shared.lanes.first().context("tap without queues")?;
+        let packet = [&header.to_bytes()[..], frame].concat();
         let mut truth = lane.lock_from_vm();
-        writev(queue, &[IoSlice::new(&raw), IoSlice::new(frame)])
+        lane.port()
+            .put(&packet)?
             .with_context(|| format!("injecting {} bytes with {header:?}", frame.len()))?;
+        lane.port().flush()?;
         truth.count(header, frame);
         Ok(())
     }

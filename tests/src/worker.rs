@@ -9,15 +9,16 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::unistd::{read, write};
+use nix::unistd::write;
 
+use crate::port::{Packet, Port, is_readable, read_packet};
 use crate::tap::Tap;
 use crate::truth::Truth;
 use crate::vnet::{VNET_HDR_BYTES, VnetHdr};
 
 /// Largest thing a tap hands out: a super-frame at the kernel's largest
 /// `gso_max_size` in practice, with room for headers.
-const BUFFER_BYTES: usize = 256 * 1024 + VNET_HDR_BYTES;
+pub(crate) const BUFFER_BYTES: usize = 256 * 1024 + VNET_HDR_BYTES;
 
 /// Frames copied in one direction before the other gets its turn.
 const BATCH_FRAMES: usize = 64;
@@ -40,14 +41,17 @@ pub(crate) struct Shared {
 pub(crate) struct Lane {
     from_vm: Mutex<Truth>,
     to_vm: Mutex<Truth>,
+    /// Used under the lock of the direction.
+    port: Port,
     wake: EventFd,
     /// Why the worker ended before it was told to.
     failure: Mutex<Option<String>>,
 }
 
 impl Lane {
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(port: Port) -> Result<Self> {
         Ok(Self {
+            port,
             from_vm: Mutex::default(),
             to_vm: Mutex::default(),
             wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
@@ -65,6 +69,10 @@ impl Lane {
         self.to_vm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn port(&self) -> &Port {
+        &self.port
+    }
+
     pub(crate) fn failure(&self) -> MutexGuard<'_, Option<String>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,34 +85,52 @@ impl Lane {
 }
 
 impl Shared {
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
     /// Whether no frame waits in a ring or is halfway. A ring that is not
     /// drained on purpose does not count.
     pub(crate) fn is_idle(&self) -> Result<bool> {
-        for (index, lane) in self.lanes.iter().enumerate() {
+        for (lane, guest) in self.lanes.iter().zip(self.guest_tap.queues()) {
             let _halfway = (lane.lock_from_vm(), lane.lock_to_vm());
-            let mut fds = self.poll_fds(index);
-            match poll(&mut fds, PollTimeout::ZERO) {
-                Ok(0) => {}
-                Ok(_) | Err(Errno::EINTR) => return Ok(false),
-                Err(errno) => return Err(errno).context("poll"),
+            if is_readable(guest)? || !(self.is_paused() || lane.port.is_empty()?) {
+                return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Frames from the host tap (unless paused) and from the guest tap.
-    fn poll_fds(&self, index: usize) -> [PollFd<'_>; 2] {
-        let from_host = if self.paused.load(Ordering::Acquire) {
-            PollFlags::empty()
-        } else {
-            PollFlags::POLLIN
+    /// Stops lane `index`, and hands on what it has moved out of the tap's ring:
+    /// `truth`, of the direction to the VM, is then what the kernel has counted.
+    pub(crate) fn stop_lane(&self, index: usize, truth: &mut Truth) -> Result<()> {
+        let port = &self.lanes[index].port;
+        port.stop()?;
+        if matches!(port, Port::Tap(_)) {
+            return Ok(());
+        }
+        let mut buffer = vec![0; BUFFER_BYTES];
+        while self.hand_on(index, truth, &mut buffer)? {}
+        Ok(())
+    }
+
+    /// Takes one packet to the guest of queue `index`; false if there is none.
+    fn hand_on(&self, index: usize, truth: &mut Truth, buffer: &mut [u8]) -> Result<bool> {
+        let packet = match self.lanes[index].port.take(buffer)? {
+            Packet::Some(packet) => packet,
+            Packet::Refused => {
+                truth.undelivered_frames += 1;
+                return Ok(true);
+            }
+            Packet::None => return Ok(false),
         };
-        let host = self.host_tap.queues()[index].as_fd();
-        let guest = self.guest_tap.queues()[index].as_fd();
-        [
-            PollFd::new(host, from_host),
-            PollFd::new(guest, PollFlags::POLLIN),
-        ]
+        if let Some((header, frame)) = VnetHdr::split(packet) {
+            truth.count(header, frame);
+        }
+        if write(&self.guest_tap.queues()[index], packet).is_err() {
+            truth.undelivered_frames += 1;
+        }
+        Ok(true)
     }
 }
 
@@ -150,19 +176,30 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn wait(&self) -> Result<Ready> {
-        let [host, guest] = self.shared.poll_fds(self.index);
-        let wake = PollFd::new(self.lane.wake.as_fd(), PollFlags::POLLIN);
-        let mut fds = [host, guest, wake];
+        let from_host = if self.shared.is_paused() {
+            PollFlags::empty()
+        } else {
+            PollFlags::POLLIN
+        };
+        // Whatever reads it, the tap itself tells when it has gone.
+        let tap = self.shared.host_tap.queues()[self.index].as_fd();
+        let guest = self.shared.guest_tap.queues()[self.index].as_fd();
+        let mut fds = [
+            PollFd::new(tap, PollFlags::empty()),
+            PollFd::new(self.lane.port.readable(), from_host),
+            PollFd::new(guest, PollFlags::POLLIN),
+            PollFd::new(self.lane.wake.as_fd(), PollFlags::POLLIN),
+        ];
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("poll"),
         }
-        let [host, guest, wake] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        let [tap, host, guest, wake] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
         if wake.contains(PollFlags::POLLIN) {
             // Resets the counter; nothing to read is fine.
             let _ = self.lane.wake.read();
         }
-        if (host | guest).intersects(PollFlags::POLLERR | PollFlags::POLLNVAL) {
+        if (tap | host | guest).intersects(PollFlags::POLLERR | PollFlags::POLLNVAL) {
             // Someone deleted a tap; spinning on it would burn a processor.
             bail!("a tap of {} has gone", self.shared.host_tap.name());
         }
@@ -174,9 +211,8 @@ impl Worker<'_> {
 
     fn copy_from_vm(&self, buffer: &mut [u8]) -> Result<()> {
         let guest = &self.shared.guest_tap.queues()[self.index];
-        let host = &self.shared.host_tap.queues()[self.index];
+        let mut truth = self.lane.lock_from_vm();
         for _ in 0..BATCH_FRAMES {
-            let mut truth = self.lane.lock_from_vm();
             let packet = match read_packet(guest, buffer)? {
                 Packet::Some(packet) => packet,
                 Packet::Refused => {
@@ -188,58 +224,23 @@ impl Worker<'_> {
             let Some((header, frame)) = VnetHdr::split(packet) else {
                 continue;
             };
-            match write(host, packet) {
-                Ok(_) => truth.count(header, frame),
+            match self.lane.port.put(packet)? {
+                Ok(()) => truth.count(header, frame),
                 // The host never saw it: not a frame from the VM.
                 Err(_) => truth.undelivered_frames += 1,
             }
         }
-        Ok(())
+        self.lane.port.flush()
     }
 
     fn copy_to_vm(&self, buffer: &mut [u8]) -> Result<()> {
-        let guest = &self.shared.guest_tap.queues()[self.index];
-        let host = &self.shared.host_tap.queues()[self.index];
+        let mut truth = self.lane.lock_to_vm();
         for _ in 0..BATCH_FRAMES {
-            let mut truth = self.lane.lock_to_vm();
             // Under the lock, so that nothing is read once `pause` returned.
-            if self.shared.paused.load(Ordering::Acquire) {
+            if self.shared.is_paused() || !self.shared.hand_on(self.index, &mut truth, buffer)? {
                 break;
             }
-            let packet = match read_packet(host, buffer)? {
-                Packet::Some(packet) => packet,
-                Packet::Refused => {
-                    truth.undelivered_frames += 1;
-                    continue;
-                }
-                Packet::None => break,
-            };
-            if let Some((header, frame)) = VnetHdr::split(packet) {
-                truth.count(header, frame);
-            }
-            if write(guest, packet).is_err() {
-                truth.undelivered_frames += 1;
-            }
         }
-        Ok(())
-    }
-}
-
-/// What a read from a tap brought.
-enum Packet<'b> {
-    /// A packet with its virtio header.
-    Some(&'b [u8]),
-    /// The kernel could not express this one as a virtio packet and freed it.
-    Refused,
-    /// The ring is empty.
-    None,
-}
-
-fn read_packet(queue: impl AsFd, buffer: &mut [u8]) -> Result<Packet<'_>> {
-    match read(queue, buffer) {
-        Ok(bytes) => Ok(Packet::Some(&buffer[..bytes])),
-        Err(Errno::EAGAIN | Errno::EINTR) => Ok(Packet::None),
-        Err(Errno::EINVAL) => Ok(Packet::Refused),
-        Err(errno) => Err(errno).context("reading from a tap"),
+        self.lane.port.give_back()
     }
 }

@@ -2,23 +2,20 @@
 //! against the kernel's own counters and against the virtio headers that the
 //! guest's side saw.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Result, ensure};
-use offwatch_common::histogram;
+use anyhow::Result;
 use offwatch_tests::{
-    Guest, GuestConfig, Lab, Truth,
+    Guest, GuestConfig, Lab,
+    equal::{self, snapshot},
     frames::{FrameSpec, L4, Segmentation},
-    guest::{Counts, Family},
+    guest::Family,
     kernel,
-    observer::{Observer, Seen, grown, hooks},
+    observer::{Observer, grown, hooks},
     scaled,
     skip::left_out,
     skip_unless_lab,
     traffic::{TcpOptions, tcp_stream},
     udp::{UdpOptions, udp_stream},
 };
-use serde_json::Value;
 
 /// Of each of the two streams of UDP.
 const DATAGRAMS: u64 = 130_000;
@@ -65,30 +62,8 @@ fn counts_what_crosses_the_tap(hook: &'static str) -> Result<()> {
     for (guest, (before, after)) in lab.guests().iter().zip(before.iter().zip(&after)) {
         let counts = after.0.since(&before.0);
         packets += counts.from_vm.packets + counts.to_vm.packets;
-        ensure!(
-            counts.kernel.tx_dropped == 0,
-            "the test itself dropped frames"
-        );
-        let what = format!("{hook}, {} from the VM", guest.name());
-        check(&what, &counts.from_vm, &before.1.from_vm, &after.1.from_vm)?;
-        let what = format!("{hook}, {} to the VM", guest.name());
-        check(&what, &counts.to_vm, &before.1.to_vm, &after.1.to_vm)?;
-        // The kernel's own view of the same.
-        for (field, side, kernel) in [
-            ("packets_total", 0, counts.kernel.rx_packets),
-            ("bytes_total", 0, counts.kernel.rx_bytes),
-            ("packets_total", 1, counts.kernel.tx_packets),
-            ("bytes_total", 1, counts.kernel.tx_bytes),
-        ] {
-            let sides = |seen: &Seen| [seen.from_vm.clone(), seen.to_vm.clone()][side].clone();
-            let seen = grown(&sides(&after.1), &sides(&before.1), field)?;
-            assert_eq!(
-                seen,
-                kernel,
-                "{hook}, {}: {field} of the kernel",
-                guest.name()
-            );
-        }
+        let what = format!("{hook}, {}", guest.name());
+        equal::guest(&what, &counts, &before.1, &after.1)?;
         if hook != "tc" {
             let segments = grown(&after.1.to_vm, &before.1.to_vm, "software_segments_total")?;
             let checksums = grown(
@@ -109,14 +84,6 @@ fn counts_what_crosses_the_tap(hook: &'static str) -> Result<()> {
         "both taps, both ways: only {packets} frames"
     );
     Ok(())
-}
-
-fn snapshot(lab: &Lab, observer: &Observer) -> Result<Vec<(Counts, Seen)>> {
-    let model = observer.now()?;
-    lab.guests()
-        .iter()
-        .map(|guest| Ok((guest.counts()?, Seen::of(&model, guest)?)))
-        .collect()
 }
 
 /// TCP and UDP, IPv4 and IPv6, whole and in super-frames, tagged and not.
@@ -174,69 +141,6 @@ fn tagged_frames(lab: &Lab) -> impl Iterator<Item = FrameSpec> {
     })
 }
 
-fn check(what: &str, truth: &Truth, before: &Value, after: &Value) -> Result<()> {
-    assert_eq!(truth.gso_unparsed_frames, 0, "{what}: the truth is whole");
-    for (field, expected) in [
-        ("packets_total", truth.packets),
-        ("bytes_total", truth.bytes),
-        ("gso_packets_total", truth.gso_frames),
-        ("gso_bytes_total", truth.gso_bytes),
-        ("gso_segments_total", truth.gso_segments),
-        ("partial_packets_total", truth.needs_csum_frames),
-        ("partial_bytes_total", truth.needs_csum_bytes),
-    ] {
-        assert_eq!(grown(after, before, field)?, expected, "{what}: {field}");
-    }
-    let sizes = truth
-        .gso_sizes
-        .iter()
-        .map(|(size, frames)| (u32::from(*size), *frames));
-    let expected = rows(sizes, histogram::gso_size_bucket, histogram::gso_size_range);
-    assert_eq!(
-        histogram_grown(after, before, "gso_size_histogram"),
-        expected,
-        "{what}"
-    );
-    let lengths = truth
-        .frame_lens
-        .iter()
-        .map(|(length, frames)| (*length, *frames));
-    let expected = rows(lengths, histogram::length_bucket, histogram::length_range);
-    assert_eq!(
-        histogram_grown(after, before, "length_histogram"),
-        expected,
-        "{what}"
-    );
-    Ok(())
-}
-
-/// Counts by the low edge of their row.
-fn rows(
-    values: impl Iterator<Item = (u32, u64)>,
-    bucket: fn(u32) -> usize,
-    range: fn(usize) -> (u32, Option<u32>),
-) -> BTreeMap<u64, u64> {
-    let mut rows = BTreeMap::new();
-    for (value, count) in values {
-        *rows.entry(range(bucket(value)).0.into()).or_default() += count;
-    }
-    rows
-}
-
-fn histogram_grown(after: &Value, before: &Value, field: &str) -> BTreeMap<u64, u64> {
-    let read = |side: &Value| -> BTreeMap<u64, u64> {
-        let rows = side[field].as_array().into_iter().flatten();
-        rows.filter_map(|row| Some((row[0].as_u64()?, row[2].as_u64()?)))
-            .collect()
-    };
-    let before = read(before);
-    read(after)
-        .into_iter()
-        .map(|(low, count)| (low, count - before.get(&low).copied().unwrap_or(0)))
-        .filter(|(_, count)| *count != 0)
-        .collect()
-}
-
 /// A ring that the guest does not drain drops frames: what was dropped is not
 /// counted as received, and the drops are those that the kernel counts.
 #[test]
@@ -254,9 +158,9 @@ fn dropped_frames_are_drops_and_not_traffic() -> Result<()> {
         lab.wait_quiet()?;
         let before = snapshot(&lab, &observer)?;
         let guest = lab.guest(2);
-        guest.pause();
+        guest.pause()?;
         send(lab.guest(0), guest, 1_000)?;
-        guest.resume();
+        guest.resume()?;
         lab.wait_quiet()?;
         let after = snapshot(&lab, &observer)?;
 
@@ -268,7 +172,7 @@ fn dropped_frames_are_drops_and_not_traffic() -> Result<()> {
             counts.kernel.tx_dropped,
             "{hook}"
         );
-        check(
+        equal::side(
             &format!("{hook}, a full ring"),
             &counts.to_vm,
             before,

@@ -377,7 +377,7 @@ fn a_paused_guest_makes_its_tap_drop() -> Result<()> {
     let (web, stuck) = ends(&lab);
     lab.wait_quiet()?;
     let (sender, guest) = (lab.guest(0), lab.guest(1));
-    guest.pause();
+    guest.pause()?;
     let sent_before = sender.truth_from_vm();
     let before = guest.counts()?;
     let _sink = udp_blast(&web, &stuck, Family::V4, 1000, 100)?;
@@ -391,7 +391,7 @@ fn a_paused_guest_makes_its_tap_drop() -> Result<()> {
     assert!((1000 - 64..1000).contains(&dropped), "{dropped} drops");
     // Nothing is read while paused; the ring's contents arrive afterwards.
     assert_eq!(guest.truth_to_vm(), before.to_vm);
-    guest.resume();
+    guest.resume()?;
     wait_until("the ring to drain", Duration::from_secs(5), || {
         Ok(guest.truth_to_vm().since(&before.to_vm).packets == 1000 - dropped)
     })

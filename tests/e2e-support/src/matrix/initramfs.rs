@@ -158,6 +158,8 @@ fn environment(boot: &Boot<'_>, options: &Options) -> Result<String> {
         "OFFWATCH_VM=1".to_owned(),
         // A test that skips itself for want of root or taps has failed here.
         "OFFWATCH_REQUIRE_LAB=1".to_owned(),
+        // Every kernel here has the module.
+        "OFFWATCH_REQUIRE_VHOST=1".to_owned(),
         format!("OFFWATCH_LAB_SCALE={}", options.scale),
         format!("OFFWATCH_KERNEL={}", boot.label),
         "RUST_BACKTRACE=1".to_owned(),
