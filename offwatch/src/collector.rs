@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     inventory::{
         link::{Link, LinkEvent, Links},
+        vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
     probe::{BpfLog, Probe, ProbeError, Reading},
@@ -39,6 +40,7 @@ pub struct Collector {
     links: Links,
     table: BTreeMap<u32, Link>,
     vms: Vms,
+    vhost: VhostThreads,
     host: Host,
     /// Interfaces that the kernel has and netlink did not list.
     unlisted: usize,
@@ -72,6 +74,7 @@ impl Collector {
             links,
             table: BTreeMap::new(),
             vms,
+            vhost: VhostThreads::new("/proc"),
             host,
             unlisted: 0,
         };
@@ -105,7 +108,11 @@ impl Collector {
             .table
             .values()
             .map(|link| (link.dev.as_str(), link.ifindex, &link.kind));
-        let (vms, mut notes) = self.vms.list(&LinkTable::new(links));
+        let (mut vms, mut notes) = self.vms.list(&LinkTable::new(links));
+        let vhost = self.vhost.cpu_ns(vms.iter().filter_map(|vm| vm.pid));
+        for vm in &mut vms {
+            vm.vhost_cpu_ns = vm.pid.and_then(|pid| vhost.get(&pid).copied());
+        }
         if self.unlisted != 0 {
             notes.push(format!(
                 "{} interfaces are not shown: their names are not UTF-8",

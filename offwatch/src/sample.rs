@@ -214,6 +214,9 @@ pub struct Vm {
     pub source: Source,
     /// Its network cards.
     pub nics: Vec<Nic>,
+    /// Nanoseconds that the living vhost threads of its process have run; none
+    /// where they cannot be seen.
+    pub vhost_cpu_ns: Option<u64>,
 }
 
 /// State of a VM, in libvirt's words.

@@ -25,18 +25,46 @@ pub const GUEST_DEVICE: &str = "eth0";
 pub enum Backend {
     /// Threads of this process, as those of QEMU without vhost.
     Relay,
-    /// The kernel's vhost-net, as on production hosts.
+    /// The kernel's vhost-net, as on production hosts, by the thread that this
+    /// kernel uses by default.
     Vhost,
+    /// The same by a thread of the kernel, where the owner may choose (see
+    /// [`crate::vhost::can_choose_thread`]).
+    VhostKthread,
 }
 
+/// Names the [`Backend`] of guests whose test does not care.
+pub(crate) const BACKEND_VARIABLE: &str = "OFFWATCH_LAB_BACKEND";
+
 impl Backend {
-    /// `OFFWATCH_LAB_BACKEND` (`relay`, which is the default, or `vhost`): runs
-    /// tests that do not care over either.
+    const NAMES: [(&str, Self); 3] = [
+        ("relay", Self::Relay),
+        ("vhost", Self::Vhost),
+        ("vhost-kthread", Self::VhostKthread),
+    ];
+
+    /// By `OFFWATCH_LAB_BACKEND`: `relay`, which is the default, `vhost` or
+    /// `vhost-kthread`.
+    ///
+    /// # Panics
+    ///
+    /// If it is anything else.
     pub fn from_env() -> Self {
-        match std::env::var("OFFWATCH_LAB_BACKEND").as_deref() {
-            Ok("vhost") => Self::Vhost,
-            _ => Self::Relay,
-        }
+        let Some(wanted) = std::env::var_os(BACKEND_VARIABLE) else {
+            return Self::Relay;
+        };
+        let known = Self::NAMES.iter().find(|(name, _)| wanted == *name);
+        let (_, backend) = known.unwrap_or_else(|| {
+            let names = Self::NAMES.map(|(name, _)| name).join(", ");
+            panic!("{BACKEND_VARIABLE} is {wanted:?}, not one of {names}")
+        });
+        *backend
+    }
+
+    /// Its name in the variable.
+    pub(crate) fn name(self) -> &'static str {
+        let named = Self::NAMES.iter().find(|(_, backend)| *backend == self);
+        named.map_or("", |(name, _)| name)
     }
 }
 
@@ -88,6 +116,15 @@ impl GuestConfig {
             ring_frames: 16384,
             mtu_bytes: 1500,
             backend: Backend::from_env(),
+        }
+    }
+
+    /// Where traffic of the guest with this namespace starts or ends.
+    pub(crate) fn endpoint(&self, ns: &Netns) -> Endpoint {
+        Endpoint {
+            ns: ns.clone(),
+            ip4: self.ip4,
+            ip6: self.ip6,
         }
     }
 }
@@ -157,14 +194,7 @@ pub struct Guest {
 impl Guest {
     /// Starts a guest whose tap lives in `host`.
     pub(crate) fn start(host: &Netns, config: GuestConfig) -> Result<Self> {
-        let ns = Netns::new()?;
-        let host_tap = Tap::create(host, &config.tap, config.queues)?;
-        let guest_tap = Tap::create(&ns, GUEST_DEVICE, config.queues)?;
-        host_tap.set_offloads(config.offloads)?;
-        guest_tap.set_offloads(config.send_offloads)?;
-        guest_tap.hide_listener_reports()?;
-        set_up_guest(&ns, &config)?;
-        set_up_host(host, &config)?;
+        let (ns, host_tap, guest_tap) = connect(host, &config)?;
         Ok(Self {
             ifindex: link::ifindex(host, &config.tap)?,
             relay: Relay::start(host_tap, guest_tap, config.backend)?,
@@ -201,11 +231,7 @@ impl Guest {
 
     /// Where traffic of this guest starts or ends.
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            ns: self.ns.clone(),
-            ip4: self.config.ip4,
-            ip6: self.config.ip6,
-        }
+        self.config.endpoint(&self.ns)
     }
 
     /// The kernel's counters of the tap.
@@ -237,6 +263,19 @@ impl Deref for Guest {
 /// `52:54:00:12:00:01`.
 pub fn format_mac(mac: Mac) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// Makes the namespace and the taps of a guest, host's side first.
+pub(crate) fn connect(host: &Netns, config: &GuestConfig) -> Result<(Netns, Tap, Tap)> {
+    let ns = Netns::new()?;
+    let host_tap = Tap::create(host, &config.tap, config.queues)?;
+    let guest_tap = Tap::create(&ns, GUEST_DEVICE, config.queues)?;
+    host_tap.set_offloads(config.offloads)?;
+    guest_tap.set_offloads(config.send_offloads)?;
+    guest_tap.hide_listener_reports()?;
+    set_up_guest(&ns, config)?;
+    set_up_host(host, config)?;
+    Ok((ns, host_tap, guest_tap))
 }
 
 fn set_up_guest(ns: &Netns, config: &GuestConfig) -> Result<()> {

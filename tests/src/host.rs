@@ -108,9 +108,7 @@ impl Lab {
         let name = config.name.clone();
         let guest = Guest::start(&self.host, config)
             .with_context(|| format!("cannot start guest {name}"))?;
-        if self.config.static_neighbours {
-            self.introduce(&guest)?;
-        }
+        self.introduce(guest.config(), guest.ns())?;
         self.guests.push(guest);
         Ok(self.guests.len() - 1)
     }
@@ -186,10 +184,14 @@ impl Lab {
         self.wait_quiet()
     }
 
-    /// Tells `guest` and everyone else on its bridge about each other.
-    fn introduce(&self, guest: &Guest) -> Result<()> {
-        let new = guest.config();
-        let Some(bridge) = &new.bridge else {
+    /// Tells a new guest and everyone else on its bridge about each other, in
+    /// a lab with static neighbours.
+    pub(crate) fn introduce(&self, new: &GuestConfig, ns: &Netns) -> Result<()> {
+        let Some(bridge) = new
+            .bridge
+            .as_ref()
+            .filter(|_| self.config.static_neighbours)
+        else {
             return Ok(());
         };
         let mut for_new = Vec::new();
@@ -213,7 +215,7 @@ impl Lab {
             for_new.push(neighbour(GUEST_DEVICE, old.ip4.into(), old.mac));
             for_new.push(neighbour(GUEST_DEVICE, old.ip6.into(), old.mac));
         }
-        ip_batch(guest.ns(), &for_new)?;
+        ip_batch(ns, &for_new)?;
         // A known port from the start: no frame is ever flooded.
         bridge_batch(
             &self.host,

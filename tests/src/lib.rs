@@ -32,6 +32,7 @@ pub mod traffic;
 pub mod truth;
 pub mod udp;
 pub mod vhost;
+pub mod vmm;
 pub mod vnet;
 mod worker;
 

@@ -33,7 +33,8 @@ impl Port {
     pub(crate) fn open(backend: Backend, tap: &OwnedFd) -> Result<Self> {
         Ok(match backend {
             Backend::Relay => Self::Tap(tap.try_clone().context("dup of a tap")?),
-            Backend::Vhost => Self::Vhost(Box::new(VhostNetPort::open(tap)?)),
+            Backend::Vhost => Self::Vhost(Box::new(VhostNetPort::open(tap, false)?)),
+            Backend::VhostKthread => Self::Vhost(Box::new(VhostNetPort::open(tap, true)?)),
         })
     }
 

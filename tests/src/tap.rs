@@ -53,6 +53,14 @@ impl Tap {
         })
     }
 
+    /// A tap that another process made, by its only queue.
+    pub(crate) fn from_queue(name: &str, queue: OwnedFd) -> Self {
+        Self {
+            name: name.to_owned(),
+            queues: vec![queue],
+        }
+    }
+
     /// Sends a frame `count` times as if a guest had.
     pub fn write(&self, frame: &[u8], header: VnetHdr, count: u64) -> Result<()> {
         let mut buffer = header.to_bytes().to_vec();

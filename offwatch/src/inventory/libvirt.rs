@@ -457,6 +457,7 @@ impl Worker {
                     .as_ref()
                     .map(|known| known.nics.clone())
                     .unwrap_or_default(),
+                ..Vm::default()
             });
             known.extend(entry.map(|entry| (uuid, entry)));
         }

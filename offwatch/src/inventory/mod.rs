@@ -9,4 +9,5 @@ pub mod procfs;
 pub mod qemu_args;
 pub mod status;
 pub mod uri;
+pub mod vhost;
 pub mod vms;

@@ -92,6 +92,7 @@ pub fn parse(xml: &str, is_network_card: &dyn Fn(&str) -> bool) -> Result<Vm, Er
         state: state(root.attribute("state").unwrap_or_default()),
         source: Source::Status,
         nics: domain.nics,
+        ..Vm::default()
     })
 }
 

@@ -380,6 +380,7 @@ pub fn combine(known: Vec<Vm>, processes: &[Process]) -> Vec<Vm> {
             state: VmState::Running,
             source: Source::Proc,
             nics: process.nics.clone(),
+            ..Vm::default()
         });
     }
     vms

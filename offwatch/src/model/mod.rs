@@ -5,6 +5,7 @@
 
 mod interface;
 mod side;
+mod vhost;
 mod work;
 
 use std::{
@@ -18,6 +19,7 @@ use serde::Serialize;
 pub use self::{
     interface::{Caused, Interface, Sides},
     side::{HistogramRow, Side},
+    vhost::VhostCpu,
     work::SoftwareWork,
 };
 use crate::sample::{
@@ -88,8 +90,13 @@ pub struct Vm {
     pub state: VmState,
     /// Who told about it.
     pub source: Source,
+    /// CPU time of its vhost threads.
+    #[serde(flatten)]
+    pub vhost: VhostCpu,
     /// Its network cards.
     pub interfaces: Vec<Interface>,
+    /// For each value of the VM itself that is null, why.
+    pub unavailable: Unavailable,
 }
 
 impl Model {
@@ -129,6 +136,7 @@ impl Model {
             .iter()
             .map(|found| (found.dev.as_str(), found))
             .collect();
+        let vhost = vhost::Before::new(earlier, no_interval);
         let mut owned: HashSet<u32> = HashSet::new();
         let vms = sample
             .vms
@@ -143,13 +151,16 @@ impl Model {
                         joiner.of_vm(nic, found)
                     })
                     .collect();
+                let mut unavailable = Unavailable::new();
                 Vm {
+                    vhost: vhost.measure(vm, &mut unavailable),
                     name: vm.name.clone(),
                     uuid: vm.uuid.clone(),
                     id: vm.id,
                     state: vm.state,
                     source: vm.source,
                     interfaces,
+                    unavailable,
                 }
             })
             .collect();

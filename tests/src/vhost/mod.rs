@@ -35,6 +35,14 @@ const TX: usize = 1;
 /// Both make the header 12 bytes long, as it is on the taps.
 const FEATURES: u64 = 1 << VIRTIO_F_VERSION_1 | 1 << VIRTIO_NET_F_MRG_RXBUF;
 
+mod ioctl {
+    /// `VHOST_VIRTIO` of `<linux/vhost.h>`.
+    const TYPE: u8 = 0xaf;
+    nix::ioctl_write_ptr!(set_fork_from_owner, TYPE, 0x84, u8);
+    // Its number in the first releases that had it, before it was corrected.
+    nix::ioctl_write_ptr!(set_fork_from_owner_at_first, TYPE, 0x83, u8);
+}
+
 /// Why there is no vhost-net here, or `None` if there is.
 pub fn skip_reason() -> Option<String> {
     let opened = OpenOptions::new().read(true).write(true).open(DEVICE);
@@ -43,6 +51,24 @@ pub fn skip_reason() -> Option<String> {
         ErrorKind::NotFound => "CONFIG_VHOST_NET is not in this kernel".into(),
         _ => format!("cannot open {DEVICE}: {error}"),
     })
+}
+
+/// Whether the owner of a device may choose between a thread of its own and
+/// one of the kernel (`VHOST_SET_FORK_FROM_OWNER`, commit 7d9896e9f6d0).
+pub fn can_choose_thread() -> Result<bool> {
+    let device = OpenOptions::new().read(true).write(true).open(DEVICE);
+    Ok(choose_kthread(&device.context(DEVICE)?).is_ok())
+}
+
+fn choose_kthread(device: &impl AsRawFd) -> nix::Result<()> {
+    const KTHREAD: u8 = 0;
+    let device = device.as_raw_fd();
+    // SAFETY: the kernel reads one byte that lives across the call, and the
+    // descriptor is open.
+    unsafe { ioctl::set_fork_from_owner(device, &KTHREAD) }
+        // SAFETY: as above.
+        .or_else(|_| unsafe { ioctl::set_fork_from_owner_at_first(device, &KTHREAD) })
+        .map(drop)
 }
 
 /// Returns from the calling test, saying why, where there is no vhost-net;
@@ -74,8 +100,9 @@ pub(crate) struct VhostNetPort {
 }
 
 impl VhostNetPort {
-    /// Opens a device for a queue of a tap.
-    pub(crate) fn open(tap: &OwnedFd) -> Result<Self> {
+    /// Opens a device for a queue of a tap. Its thread is one of the kernel if
+    /// `kthread`, else what is usual.
+    pub(crate) fn open(tap: &OwnedFd, kthread: bool) -> Result<Self> {
         let bytes = Rx::BYTES + Tx::BYTES;
         let start = GuestAddress(0);
         let memory = GuestMemoryMmap::from_ranges(&[(start, bytes as usize)])
@@ -93,6 +120,9 @@ impl VhostNetPort {
             ..VhostUserMemoryRegionInfo::default()
         };
         let device = Net::new(memory).context(DEVICE)?;
+        if kthread {
+            choose_kthread(&device).context("VHOST_SET_FORK_FROM_OWNER")?;
+        }
         device.set_owner().context("VHOST_SET_OWNER")?;
         let offered = device.get_features().context("VHOST_GET_FEATURES")?;
         ensure!(
