@@ -1,17 +1,21 @@
 //! Takes samples of this host.
 
+mod counters;
+mod evidence;
+mod features;
+mod shortfall;
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use nix::{
-    time::{ClockId, clock_gettime},
-    unistd::{SysconfVar, sysconf},
-};
-use tokio::time::{Instant, timeout_at};
+use nix::unistd::{SysconfVar, sysconf};
+use tokio::time::{Instant, sleep_until};
 
+use self::evidence::Evidence;
 use crate::{
+    clock::monotonic_ns,
     error::Error,
     inventory::{
         link::{Link, LinkEvent, Links},
@@ -39,6 +43,9 @@ pub struct Collector {
     log: Option<BpfLog>,
     links: Links,
     table: BTreeMap<u32, Link>,
+    /// Interfaces to be read in the next samples, in how many.
+    unread: BTreeMap<u32, u8>,
+    evidence: Evidence,
     vms: Vms,
     vhost: VhostThreads,
     host: Host,
@@ -73,6 +80,8 @@ impl Collector {
             log,
             links,
             table: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            evidence: Evidence::open(host.online_cpus),
             vms,
             vhost: VhostThreads::new("/proc"),
             host,
@@ -84,9 +93,17 @@ impl Collector {
 
     /// Follows changes of the interfaces until `deadline`.
     pub async fn follow_until(&mut self, deadline: Instant) -> Result<(), Error> {
-        while let Ok(event) = timeout_at(deadline, self.links.next()).await {
+        loop {
+            let event = tokio::select! {
+                event = self.links.next() => event,
+                () = self.evidence.follow() => continue,
+                () = sleep_until(deadline) => return Ok(()),
+            };
             match event {
-                LinkEvent::Changed(link) => self.changed(link),
+                LinkEvent::Changed(link) => self.changed(*link),
+                LinkEvent::Qdisc(ifindex) => {
+                    self.unread.insert(ifindex, 2);
+                }
                 LinkEvent::Gone(ifindex) => self.gone(ifindex),
                 // What is still queued is older than what was lost: a new
                 // subscription first, then the listing.
@@ -96,7 +113,6 @@ impl Collector {
                 }
             }
         }
-        Ok(())
     }
 
     /// Reads everything.
@@ -104,6 +120,7 @@ impl Collector {
         if let Some(log) = &mut self.log {
             log.flush();
         }
+        self.read_again();
         let links = self
             .table
             .values()
@@ -119,21 +136,39 @@ impl Collector {
                 self.unlisted
             ));
         }
-        let interfaces = self
+        let mut interfaces: Vec<Interface> = self
             .table
             .values()
             .map(|link| self.interface(link))
             .collect();
+        self.evidence.refresh(&self.table, &interfaces, &self.probe);
+        for (link, interface) in self.table.values().zip(&mut interfaces) {
+            self.evidence.describe(link, interface);
+        }
+        notes.extend(self.evidence.note(&self.table));
         Sample {
             time_unix_ms: wall_clock_ms(),
             monotonic_ns: monotonic_ns(),
             host: Host {
                 unattributed: self.probe.unattributed(),
                 notes,
+                feature_names: self.evidence.feature_names().clone(),
+                evidence: self.evidence.host(),
                 ..self.host.clone()
             },
             interfaces,
             vms,
+        }
+    }
+
+    fn read_again(&mut self) {
+        for (ifindex, times) in std::mem::take(&mut self.unread) {
+            if times > 1 {
+                self.unread.insert(ifindex, times - 1);
+            }
+            if let Some(link) = self.links.read(ifindex) {
+                self.changed(link);
+            }
         }
     }
 
@@ -161,11 +196,13 @@ impl Collector {
         if unobserved(&link).is_none() {
             self.probe.observe(link.ifindex);
         }
+        self.evidence.changed(&link);
         self.table.insert(link.ifindex, link);
     }
 
     fn gone(&mut self, ifindex: u32) {
         self.probe.forget(ifindex);
+        self.evidence.gone(ifindex);
         self.table.remove(&ifindex);
         if self.probe.has_refused() {
             // Its slot is free for one that had to wait.
@@ -193,6 +230,7 @@ impl Collector {
             master: link.master,
             mtu: link.mtu,
             counters,
+            ..Interface::default()
         }
     }
 }
@@ -256,11 +294,4 @@ fn wall_clock_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn monotonic_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .ok()
-        .and_then(|now| u64::try_from(Duration::from(now).as_nanos()).ok())
-        .unwrap_or(0)
 }

@@ -6,6 +6,7 @@
 //! rates; [`output`] prints a model.
 
 pub mod cli;
+pub mod clock;
 pub mod collector;
 pub mod command;
 pub mod error;

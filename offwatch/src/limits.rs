@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors that a run without tc programs needs beyond stdin, stdout and
 /// stderr, with some room.
-const DESCRIPTORS: usize = 24;
+const DESCRIPTORS: usize = 40;
 
 /// Raises the number of open files to what the system allows (tc needs two an
 /// interface), and fails if even the least is not to be had.

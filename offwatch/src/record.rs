@@ -19,7 +19,10 @@ use crate::sample::Sample;
 /// Name of the format.
 pub const SCHEMA: &str = "offwatch.recording";
 /// Its version; grows when older programs can no longer read it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// The oldest version that can still be read. Version 1 has no offload
+/// features, limits, kernel counters and evidence.
+const OLDEST_VERSION: u32 = 1;
 
 const LONGEST_HEADER: u64 = 4096;
 /// 16,383 interfaces with every counter at its longest need about 60 MB.
@@ -49,7 +52,9 @@ pub enum RecordError {
         name: String,
     },
     /// The file was written by another version.
-    #[error("{name} is a recording of version {found}; this offwatch reads version {VERSION}")]
+    #[error(
+        "{name} is a recording of version {found}; this offwatch reads {OLDEST_VERSION} to {VERSION}"
+    )]
     Version {
         /// Which file.
         name: String,
@@ -235,10 +240,12 @@ impl Replay {
             Some(header) if header.schema != SCHEMA => {
                 Err(RecordError::NotARecording { name: replay.name })
             }
-            Some(header) if header.version != VERSION => Err(RecordError::Version {
-                name: replay.name,
-                found: header.version,
-            }),
+            Some(header) if !(OLDEST_VERSION..=VERSION).contains(&header.version) => {
+                Err(RecordError::Version {
+                    name: replay.name,
+                    found: header.version,
+                })
+            }
             Some(_) => Ok(replay),
             None => Err(RecordError::NotARecording { name: replay.name }),
         }
@@ -402,8 +409,24 @@ mod tests {
                 "{other:?}"
             );
         }
-        let newer = br#"{"schema":"offwatch.recording","version":9}"#;
-        assert!(message(replay(newer)).contains("version 9"));
+        for version in [0, 3, 9] {
+            let other = format!(r#"{{"schema":"offwatch.recording","version":{version}}}"#);
+            let told = message(replay(other.as_bytes()));
+            assert!(told.contains(&format!("version {version}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn recordings_of_older_versions_are_read() {
+        let old = include_bytes!("../tests/data/lab.jsonl");
+        assert!(old.starts_with(br#"{"schema":"offwatch.recording","version":1}"#));
+        let mut replay = replay(old).expect("a recording");
+        let sample = replay.next_sample().expect("a sample").expect("the first");
+        let offloads = &sample.interfaces[0].offloads;
+        assert_eq!(
+            offloads.features.reason(),
+            Some("the recording does not hold it")
+        );
     }
 
     #[test]

@@ -3,10 +3,18 @@
 //! Live runs take samples, recordings hold them and tests write them by hand;
 //! every output is made from samples alone ([`crate::model`]).
 
+pub mod evidence;
+pub mod offloads;
+
 use std::collections::BTreeMap;
 
 use offwatch_common::{Slot, Work};
 use serde::{Deserialize, Serialize};
+
+use self::{
+    evidence::Evidence,
+    offloads::{Fact, FeatureNames, KernelCounters, Limits, Offloads},
+};
 
 /// Everything read at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +55,12 @@ pub struct Host {
     /// Things the user should know about the whole sample, as a libvirt that
     /// does not answer.
     pub notes: Vec<String>,
+    /// How the kernel calls offload features, in the order of their numbers.
+    #[serde(default)]
+    pub feature_names: FeatureNames,
+    /// What the kernel says about the host.
+    #[serde(default)]
+    pub evidence: Evidence,
 }
 
 /// How packets are counted. All hooks run the same counting function.
@@ -141,6 +155,15 @@ pub struct Interface {
     pub mtu: u32,
     /// Counters since offwatch began to observe the interface, or why there are none.
     pub counters: Counters,
+    /// Its offloads.
+    #[serde(default)]
+    pub offloads: Offloads,
+    /// Its limits.
+    #[serde(default)]
+    pub limits: Fact<Limits>,
+    /// The kernel's own counters.
+    #[serde(default)]
+    pub kernel: Fact<KernelCounters>,
 }
 
 /// Counters of an interface, or the reason why it has none.

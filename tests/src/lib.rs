@@ -11,6 +11,7 @@ pub mod bench;
 pub mod command;
 pub mod domains;
 pub mod equal;
+pub mod ethtool;
 pub mod footprint;
 pub mod frames;
 pub mod guest;

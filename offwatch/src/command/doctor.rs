@@ -1,6 +1,8 @@
 //! `offwatch doctor`: what can be observed on this host, why not, and what each
 //! lack costs.
 
+mod facts;
+
 use std::io::{self, Write as _};
 
 use serde::Serialize;
@@ -100,6 +102,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), Error> {
     }
     checks.push(processes());
     checks.push(libvirt(args));
+    checks.extend([facts::features(), facts::sysfs(), facts::kernel_log()]);
 
     let report = Report {
         schema: SCHEMA,

@@ -3,15 +3,24 @@
 use std::io;
 
 use futures_util::{StreamExt, TryStreamExt, stream::FusedStream};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload, Nla as _};
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    link::{InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
 };
-use netlink_sys::AsyncSocket as _;
+use netlink_sys::{AsyncSocket as _, protocols::NETLINK_ROUTE};
 use rtnetlink::{Handle, MulticastGroup};
 
-use crate::sample::Kind;
+use super::{
+    limits::{has_xdp, is_tun, limits, tap},
+    netlink::Requests,
+    notifications::Lost,
+    qdisc::QdiscMonitor,
+};
+use crate::sample::{
+    Kind,
+    offloads::{Limits, Tap},
+};
 
 /// An interface of the observed network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +37,22 @@ pub struct Link {
     pub master: Option<u32>,
     /// MTU in bytes.
     pub mtu: u32,
+    /// Its other limits.
+    pub limits: Limits,
+    /// How it was made, if it is a tap.
+    pub tap: Option<Tap>,
+    /// An XDP program takes its frames before anything else sees them.
+    pub xdp: bool,
 }
 
 /// A change of the interfaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// An interface is new or changed.
-    Changed(Link),
+    Changed(Box<Link>),
+    /// The interface with this ifindex has another root qdisc: read it, and once
+    /// more when changes that were told before have been seen.
+    Qdisc(u32),
     /// The interface with this ifindex is gone.
     Gone(u32),
     /// The kernel dropped notifications: list all interfaces again.
@@ -66,6 +84,8 @@ type Notifications = dyn FusedStream<Item = (NetlinkMessage<RouteNetlinkMessage>
 pub struct Links {
     handle: Handle,
     notifications: Box<Notifications>,
+    qdiscs: QdiscMonitor,
+    requests: Requests<RouteNetlinkMessage>,
 }
 
 impl Links {
@@ -85,6 +105,8 @@ impl Links {
         Ok(Self {
             handle,
             notifications: Box::new(notifications),
+            qdiscs: QdiscMonitor::open()?,
+            requests: Requests::open(NETLINK_ROUTE)?,
         })
     }
 
@@ -94,26 +116,48 @@ impl Links {
         Ok(messages.iter().filter_map(link).collect())
     }
 
-    /// Waits for the next change.
-    pub async fn next(&mut self) -> LinkEvent {
-        while let Some((message, _)) = self.notifications.next().await {
-            match message.payload {
-                NetlinkPayload::Overrun(_) => return LinkEvent::Lost,
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => {
-                    if let Some(link) = link(&message) {
-                        return LinkEvent::Changed(link);
-                    }
-                }
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message))
-                    if is_device(&message) =>
-                {
-                    return LinkEvent::Gone(message.header.index);
-                }
-                _ => {}
-            }
-        }
-        LinkEvent::Closed
+    /// Reads one interface; `None` if it is gone.
+    pub fn read(&mut self, ifindex: u32) -> Option<Link> {
+        let mut message = LinkMessage::default();
+        message.header.index = ifindex;
+        let request = RouteNetlinkMessage::GetLink(message);
+        let answers = self.requests.request(request).ok()?;
+        answers.iter().find_map(|answer| match answer {
+            RouteNetlinkMessage::NewLink(message) => link(message),
+            _ => None,
+        })
     }
+
+    /// Waits for the next change. Nothing is lost if the wait is given up.
+    pub async fn next(&mut self) -> LinkEvent {
+        tokio::select! {
+            event = next_of_links(&mut *self.notifications) => event,
+            changed = self.qdiscs.next() => match changed {
+                Ok(ifindex) => LinkEvent::Qdisc(ifindex),
+                Err(Lost) => LinkEvent::Lost,
+            },
+        }
+    }
+}
+
+async fn next_of_links(notifications: &mut Notifications) -> LinkEvent {
+    while let Some((message, _)) = notifications.next().await {
+        match message.payload {
+            NetlinkPayload::Overrun(_) => return LinkEvent::Lost,
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => {
+                if let Some(link) = link(&message) {
+                    return LinkEvent::Changed(Box::new(link));
+                }
+            }
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message))
+                if is_device(&message) =>
+            {
+                return LinkEvent::Gone(message.header.index);
+            }
+            _ => {}
+        }
+    }
+    LinkEvent::Closed
 }
 
 /// Bridges announce that a port joined or left as RTM_NEWLINK and RTM_DELLINK
@@ -133,6 +177,9 @@ fn link(message: &LinkMessage) -> Option<Link> {
         mac: None,
         master: None,
         mtu: 0,
+        limits: limits(&message.attributes),
+        tap: None,
+        xdp: has_xdp(&message.attributes),
     };
     if message.header.flags.contains(LinkFlags::Loopback) {
         link.kind = Kind::Loopback;
@@ -147,6 +194,7 @@ fn link(message: &LinkMessage) -> Option<Link> {
                 if let Some(kind) = kind(infos) {
                     link.kind = kind;
                 }
+                link.tap = tap(infos).filter(|_| link.kind == Kind::Tap);
             }
             _ => {}
         }
@@ -164,20 +212,6 @@ fn kind(infos: &[LinkInfo]) -> Option<Kind> {
         InfoKind::Tun if is_tun(infos) => Kind::Tun,
         InfoKind::Tun => Kind::Tap,
         other => Kind::Other(other.to_string()),
-    })
-}
-
-/// Whether a device of the tun driver is a tun (layer 3) and not a tap.
-fn is_tun(infos: &[LinkInfo]) -> bool {
-    const IFLA_TUN_TYPE: u16 = 3;
-    const IFF_TUN: u8 = 1;
-    infos.iter().any(|info| match info {
-        LinkInfo::Data(InfoData::Tun(attributes)) => attributes.iter().any(|nla| {
-            let mut value = vec![0; nla.value_len()];
-            nla.emit_value(&mut value);
-            nla.kind() == IFLA_TUN_TYPE && value == [IFF_TUN]
-        }),
-        _ => false,
     })
 }
 

@@ -1,13 +1,23 @@
 //! Which interfaces and VMs exist on this host.
 
+pub mod counters;
 pub mod domain_xml;
+pub mod features;
+pub mod kernel_log;
 #[cfg(feature = "libvirt")]
 pub mod libvirt;
+pub mod limits;
 pub mod link;
+pub mod netlink;
 pub mod nic;
+pub mod notifications;
 pub mod procfs;
+pub mod protocols;
+pub mod qdisc;
 pub mod qemu_args;
+pub mod rolling;
 pub mod status;
+pub mod sysfs;
 pub mod uri;
 pub mod vhost;
 pub mod vms;

@@ -4,7 +4,7 @@ use offwatch_common::{Slot, Work};
 use serde::Serialize;
 
 use super::{
-    Joiner,
+    Facts, Joiner,
     side::{Side, SideTotals, metrics},
     work::SoftwareWork,
 };
@@ -33,6 +33,9 @@ pub struct Interface {
     pub sides: Sides,
     /// Software work done anywhere on the host for frames that came from here.
     pub caused: Option<Caused>,
+    /// Its offloads, limits and kernel counters.
+    #[serde(flatten)]
+    pub facts: Facts,
     /// For each value that is null, why.
     pub unavailable: Unavailable,
 }
@@ -105,6 +108,14 @@ impl Joiner<'_> {
             (Some(reason), found) => Self::unobservable(nic, found, reason.clone()),
             (None, None) => Self::unobservable(nic, None, missing(nic)),
         };
+        let unavailable = &mut interface.unavailable;
+        interface.facts = match found {
+            Some(found) => self.facts(found, unavailable),
+            None => {
+                let reason = nic.unobservable.clone();
+                Facts::missing(&reason.unwrap_or_else(|| missing(nic)), unavailable)
+            }
+        };
         if nic.mac.is_some() {
             interface.mac.clone_from(&nic.mac);
         }
@@ -115,6 +126,7 @@ impl Joiner<'_> {
     pub(super) fn other(&self, found: &sample::Interface) -> Interface {
         let mut interface = self.interface(found, false);
         interface.unowned = found.kind == Kind::Tap;
+        interface.facts = self.facts(found, &mut interface.unavailable);
         interface
     }
 
@@ -152,6 +164,10 @@ impl Joiner<'_> {
             }
         }
         unavailable
+    }
+
+    fn facts(&self, found: &sample::Interface, unavailable: &mut Unavailable) -> Facts {
+        Facts::of(found, &self.catalogue, self.now_ns, unavailable)
     }
 
     fn interface(&self, found: &sample::Interface, of_vm: bool) -> Interface {
@@ -230,6 +246,7 @@ impl Joiner<'_> {
             unowned: false,
             sides: sides(of_vm, None, None),
             caused: None,
+            facts: Facts::default(),
             unavailable: all_missing(of_vm, reason),
         }
     }
@@ -245,6 +262,7 @@ impl Joiner<'_> {
             unowned: false,
             sides: sides(true, None, None),
             caused: None,
+            facts: Facts::default(),
             unavailable: all_missing(true, &reason),
         }
     }

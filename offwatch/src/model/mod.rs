@@ -3,7 +3,10 @@
 //! Pure: no clock, no kernel, no I/O. Totals count from the moment offwatch
 //! began to observe an interface; rates cover the interval between the samples.
 
+mod evidence;
+mod facts;
 mod interface;
+mod offloads;
 mod side;
 mod vhost;
 mod work;
@@ -16,8 +19,12 @@ use std::{
 use offwatch_common::Slot;
 use serde::Serialize;
 
+use self::offloads::Catalogue;
 pub use self::{
+    evidence::{Evidence, KernelLog, Protocols, SignCount},
+    facts::{Facts, Kernel, Limits, Tap},
     interface::{Caused, Interface, Sides},
+    offloads::{Accepted, Guest, OFFLOADS, Offloads, OnOff},
     side::{HistogramRow, Side},
     vhost::VhostCpu,
     work::SoftwareWork,
@@ -71,6 +78,8 @@ pub struct Host {
     /// had forgotten (after routing, a tunnel or a veth). Null where work
     /// cannot be seen.
     pub unattributed: Option<Caused>,
+    /// What the kernel says about the host.
+    pub evidence: Evidence,
     /// What the user should know about the whole sample.
     pub notes: Vec<String>,
     /// For each value that is null, why.
@@ -121,6 +130,8 @@ impl Model {
             .collect();
         let joiner = Joiner {
             blind: sample.host.blind(),
+            now_ns: sample.monotonic_ns,
+            catalogue: Catalogue::of(sample),
             no_interval,
             interval,
             before,
@@ -177,6 +188,14 @@ impl Model {
             &sample.host.unattributed,
             earlier.map(|(sample, _)| &sample.host.unattributed),
         );
+        let mut unavailable = joiner.host_unavailable(unattributed.as_ref());
+        let evidence = Evidence::of(
+            &sample.host.evidence,
+            earlier.map(|(sample, _)| &sample.host.evidence),
+            interval,
+            joiner.no_rate(true),
+            &mut unavailable,
+        );
         Self {
             schema: SCHEMA,
             version: SCHEMA_VERSION,
@@ -189,8 +208,9 @@ impl Model {
                 hook: sample.host.hook,
                 reads: sample.host.reads,
                 blind: sample.host.blind(),
-                unavailable: joiner.host_unavailable(unattributed.as_ref()),
+                unavailable,
                 unattributed,
+                evidence,
                 notes: sample.host.notes.clone(),
             },
             vms,
@@ -202,6 +222,8 @@ impl Model {
 /// What turning one interface of a sample into one of a model needs.
 struct Joiner<'sample> {
     blind: Blind,
+    now_ns: u64,
+    catalogue: Catalogue,
     /// Why no rate can be given at all.
     no_interval: Option<&'static str>,
     interval: Option<Duration>,

@@ -37,6 +37,8 @@ macro_rules! metrics {
 
         impl $name {
             /// Totals of now, and rates since `before`.
+            // Where there are no extra fields.
+            #[allow(clippy::needless_update)]
             pub(super) fn measure(
                 now: $totals,
                 before: Option<$totals>,

@@ -1,0 +1,168 @@
+//! Offload features of interfaces, by the kernel's ethtool netlink.
+//!
+//! An own codec of the few messages it takes: nothing here changes a feature.
+
+pub mod bitset;
+pub mod message;
+mod monitor;
+
+use std::io;
+
+use netlink_packet_generic::{
+    GenlMessage,
+    ctrl::{
+        GenlCtrl, GenlCtrlCmd,
+        nlas::{GenlCtrlAttrs, McastGrpAttrs},
+    },
+};
+use netlink_sys::protocols::NETLINK_GENERIC;
+
+use self::message::Message;
+pub use self::monitor::Monitor;
+use super::{
+    netlink::{Requests, malformed},
+    rolling::Rolling,
+};
+use crate::sample::offloads::{FeatureNames, Features};
+
+const FAMILY: &str = "ethtool";
+const MONITOR_GROUP: &str = "monitor";
+
+/// What the kernel calls the ethtool family while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    id: u16,
+    monitor_group: u32,
+}
+
+impl Family {
+    /// Asks the kernel. The error tells what is missing.
+    pub fn resolve() -> io::Result<Self> {
+        let ask = GenlCtrl {
+            cmd: GenlCtrlCmd::GetFamily,
+            nlas: vec![GenlCtrlAttrs::FamilyName(FAMILY.into())],
+        };
+        let mut requests = Requests::open(NETLINK_GENERIC)?;
+        let answers = requests.request(GenlMessage::from_payload(ask));
+        let answers = answers.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this kernel has no ethtool netlink (CONFIG_ETHTOOL_NETLINK)",
+            ),
+            _ => error,
+        })?;
+        let attributes: Vec<GenlCtrlAttrs> = answers
+            .into_iter()
+            .flat_map(|answer| answer.payload.nlas)
+            .collect();
+        let id = attributes.iter().find_map(|attribute| match attribute {
+            GenlCtrlAttrs::FamilyId(id) => Some(*id),
+            _ => None,
+        });
+        let groups = attributes.iter().find_map(|attribute| match attribute {
+            GenlCtrlAttrs::McastGroups(groups) => Some(groups),
+            _ => None,
+        });
+        let monitor_group = groups
+            .into_iter()
+            .flatten()
+            .find_map(|group| group_id(group));
+        match (id, monitor_group) {
+            (Some(id), Some(monitor_group)) => Ok(Self { id, monitor_group }),
+            _ => Err(malformed("the ethtool family has no number")),
+        }
+    }
+
+    fn message(self, message: Message) -> GenlMessage<Message> {
+        let mut message = GenlMessage::from_payload(message);
+        message.set_resolved_family_id(self.id);
+        message
+    }
+}
+
+/// The number of the group with notifications, if this is it.
+fn group_id(group: &[McastGrpAttrs]) -> Option<u32> {
+    let is_monitor = group
+        .iter()
+        .any(|attribute| matches!(attribute, McastGrpAttrs::Name(name) if name == MONITOR_GROUP));
+    group.iter().find_map(|attribute| match attribute {
+        McastGrpAttrs::Id(id) if is_monitor => Some(*id),
+        _ => None,
+    })
+}
+
+/// Reads features. Needs no privilege.
+pub struct FeatureReader {
+    family: Family,
+    requests: Requests<GenlMessage<Message>>,
+}
+
+impl FeatureReader {
+    /// Opens a socket in the network namespace of this thread.
+    pub fn open(family: Family) -> io::Result<Self> {
+        Ok(Self {
+            family,
+            requests: Requests::open(NETLINK_GENERIC)?,
+        })
+    }
+
+    /// How the running kernel calls its features.
+    pub fn names(&mut self) -> io::Result<FeatureNames> {
+        let request = self.family.message(Message::get_feature_names());
+        let answers = self.requests.request(request)?;
+        let answer = answers.first().ok_or_else(|| malformed("no answer"))?;
+        answer.payload.feature_names().map_err(malformed)
+    }
+
+    /// Features of one interface.
+    pub fn of(&mut self, ifindex: u32) -> io::Result<Features> {
+        let request = self.family.message(Message::get_features(Some(ifindex)));
+        let answers = self.requests.request(request)?;
+        let answer = answers.first().ok_or_else(|| malformed("no answer"))?;
+        answer.payload.features().map_err(malformed)
+    }
+
+    /// Features of all interfaces, by ifindex.
+    pub fn list(&mut self) -> io::Result<Vec<(u32, Features)>> {
+        let request = self.family.message(Message::get_features(None));
+        let answers = self.requests.list(request)?;
+        let entries = answers.iter().map(|answer| entry(&answer.payload));
+        entries.collect()
+    }
+}
+
+/// Reads features of all interfaces a part at a time, again and again: the
+/// kernel does not notify when a feature is asked for that stays off.
+pub struct FeatureSweep(Rolling<GenlMessage<Message>>);
+
+impl FeatureSweep {
+    /// Opens a socket in the network namespace of this thread.
+    pub fn open(family: Family) -> io::Result<Self> {
+        let requests = Requests::open(NETLINK_GENERIC)?;
+        let request = family.message(Message::get_features(None));
+        Ok(Self(Rolling::new(requests, request)))
+    }
+
+    /// Reads at most so many datagrams, each with about 200 interfaces.
+    pub fn advance(
+        &mut self,
+        datagrams: usize,
+        mut each: impl FnMut(u32, Features),
+    ) -> io::Result<()> {
+        self.0.advance(datagrams, |message, _| {
+            if let Ok((ifindex, features)) = entry(&message.payload) {
+                each(ifindex, features);
+            }
+        })
+    }
+}
+
+fn entry(message: &Message) -> io::Result<(u32, Features)> {
+    let entry = message
+        .ifindex()
+        .and_then(|ifindex| Ok((ifindex, message.features()?)));
+    entry.map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests;

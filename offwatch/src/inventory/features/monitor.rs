@@ -1,0 +1,33 @@
+//! Notifications of changed features: by an administrator, or by a guest whose
+//! driver starts, stops or negotiates anew.
+
+use std::io;
+
+use netlink_packet_generic::GenlMessage;
+use netlink_sys::protocols::NETLINK_GENERIC;
+
+use super::{Family, Message};
+use crate::inventory::notifications::{Lost, Notifications};
+
+/// Receives the notifications. Must live on a tokio runtime.
+pub struct Monitor(Notifications<GenlMessage<Message>>);
+
+impl Monitor {
+    /// Subscribes. What changes from now on is not missed.
+    pub fn open(family: Family) -> io::Result<Self> {
+        Notifications::open(NETLINK_GENERIC, family.monitor_group).map(Self)
+    }
+
+    /// Waits until the features of an interface change, and returns its
+    /// ifindex. Nothing is lost if the wait is given up.
+    pub async fn next(&mut self) -> Result<u32, Lost> {
+        loop {
+            let message = self.0.next().await?.payload;
+            if message.is_features_changed()
+                && let Ok(ifindex) = message.ifindex()
+            {
+                return Ok(ifindex);
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Requests to the kernel over netlink.
+//!
+//! The kernel serves a request inside `send`, and makes each part of a listing
+//! inside the `recv` before, so every answer is there at once: nothing here
+//! waits, and nothing is gained by a task that does.
+
+use std::{io, marker::PhantomData};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+};
+use netlink_sys::{Socket, SocketAddr};
+
+/// The largest part of a listing that the kernel makes, with room.
+const BUFFER_BYTES: usize = 64 << 10;
+const ALIGNMENT: usize = 4;
+
+/// A socket for requests with messages of type `M`.
+pub struct Requests<M> {
+    socket: Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+    messages: PhantomData<fn(M) -> M>,
+}
+
+impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
+    /// Opens a socket for one of [`netlink_sys::protocols`].
+    pub fn open(protocol: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self {
+            socket,
+            sequence: 0,
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+            messages: PhantomData,
+        })
+    }
+
+    /// Asks for one thing. The kernel's refusal is the error.
+    pub fn request(&mut self, message: M) -> io::Result<Vec<M>> {
+        self.send(message, NLM_F_ACK)?;
+        self.rest()
+    }
+
+    /// Asks for all of a kind.
+    pub fn list(&mut self, message: M) -> io::Result<Vec<M>> {
+        self.start_listing(message)?;
+        self.rest()
+    }
+
+    /// Begins a listing, to be read by [`Self::receive`]. Another request
+    /// before its end abandons it.
+    pub fn start_listing(&mut self, message: M) -> io::Result<()> {
+        self.send(message, NLM_F_DUMP)
+    }
+
+    /// Reads one datagram of the answer; `true` if it was the last one.
+    pub fn receive(&mut self, mut each: impl FnMut(M)) -> io::Result<bool> {
+        self.buffer.clear();
+        loop {
+            match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    result?;
+                    break;
+                }
+            }
+        }
+        let mut ended = false;
+        let mut rest = self.buffer.as_slice();
+        while !rest.is_empty() {
+            let length = NetlinkBuffer::new_checked(rest)
+                .map_err(malformed)?
+                .length() as usize;
+            let message = NetlinkMessage::<M>::deserialize(&rest[..length]).map_err(malformed)?;
+            rest = rest
+                .get(length.next_multiple_of(ALIGNMENT)..)
+                .unwrap_or_default();
+            // What is left of an abandoned listing.
+            if message.header.sequence_number != self.sequence {
+                continue;
+            }
+            match message.payload {
+                NetlinkPayload::InnerMessage(message) => each(message),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                NetlinkPayload::Done(done) if done.code < 0 => {
+                    return Err(io::Error::from_raw_os_error(-done.code));
+                }
+                NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => ended = true,
+                _ => {}
+            }
+        }
+        Ok(ended)
+    }
+
+    fn rest(&mut self) -> io::Result<Vec<M>> {
+        let mut answers = Vec::new();
+        while !self.receive(|answer| answers.push(answer))? {}
+        Ok(answers)
+    }
+
+    fn send(&mut self, message: M, flags: u16) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0).map(drop)
+    }
+}
+
+/// For `map_err`: the kernel said something that is no netlink message.
+pub(super) fn malformed(error: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+}
