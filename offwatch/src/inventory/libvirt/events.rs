@@ -7,10 +7,10 @@ use virt::connect::Connect;
 use virt::error::Error;
 use virt::sys;
 
-use super::Shared;
+use super::shared::Shared;
 
 /// Registers for all that may change the list or the XML of a domain.
-/// Drivers without events are served by [`super::OLD_XML`].
+/// Drivers without events are served by [`super::cache::OLD_XML`].
 pub(super) fn register(connect: &Connect, shared: &Arc<Shared>) -> Vec<libc::c_int> {
     // SAFETY: the two types differ only in the arguments after `dom`, and
     // libvirt calls each callback with the arguments of its event, cast

@@ -1,0 +1,146 @@
+//! VMs by libvirt's API.
+//!
+//! libvirt's calls block, for ever if the daemon hangs, so a thread of its own
+//! owns the connection and everybody else reads its last listing. The
+//! connection is read-only.
+//!
+//! A listing takes three calls, however many domains there are. XML is read
+//! once for each domain and again when something may have changed it: an event
+//! of libvirt, [`Libvirt::refresh_xml`], or its age.
+
+mod cache;
+mod connection;
+mod domains;
+mod events;
+mod failure;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+pub use self::failure::Failure;
+use self::shared::Shared;
+use self::worker::Worker;
+use crate::sample::Vm;
+
+/// A call that takes longer than this counts as unanswered.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// State of the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// The first attempt to connect and list is still under way.
+    #[default]
+    Connecting,
+    /// The listing is the daemon's.
+    Connected,
+    /// There is none; attempts go on.
+    Failed(Failure),
+}
+
+/// The last listing.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// All domains, active and inactive, in libvirt's order. Out of date
+    /// unless connected.
+    pub vms: Arc<Vec<Vm>>,
+    /// State of the connection.
+    pub state: State,
+    /// Age of the listing; none if there never was one.
+    pub age: Option<Duration>,
+}
+
+/// A connection to libvirt, and the thread that owns it. The thread ends when
+/// this is dropped.
+#[derive(Debug)]
+pub struct Libvirt {
+    shared: Arc<Shared>,
+}
+
+impl Libvirt {
+    /// Starts the thread, which connects at once. Without a URI it is the one
+    /// in LIBVIRT_DEFAULT_URI, or else `qemu:///system`: for an ordinary user
+    /// libvirt's own choice would start a second daemon, which knows no taps.
+    pub fn spawn(uri: Option<String>) -> Self {
+        let uri = uri
+            .or_else(|| std::env::var("LIBVIRT_DEFAULT_URI").ok())
+            .filter(|uri| !uri.is_empty())
+            .unwrap_or_else(|| "qemu:///system".to_owned());
+        let shared = Arc::new(Shared::default());
+        shared.lock().uri.clone_from(&uri);
+        let worker = Arc::clone(&shared);
+        let spawned = thread::Builder::new()
+            .name("libvirt".to_owned())
+            .spawn(move || Worker::new(worker, uri).run());
+        if let Err(error) = spawned {
+            shared.publish(|inner| inner.fail(format!("cannot start a thread: {error}")));
+        }
+        Self { shared }
+    }
+
+    /// What it is connected to, or would be.
+    pub fn uri(&self) -> String {
+        self.shared.lock().uri.clone()
+    }
+
+    /// Asks for a new listing; it will be there a moment later. It may be asked
+    /// for as often as one likes.
+    pub fn refresh(&self) {
+        self.shared.lock().request.list = true;
+        self.shared.requested.notify_one();
+    }
+
+    /// Asks for a new listing with all XML read again, as after a tap appeared
+    /// or disappeared. Many such requests cost no more than a tenth of the
+    /// time: those that come too early are answered later.
+    pub fn refresh_xml(&self) {
+        let mut inner = self.shared.lock();
+        inner.request.list = true;
+        inner.request.all_xml = true;
+        drop(inner);
+        self.shared.requested.notify_one();
+    }
+
+    /// The last listing. Never waits for libvirt.
+    pub fn latest(&self) -> Snapshot {
+        let inner = self.shared.lock();
+        let state = match inner.busy_since.map(|since| since.elapsed()) {
+            Some(busy) if busy > SLOW && !matches!(inner.state, State::Failed(_)) => {
+                State::Failed(Failure::Lost {
+                    uri: inner.uri.clone(),
+                    message: format!("no answer for {} s", busy.as_secs()),
+                })
+            }
+            _ => inner.state.clone(),
+        };
+        Snapshot {
+            vms: Arc::clone(&inner.vms),
+            state,
+            age: inner.listed.map(|listed| listed.elapsed()),
+        }
+    }
+
+    /// Waits until the first attempt has succeeded or failed, but not longer
+    /// than `timeout`.
+    pub fn wait_first(&self, timeout: Duration) -> Snapshot {
+        let inner = self.shared.lock();
+        let waited = self
+            .shared
+            .published
+            .wait_timeout_while(inner, timeout, |inner| inner.state == State::Connecting);
+        drop(waited);
+        self.latest()
+    }
+}
+
+impl Drop for Libvirt {
+    fn drop(&mut self) {
+        // Not joined: it may be in a call that never returns.
+        self.shared.lock().request.stop = true;
+        self.shared.requested.notify_one();
+    }
+}
