@@ -1,10 +1,18 @@
-//! The clock that intervals are measured with.
+//! The clocks that samples are stamped with.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds on the monotonic clock.
+/// Wall clock, milliseconds since the Unix epoch.
+pub fn wall_clock_ms() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Monotonic clock, nanoseconds.
 pub fn monotonic_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
         .ok()

@@ -7,23 +7,27 @@ mod shortfall;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
 };
 
 use nix::unistd::{SysconfVar, sysconf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::evidence::Evidence;
 use crate::{
-    clock::monotonic_ns,
+    clock::{monotonic_ns, wall_clock_ms},
     error::Error,
     inventory::{
         link::{Link, LinkEvent, Links},
+        node,
         vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
     probe::{BpfLog, Probe, ProbeError, Reading},
-    sample::{Counters, Hook, Host, Interface, Kind, Sample},
+    sample::{Counters, Hook, Host, Interface, Kind, Node, Sample},
 };
 
 /// What to observe, and how.
@@ -49,6 +53,8 @@ pub struct Collector {
     vms: Vms,
     vhost: VhostThreads,
     host: Host,
+    /// The machine as the kernel tells it.
+    own_node: Arc<Node>,
     /// Interfaces that the kernel has and netlink did not list.
     unlisted: usize,
 }
@@ -85,6 +91,7 @@ impl Collector {
             vms,
             vhost: VhostThreads::new("/proc"),
             host,
+            own_node: Arc::new(node::read(Path::new("/proc"), Path::new("/sys"))),
             unlisted: 0,
         };
         collector.list_again().await?;
@@ -93,26 +100,49 @@ impl Collector {
 
     /// Follows changes of the interfaces until `deadline`.
     pub async fn follow_until(&mut self, deadline: Instant) -> Result<(), Error> {
+        self.follow_during(sleep_until(deadline)).await
+    }
+
+    /// Asks libvirt for new statistics, and follows changes of the interfaces
+    /// until they are there, for at most `patience`.
+    pub async fn refresh_stats(&mut self, patience: Duration) -> Result<(), Error> {
+        let answer = timeout(patience, self.vms.refresh_stats());
+        self.follow_during(async { drop(answer.await) }).await
+    }
+
+    /// Whether samples are to tell what each VM uses of each physical CPU,
+    /// which costs libvirt some calls for each.
+    pub fn want_pcpus(&self, wanted: bool) {
+        self.vms.want_pcpus(wanted);
+    }
+
+    async fn follow_during(&mut self, end: impl Future<Output = ()>) -> Result<(), Error> {
+        let mut end = pin!(end);
         loop {
             let event = tokio::select! {
                 event = self.links.next() => event,
                 () = self.evidence.follow() => continue,
-                () = sleep_until(deadline) => return Ok(()),
+                () = &mut end => return Ok(()),
             };
-            match event {
-                LinkEvent::Changed(link) => self.changed(*link),
-                LinkEvent::Qdisc(ifindex) => {
-                    self.unread.insert(ifindex, 2);
-                }
-                LinkEvent::Gone(ifindex) => self.gone(ifindex),
-                // What is still queued is older than what was lost: a new
-                // subscription first, then the listing.
-                LinkEvent::Lost | LinkEvent::Closed => {
-                    self.links = Links::open()?;
-                    self.list_again().await?;
-                }
+            self.follow(event).await?;
+        }
+    }
+
+    async fn follow(&mut self, event: LinkEvent) -> Result<(), Error> {
+        match event {
+            LinkEvent::Changed(link) => self.changed(*link),
+            LinkEvent::Qdisc(ifindex) => {
+                self.unread.insert(ifindex, 2);
+            }
+            LinkEvent::Gone(ifindex) => self.gone(ifindex),
+            // What is still queued is older than what was lost: a new
+            // subscription first, then the listing.
+            LinkEvent::Lost | LinkEvent::Closed => {
+                self.links = Links::open()?;
+                self.list_again().await?;
             }
         }
+        Ok(())
     }
 
     /// Reads everything.
@@ -151,6 +181,11 @@ impl Collector {
             monotonic_ns: monotonic_ns(),
             host: Host {
                 unattributed: self.probe.unattributed(),
+                node: Some(
+                    self.vms
+                        .node()
+                        .unwrap_or_else(|| Arc::clone(&self.own_node)),
+                ),
                 notes,
                 feature_names: self.evidence.feature_names().clone(),
                 evidence: self.evidence.host(),
@@ -287,11 +322,4 @@ fn online_cpus() -> u32 {
     online
         .and_then(|cpus| u32::try_from(cpus).ok())
         .unwrap_or(1)
-}
-
-fn wall_clock_ms() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,12 +5,16 @@
 
 pub mod evidence;
 pub mod offloads;
+mod vm_stats;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use offwatch_common::{Slot, Work};
 use serde::{Deserialize, Serialize};
 
+pub use self::vm_stats::{
+    DiskStats, NicStats, Node, PcpuTime, StatsSource, Vcpu, VcpuState, VmStats,
+};
 use self::{
     evidence::Evidence,
     offloads::{Fact, FeatureNames, KernelCounters, Limits, Offloads},
@@ -42,6 +46,9 @@ pub struct Host {
     pub kernel: String,
     /// CPUs that are online.
     pub online_cpus: u32,
+    /// The machine as statistics of VMs see it; none in old recordings.
+    #[serde(default)]
+    pub node: Option<Arc<Node>>,
     /// Inode number of the observed network namespace.
     pub netns: u64,
     /// How packets are counted.
@@ -240,6 +247,9 @@ pub struct Vm {
     /// Nanoseconds that the living vhost threads of its process have run; none
     /// where they cannot be seen.
     pub vhost_cpu_ns: Option<u64>,
+    /// What it used; none while it is off, and in old recordings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats: Option<Arc<VmStats>>,
 }
 
 /// State of a VM, in libvirt's words.

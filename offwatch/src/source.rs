@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     collector::{Collector, Options},
     error::Error,
-    model::Model,
+    model::{Model, usage::UsageHistory},
     record::{RecordError, Recorder, Replay},
     sample::Sample,
 };
@@ -17,6 +17,7 @@ pub struct Source {
     origin: Origin,
     recorder: Option<Recorder>,
     previous: Option<Sample>,
+    usage: UsageHistory,
     ended: bool,
 }
 
@@ -50,6 +51,7 @@ impl Source {
             origin,
             recorder: None,
             previous: None,
+            usage: UsageHistory::default(),
             ended: false,
         }
     }
@@ -86,10 +88,10 @@ impl Source {
         };
         let Some(now) = self.sample().await? else {
             self.ended = true;
-            return Ok(is_first.then(|| Model::new(&before, None)));
+            return Ok(is_first.then(|| Model::with_usage(&before, None, &self.usage)));
         };
         let elapsed = Duration::from_nanos(now.monotonic_ns.saturating_sub(before.monotonic_ns));
-        let model = Model::new(&now, Some((&before, elapsed)));
+        let model = Model::with_usage(&now, Some((&before, elapsed)), &self.usage);
         self.previous = Some(now);
         Ok(Some(model))
     }
@@ -113,9 +115,10 @@ impl Source {
                 due,
             } => {
                 collector.follow_until(*due).await?;
+                collector.refresh_stats(patience(*interval)).await?;
                 let sample = collector.sample();
                 // A late tick does not make the next ones come in a burst.
-                *due = Instant::now().max(*due) + *interval;
+                *due = (*due + *interval).max(Instant::now());
                 Some(sample)
             }
             Origin::Replay(replay) => replay.next_sample()?,
@@ -123,6 +126,16 @@ impl Source {
         if let (Some(sample), Some(recorder)) = (&sample, &mut self.recorder) {
             recorder.write(sample)?;
         }
+        if let Some(sample) = &sample {
+            self.usage.advance(sample);
+        }
         Ok(sample)
     }
+}
+
+/// How long a sample may wait for libvirt's answer. What comes later is in the
+/// next one.
+fn patience(interval: Duration) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(5);
+    (interval / 2).min(LONGEST)
 }

@@ -10,6 +10,7 @@ pub mod limits;
 pub mod link;
 pub mod netlink;
 pub mod nic;
+pub mod node;
 pub mod notifications;
 pub mod procfs;
 pub mod protocols;

@@ -17,6 +17,8 @@ pub struct QemuArgs {
     pub name: Option<String>,
     /// `-uuid`.
     pub uuid: Option<String>,
+    /// `-m`: memory of the guest, KiB.
+    pub memory_kib: Option<u64>,
     /// QEMU was started to ask for its capabilities (`-machine none`): no VM.
     pub is_probe: bool,
     /// Network back ends, in the order of the command line.
@@ -67,6 +69,10 @@ pub fn parse(argv: &[String]) -> QemuArgs {
         match option.strip_prefix('-').unwrap_or(option) {
             "name" => args.name = Properties::parse(value, "guest").take("guest"),
             "uuid" => args.uuid = Some(value.to_ascii_lowercase()),
+            "m" => {
+                let properties = Properties::parse(value, "size");
+                args.memory_kib = properties.get("size").and_then(memory_kib);
+            }
             "machine" | "M" => {
                 args.is_probe = Properties::parse(value, "type").get("type") == Some("none");
             }
@@ -168,6 +174,27 @@ fn net(properties: &Properties, option: &str) -> Option<Net> {
         ifname: properties.get("ifname").map(printable),
         fds: fds.split(':').filter_map(|fd| fd.parse().ok()).collect(),
     })
+}
+
+/// A size of memory in KiB: a number, by default of MiB, with a unit.
+fn memory_kib(size: &str) -> Option<u64> {
+    let number = size.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match size[number.len()..].to_ascii_uppercase().as_str() {
+        "B" => return Some(number.parse::<u64>().ok()? >> 10),
+        "K" => 0,
+        "" | "M" => 10,
+        "G" => 20,
+        "T" => 30,
+        _ => return None,
+    };
+    match number.parse::<u64>() {
+        Ok(whole) => whole.checked_mul(1 << shift),
+        // QEMU takes 1.5G, too.
+        Err(_) => {
+            let kib = number.parse::<f64>().ok()? * f64::from(1_u32 << shift);
+            (0.0..1e15).contains(&kib).then_some(kib as u64)
+        }
+    }
 }
 
 /// Whether a socket is passt's: libvirt and the tools around it name it so.
@@ -276,6 +303,7 @@ mod tests {
             args.uuid.as_deref(),
             Some("299ca1ed-40c0-4352-97b7-f0eeca5000d6")
         );
+        assert_eq!(args.memory_kib, Some(224 << 10));
         assert!(!args.is_probe);
         let net = Net {
             mac: Some("52:54:00:0f:00:11".into()),
@@ -283,6 +311,23 @@ mod tests {
         };
         assert_eq!(args.nets, [net]);
         assert_eq!(args.pci, [] as [String; 0]);
+    }
+
+    #[test]
+    fn memory() {
+        for (size, kib) in [
+            ("512", Some(512 << 10)),
+            ("size=262144k,slots=2,maxmem=4G", Some(262_144)),
+            ("1.5G", Some(3 << 19)),
+            ("2T", Some(2 << 30)),
+            ("1048576B", Some(1024)),
+            ("much", None),
+            ("-5", None),
+            ("99999999999999999999", None),
+        ] {
+            let argv = ["qemu", "-m", size].map(str::to_owned);
+            assert_eq!(parse(&argv).memory_kib, kib, "{size}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod facts;
 mod interface;
 mod offloads;
 mod side;
+pub mod usage;
 mod vhost;
 mod work;
 
@@ -26,6 +27,7 @@ pub use self::{
     interface::{Caused, Interface, Sides},
     offloads::{Accepted, Guest, OFFLOADS, Offloads, OnOff},
     side::{HistogramRow, Side},
+    usage::{Usage, UsageHistory},
     vhost::VhostCpu,
     work::SoftwareWork,
 };
@@ -99,6 +101,9 @@ pub struct Vm {
     pub state: VmState,
     /// Who told about it.
     pub source: Source,
+    /// What it used: CPU, memory, disks and network cards as libvirt counts
+    /// them. Null while it is off, or where nobody tells.
+    pub usage: Option<Usage>,
     /// CPU time of its vhost threads.
     #[serde(flatten)]
     pub vhost: VhostCpu,
@@ -113,6 +118,18 @@ impl Model {
     /// earlier sample by ifindex and generation, so a tap never inherits the
     /// counts of another one that had its name or ifindex before.
     pub fn new(sample: &Sample, earlier: Option<(&Sample, Duration)>) -> Self {
+        let history = UsageHistory::of(sample, earlier.map(|(sample, _)| sample));
+        Self::with_usage(sample, earlier, &history)
+    }
+
+    /// The same where more samples came before: statistics that are no newer
+    /// than those of the earlier sample have an interval, too. `history` is
+    /// that of `sample`.
+    pub fn with_usage(
+        sample: &Sample,
+        earlier: Option<(&Sample, Duration)>,
+        history: &UsageHistory,
+    ) -> Self {
         let no_interval = match earlier {
             None => Some("first sample"),
             Some((_, interval)) if interval.is_zero() => {
@@ -170,6 +187,7 @@ impl Model {
                     id: vm.id,
                     state: vm.state,
                     source: vm.source,
+                    usage: history.usage(vm).cloned(),
                     interfaces,
                     unavailable,
                 }

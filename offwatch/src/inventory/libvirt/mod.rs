@@ -4,18 +4,23 @@
 //! owns the connection and everybody else reads its last listing. The
 //! connection is read-only.
 //!
-//! A listing takes three calls, however many domains there are. XML is read
-//! once for each domain and again when something may have changed it: an event
-//! of libvirt, [`Libvirt::refresh_xml`], or its age.
+//! A listing takes one call, however many domains there are, with or without
+//! their statistics. XML is read once for each domain and again when something
+//! may have changed it: an event of libvirt, [`Libvirt::refresh_xml`], or its
+//! age.
 
+mod bulk;
 mod cache;
 mod connection;
 mod domains;
 mod events;
 mod failure;
+mod node;
+mod pcpus;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod worker;
 
 use std::sync::Arc;
@@ -25,7 +30,7 @@ use std::time::Duration;
 pub use self::failure::Failure;
 use self::shared::Shared;
 use self::worker::Worker;
-use crate::sample::Vm;
+use crate::sample::{Node, Vm};
 
 /// A call that takes longer than this counts as unanswered.
 const SLOW: Duration = Duration::from_secs(5);
@@ -52,6 +57,8 @@ pub struct Snapshot {
     pub state: State,
     /// Age of the listing; none if there never was one.
     pub age: Option<Duration>,
+    /// The machine as libvirt last told it.
+    pub node: Option<Arc<Node>>,
 }
 
 /// A connection to libvirt, and the thread that owns it. The thread ends when
@@ -87,13 +94,6 @@ impl Libvirt {
         self.shared.lock().uri.clone()
     }
 
-    /// Asks for a new listing; it will be there a moment later. It may be asked
-    /// for as often as one likes.
-    pub fn refresh(&self) {
-        self.shared.lock().request.list = true;
-        self.shared.requested.notify_one();
-    }
-
     /// Asks for a new listing with all XML read again, as after a tap appeared
     /// or disappeared. Many such requests cost no more than a tenth of the
     /// time: those that come too early are answered later.
@@ -105,22 +105,43 @@ impl Libvirt {
         self.shared.requested.notify_one();
     }
 
+    /// Asks for a listing with new statistics. The future completes when it is
+    /// there, or cannot be; it need not be awaited, and does not hold on to the
+    /// connection.
+    pub fn refresh_stats(&self) -> impl Future<Output = ()> + use<> {
+        let mut inner = self.shared.lock();
+        inner.request.list = true;
+        inner.request.stats = true;
+        inner.stats_asked += 1;
+        let number = inner.stats_asked;
+        drop(inner);
+        self.shared.requested.notify_one();
+        let shared = Arc::clone(&self.shared);
+        async move {
+            loop {
+                let answered = shared.answered.notified();
+                if shared.lock().has_answered(number) {
+                    return;
+                }
+                answered.await;
+            }
+        }
+    }
+
+    /// Whether statistics are to tell what each domain uses of each physical
+    /// CPU, which takes some calls for each domain.
+    pub fn want_pcpus(&self, wanted: bool) {
+        self.shared.lock().wants_pcpus = wanted;
+    }
+
     /// The last listing. Never waits for libvirt.
     pub fn latest(&self) -> Snapshot {
         let inner = self.shared.lock();
-        let state = match inner.busy_since.map(|since| since.elapsed()) {
-            Some(busy) if busy > SLOW && !matches!(inner.state, State::Failed(_)) => {
-                State::Failed(Failure::Lost {
-                    uri: inner.uri.clone(),
-                    message: format!("no answer for {} s", busy.as_secs()),
-                })
-            }
-            _ => inner.state.clone(),
-        };
         Snapshot {
             vms: Arc::clone(&inner.vms),
-            state,
+            state: inner.state(),
             age: inner.listed.map(|listed| listed.elapsed()),
+            node: inner.node.clone(),
         }
     }
 

@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{Failure, State};
-use crate::sample::Vm;
+use tokio::sync::Notify;
+
+use super::{Failure, SLOW, State};
+use crate::sample::{Node, Vm};
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -14,6 +16,8 @@ pub(super) struct Shared {
     pub(super) requested: Condvar,
     /// Something was published.
     pub(super) published: Condvar,
+    /// The same for those who do not block.
+    pub(super) answered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +26,14 @@ pub(super) struct Inner {
     pub(super) vms: Arc<Vec<Vm>>,
     pub(super) state: State,
     pub(super) listed: Option<Instant>,
+    /// The machine, if libvirt has told.
+    pub(super) node: Option<Arc<Node>>,
+    /// Statistics were asked for so many times, ...
+    pub(super) stats_asked: u64,
+    /// ... and this one was answered, or failed.
+    pub(super) stats_answered: u64,
+    /// Physical CPUs are shown.
+    pub(super) wants_pcpus: bool,
     /// Start of the calls that are under way.
     pub(super) busy_since: Option<Instant>,
     pub(super) request: Request,
@@ -31,6 +43,10 @@ pub(super) struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Request {
     pub(super) list: bool,
+    /// Statistics, too, and at once.
+    pub(super) stats: bool,
+    /// How many times statistics had been asked for.
+    pub(super) number: u64,
     /// All XML may have changed.
     pub(super) all_xml: bool,
     /// XML of these domains has changed, by UUID.
@@ -47,10 +63,29 @@ impl Shared {
     pub(super) fn publish(&self, change: impl FnOnce(&mut Inner)) {
         change(&mut self.lock());
         self.published.notify_all();
+        self.answered.notify_waiters();
     }
 }
 
 impl Inner {
+    /// State of the connection, a call without an answer included.
+    pub(super) fn state(&self) -> State {
+        match self.busy_since.map(|since| since.elapsed()) {
+            Some(busy) if busy > SLOW && !matches!(self.state, State::Failed(_)) => {
+                State::Failed(Failure::Lost {
+                    uri: self.uri.clone(),
+                    message: format!("no answer for {} s", busy.as_secs()),
+                })
+            }
+            _ => self.state.clone(),
+        }
+    }
+
+    /// Whether statistics asked for are there, or cannot be.
+    pub(super) fn has_answered(&self, number: u64) -> bool {
+        self.stats_answered >= number || matches!(self.state(), State::Failed(_))
+    }
+
     pub(super) fn fail(&mut self, message: String) {
         let uri = self.uri.clone();
         self.state = State::Failed(Failure::Lost { uri, message });

@@ -105,11 +105,15 @@ fn a_thousand_domains() {
     assert_eq!(first.state, State::Connected);
     assert_eq!(first.vms.len(), 1000);
     assert_eq!(first.vms.iter().filter(|vm| vm.id.is_some()).count(), 900);
-    libvirt.refresh();
+    drop(libvirt.refresh_stats());
     let second = eventually(&libvirt, "listed again", |snapshot| {
         !Arc::ptr_eq(&snapshot.vms, &first.vms)
     });
-    assert_eq!(second.vms, first.vms);
+    let bare = |snapshot: &Snapshot| -> Vec<Vm> {
+        let vms = snapshot.vms.iter().cloned();
+        vms.map(|vm| Vm { stats: None, ..vm }).collect()
+    };
+    assert_eq!(bare(&second), bare(&first));
 }
 
 #[test]
@@ -161,7 +165,7 @@ fn xml_is_read_again_when_asked_for() {
     prepare_library();
     let connection = Connection::open(&uri, &shared).unwrap();
     let mut worker = Worker::new(shared, uri);
-    worker.list(&connection.connect).unwrap();
+    worker.list(&connection.connect, false).unwrap();
     let spoil = |worker: &mut Worker| {
         for known in worker.known.values_mut() {
             known.nics[0].dev = Some("wrong".to_owned());
@@ -169,25 +173,37 @@ fn xml_is_read_again_when_asked_for() {
     };
     let dev = |vms: &[Vm]| vms[0].nics[0].dev.clone().unwrap();
     spoil(&mut worker);
-    assert_eq!(dev(&worker.list(&connection.connect).unwrap()), "wrong");
+    assert_eq!(
+        dev(&worker.list(&connection.connect, false).unwrap()),
+        "wrong"
+    );
     worker
         .known
         .values_mut()
         .for_each(|known| known.is_stale = true);
-    assert_eq!(dev(&worker.list(&connection.connect).unwrap()), "owtap0000");
+    assert_eq!(
+        dev(&worker.list(&connection.connect, false).unwrap()),
+        "owtap0000"
+    );
     // Another id: the domain was started again.
     spoil(&mut worker);
     worker
         .known
         .values_mut()
         .for_each(|known| known.id = Some(77));
-    assert_eq!(dev(&worker.list(&connection.connect).unwrap()), "owtap0000");
+    assert_eq!(
+        dev(&worker.list(&connection.connect, false).unwrap()),
+        "owtap0000"
+    );
     // Incomplete: the domain was being started.
     worker
         .known
         .values_mut()
         .for_each(|known| known.nics[0].dev = None);
-    assert_eq!(dev(&worker.list(&connection.connect).unwrap()), "owtap0000");
+    assert_eq!(
+        dev(&worker.list(&connection.connect, false).unwrap()),
+        "owtap0000"
+    );
 }
 
 #[test]
@@ -264,4 +280,60 @@ fn a_call_without_an_answer_is_a_failure() {
         failure.to_string().contains("no answer for 10 s"),
         "{failure}"
     );
+}
+
+fn wait(future: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.build().unwrap().block_on(future);
+}
+
+#[test]
+fn statistics_are_those_asked_for() {
+    let file = node(1, 1);
+    let libvirt = spawn(&file);
+    let first = libvirt.wait_first(PATIENCE);
+    let node = first.node.unwrap();
+    assert!(node.memory_kib > 0 && node.online_cpus > 0, "{node:?}");
+    let asked_ns = crate::clock::monotonic_ns();
+    wait(libvirt.refresh_stats());
+    let vms = libvirt.latest().vms;
+    let mut active = vms.iter().filter(|vm| vm.id.is_some());
+    let stats = active.next().unwrap().stats.as_ref().unwrap();
+    assert!(stats.monotonic_ns >= asked_ns);
+    assert_eq!(stats.start, u64::from(vms[0].id.or(vms[1].id).unwrap()));
+    let mut inactive = vms.iter().filter(|vm| vm.id.is_none());
+    assert_eq!(inactive.next().unwrap().stats, None);
+}
+
+#[test]
+fn nobody_waits_for_statistics_that_cannot_come() {
+    let libvirt = Libvirt::spawn(Some("not a uri".to_owned()));
+    libvirt.wait_first(PATIENCE);
+    wait(libvirt.refresh_stats());
+    let libvirt = Libvirt {
+        shared: Arc::default(),
+    };
+    libvirt.shared.publish(|inner| {
+        inner.state = State::Connected;
+        inner.busy_since = Instant::now().checked_sub(SLOW * 2);
+    });
+    wait(libvirt.refresh_stats());
+}
+
+#[test]
+fn a_listing_after_an_event_keeps_the_statistics() {
+    let file = node(1, 0);
+    let shared = Arc::new(Shared::default());
+    let uri = format!("test://{}", file.path().display());
+    prepare_library();
+    let connection = Connection::open(&uri, &shared).unwrap();
+    let mut worker = Worker::new(shared, uri);
+    let mut list = |with_stats| {
+        let vms = worker.list(&connection.connect, with_stats).unwrap();
+        vms[0].stats.clone()
+    };
+    let stats = list(true);
+    assert!(stats.is_some());
+    assert_eq!(list(false), stats);
+    assert_ne!(list(true), stats);
 }

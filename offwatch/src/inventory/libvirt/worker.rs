@@ -9,8 +9,10 @@ use super::cache::Known;
 use super::connection::{Connection, FIRST_RETRY, prepare_library};
 use super::failure::one_line;
 use super::shared::{Request, Shared};
-use super::{Failure, State};
+use super::{Failure, State, node};
 
+/// The machine is asked for again after this time: CPUs come and go.
+const OLD_NODE: Duration = Duration::from_secs(60);
 /// Longest pause between two attempts.
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,8 @@ pub(super) struct Worker {
     pub(super) next_list: Instant,
     /// No full reading of XML before.
     pub(super) next_full_read: Instant,
+    /// Statistics are not to wait for guests whose monitor is busy.
+    pub(super) no_wait: bool,
 }
 
 impl Worker {
@@ -34,6 +38,7 @@ impl Worker {
             known: HashMap::new(),
             next_list: Instant::now(),
             next_full_read: Instant::now(),
+            no_wait: false,
         }
     }
 
@@ -48,6 +53,7 @@ impl Worker {
                 Ok(connection) => {
                     // What happened meanwhile is not known.
                     self.known.clear();
+                    self.no_wait = false;
                     let failure = self.serve(&connection, &mut pause);
                     if let Some(failure) = failure {
                         self.shared
@@ -70,9 +76,22 @@ impl Worker {
 
     /// Lists whenever it is asked to, until the connection fails.
     fn serve(&mut self, connection: &Connection, pause: &mut Duration) -> Option<Failure> {
+        let mut request = Request {
+            stats: true,
+            number: self.shared.lock().stats_asked,
+            ..Request::default()
+        };
+        let mut node_read = None;
         loop {
             self.busy(true);
-            let listed = self.list(&connection.connect);
+            let listed = self.list(&connection.connect, request.stats);
+            let is_old = |read: &Instant| read.elapsed() > OLD_NODE;
+            if node_read.as_ref().is_none_or(is_old) && listed.is_ok() {
+                self.busy(true);
+                let node = node::read(&connection.connect).map(Arc::new);
+                self.shared.lock().node = node;
+                node_read = Some(Instant::now());
+            }
             self.busy(false);
             match listed {
                 Ok(vms) => {
@@ -81,6 +100,9 @@ impl Worker {
                         inner.vms = Arc::new(vms);
                         inner.state = State::Connected;
                         inner.listed = Some(Instant::now());
+                        if request.stats {
+                            inner.stats_answered = request.number;
+                        }
                     });
                 }
                 Err(error) => {
@@ -90,7 +112,7 @@ impl Worker {
                     });
                 }
             }
-            let request = self.next_request()?;
+            request = self.next_request()?;
             if request.all_xml {
                 self.known
                     .values_mut()
@@ -112,7 +134,7 @@ impl Worker {
                 return None;
             }
             let now = Instant::now();
-            if inner.request.list && now < self.next_list {
+            if inner.request.list && !inner.request.stats && now < self.next_list {
                 inner = self
                     .shared
                     .requested
@@ -123,6 +145,7 @@ impl Worker {
             }
             if inner.request.list {
                 let mut request = std::mem::take(&mut inner.request);
+                request.number = inner.stats_asked;
                 if request.all_xml && now < self.next_full_read {
                     request.all_xml = false;
                     // Answered by a listing that is allowed to.

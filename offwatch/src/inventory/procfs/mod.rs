@@ -16,6 +16,7 @@ mod program;
 mod taps;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 
 use std::collections::HashMap;
 use std::fs;
@@ -48,6 +49,8 @@ pub struct Process {
     pub uuid: Option<String>,
     /// Network cards.
     pub nics: Vec<Nic>,
+    /// Memory that its command line gives the guest, KiB.
+    pub memory_kib: Option<u64>,
     /// It is a VMM by its program, not only the holder of a tap.
     pub is_vmm: bool,
     /// Its descriptors could not be read, so its taps are not known.
@@ -190,6 +193,7 @@ impl Scanner {
             }),
             uuid: args.uuid,
             nics,
+            memory_kib: args.memory_kib,
             is_vmm: true,
             is_unreadable: matches!(taps, Taps::Unreadable),
         })

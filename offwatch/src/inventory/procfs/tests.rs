@@ -68,6 +68,7 @@ fn qemu_by_libvirt() {
         name: "owt".into(),
         uuid: Some("299ca1ed-40c0-4352-97b7-f0eeca5000d6".into()),
         nics: vec![tap],
+        memory_kib: Some(224 << 10),
         is_vmm: true,
         is_unreadable: false,
     };

@@ -125,7 +125,7 @@ mod tests {
             uuid: Some(format!("uuid-{name}")),
             nics: vec![tap(dev)],
             is_vmm: true,
-            is_unreadable: false,
+            ..Process::default()
         }
     }
 

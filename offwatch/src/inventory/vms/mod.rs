@@ -10,9 +10,10 @@ mod links;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::combine::combine;
@@ -22,9 +23,9 @@ use self::links::refine;
 #[cfg(feature = "libvirt")]
 use super::libvirt::{Libvirt, State};
 use super::nic::is_network_card;
-use super::procfs::{Host, Process, Scanner};
+use super::procfs::{Host, Process, Scanner, usage};
 use super::status;
-use crate::sample::Vm;
+use crate::sample::{Node, Vm};
 
 /// How long the first answer of a libvirt that the user named may take.
 #[cfg(feature = "libvirt")]
@@ -147,9 +148,53 @@ impl Vms {
         self
     }
 
+    /// Asks libvirt for new statistics. The future completes when they are
+    /// there, or cannot be, and may be given up at any time.
+    #[cfg(feature = "libvirt")]
+    pub fn refresh_stats(&self) -> impl Future<Output = ()> + use<> {
+        let answer = self.libvirt.as_ref().map(Libvirt::refresh_stats);
+        async move {
+            if let Some(answer) = answer {
+                answer.await;
+            }
+        }
+    }
+
+    /// Nobody is asked.
+    #[cfg(not(feature = "libvirt"))]
+    pub fn refresh_stats(&self) -> impl Future<Output = ()> + use<> {
+        std::future::ready(())
+    }
+
+    /// Whether statistics are to tell what each VM uses of each physical CPU.
+    #[cfg_attr(
+        not(feature = "libvirt"),
+        allow(clippy::unused_self, reason = "nobody is asked then")
+    )]
+    pub fn want_pcpus(&self, wanted: bool) {
+        #[cfg(feature = "libvirt")]
+        if let Some(libvirt) = &self.libvirt {
+            libvirt.want_pcpus(wanted);
+        }
+        #[cfg(not(feature = "libvirt"))]
+        let _ = wanted;
+    }
+
+    /// The machine as libvirt last told it.
+    #[cfg(feature = "libvirt")]
+    pub fn node(&self) -> Option<Arc<Node>> {
+        self.libvirt.as_ref()?.latest().node
+    }
+
+    /// The machine as libvirt last told it.
+    #[cfg(not(feature = "libvirt"))]
+    pub fn node(&self) -> Option<Arc<Node>> {
+        None
+    }
+
     /// The VMs at this moment, running ones by id and then by name, and notes
-    /// on what is missing. Never waits for libvirt, but asks it for a new
-    /// listing, which the next call returns.
+    /// on what is missing. Never waits for libvirt: the listing is the last
+    /// one that it gave.
     pub fn list(&mut self, links: &LinkTable) -> (Vec<Vm>, Vec<String>) {
         let taps_changed = self.taps != links.taps;
         if taps_changed {
@@ -175,6 +220,7 @@ impl Vms {
                 refine(nic, is_active, links);
             }
         }
+        self.add_usage(&mut vms, &processes);
         let owned: HashSet<&str> = vms.iter().flat_map(devs).collect();
         self.has_orphans = links
             .taps
@@ -218,8 +264,6 @@ impl Vms {
         };
         if taps_changed {
             libvirt.refresh_xml();
-        } else {
-            libvirt.refresh();
         }
         let snapshot = libvirt.latest();
         match snapshot.state {
@@ -262,6 +306,19 @@ impl Vms {
             _ => false,
         });
         vms
+    }
+
+    /// Adds what processes used, for VMs of which libvirt tells nothing.
+    fn add_usage(&self, vms: &mut [Vm], processes: &[Process]) {
+        let memory: HashMap<u32, Option<u64>> = processes
+            .iter()
+            .map(|process| (process.pid, process.memory_kib))
+            .collect();
+        for vm in vms.iter_mut().filter(|vm| vm.stats.is_none()) {
+            let Some(pid) = vm.pid else { continue };
+            let memory_kib = memory.get(&pid).copied().flatten();
+            vm.stats = usage::read(&self.paths.proc, pid, memory_kib).map(Arc::new);
+        }
     }
 
     fn processes(&mut self, links: &LinkTable, notes: &mut Vec<String>) -> Vec<Process> {

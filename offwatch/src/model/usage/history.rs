@@ -1,0 +1,131 @@
+//! The statistics before those of now, VM by VM.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Usage, own::Counted};
+use crate::sample::{self, NicStats, Sample, Source, VmStats};
+
+/// Remembers for each VM its last two statistics. A sample without new ones
+/// changes nothing: the last figures stay, and grow older.
+#[derive(Clone, Debug, Default)]
+pub struct UsageHistory {
+    by_vm: HashMap<String, Entry>,
+    /// Number of the last sample.
+    samples: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    usage: Usage,
+    /// Cards by offwatch's counters, with generations.
+    own_nics: Option<Vec<(u64, NicStats)>>,
+    /// The last sample that had the VM.
+    seen: u64,
+}
+
+impl UsageHistory {
+    /// The history of two samples, for a model of these alone.
+    pub fn of(sample: &Sample, earlier: Option<&Sample>) -> Self {
+        let mut history = Self::default();
+        if let Some(earlier) = earlier {
+            history.advance(earlier);
+        }
+        history.advance(sample);
+        history
+    }
+
+    /// Goes on to the next sample.
+    pub fn advance(&mut self, sample: &Sample) {
+        self.samples += 1;
+        let node = sample.host.node.as_deref();
+        let online_cpus = node.map_or(sample.host.online_cpus, |node| node.online_cpus);
+        // Few samples need it, and it costs.
+        let mut counted = None;
+        for vm in &sample.vms {
+            let Some(stats) = &vm.stats else { continue };
+            let own = stats
+                .nics
+                .is_none()
+                .then(|| counted.get_or_insert_with(|| Counted::of(sample)).nics(vm));
+            let key = key(vm);
+            let entry = match self.by_vm.get_mut(key.as_ref()) {
+                Some(entry) => {
+                    entry.advance(stats, own);
+                    entry
+                }
+                None => self
+                    .by_vm
+                    .entry(key.into_owned())
+                    .or_insert_with(|| Entry::first(stats, own)),
+            };
+            entry.seen = self.samples;
+            entry.usage.online_cpus = online_cpus;
+            entry.usage.host_memory_kib = node.map(|node| node.memory_kib);
+            entry.usage.age_ns = sample.monotonic_ns.saturating_sub(stats.monotonic_ns);
+        }
+        self.by_vm.retain(|_, entry| entry.seen == self.samples);
+    }
+
+    /// What a VM of the last sample used; none if nothing is known of it.
+    pub fn usage(&self, vm: &sample::Vm) -> Option<&Usage> {
+        vm.stats.as_ref()?;
+        self.by_vm.get(key(vm).as_ref()).map(|entry| &entry.usage)
+    }
+}
+
+impl Entry {
+    fn first(stats: &Arc<VmStats>, own_nics: Option<Vec<(u64, NicStats)>>) -> Self {
+        Self {
+            usage: Usage {
+                now: Arc::clone(stats),
+                before: None,
+                own_nics: own_nics.as_ref().map(|_| (Vec::new(), Vec::new())),
+                age_ns: 0,
+                online_cpus: 0,
+                host_memory_kib: None,
+            },
+            own_nics,
+            seen: 0,
+        }
+    }
+
+    fn advance(&mut self, stats: &Arc<VmStats>, own_nics: Option<Vec<(u64, NicStats)>>) {
+        let last = &self.usage.now;
+        if (last.source, last.start) != (stats.source, stats.start) {
+            *self = Self::first(stats, own_nics);
+            return;
+        }
+        if last.monotonic_ns == stats.monotonic_ns {
+            return;
+        }
+        let pair = own_nics.as_ref().map(|now| match &self.own_nics {
+            Some(before) => joined(now, before),
+            // libvirt told before, and its totals are not ours.
+            None => (Vec::new(), Vec::new()),
+        });
+        self.usage.own_nics = pair;
+        self.usage.before = Some(std::mem::replace(&mut self.usage.now, Arc::clone(stats)));
+        self.own_nics = own_nics;
+    }
+}
+
+/// Those of the same interface: a new one may have the name of an old one.
+fn joined(now: &[(u64, NicStats)], before: &[(u64, NicStats)]) -> (Vec<NicStats>, Vec<NicStats>) {
+    let pairs = now.iter().filter_map(|(generation, now)| {
+        let same = |(other, _): &&(u64, NicStats)| other == generation;
+        let (_, before) = before.iter().find(same)?;
+        Some((now.clone(), before.clone()))
+    });
+    pairs.unzip()
+}
+
+/// What tells a VM from all others: its UUID, or its process where that alone
+/// is known of it, as a copy may run with the same UUID.
+fn key(vm: &sample::Vm) -> std::borrow::Cow<'_, str> {
+    match (&vm.uuid, vm.source, vm.pid) {
+        (Some(uuid), Source::Libvirt | Source::Status, _) => uuid.as_str().into(),
+        (_, _, Some(pid)) => format!("process {pid}").into(),
+        (_, _, None) => format!("name {}", vm.name).into(),
+    }
+}
