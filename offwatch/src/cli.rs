@@ -1,11 +1,14 @@
 //! The command line. Types only, so that manuals and completions can be made
 //! from them.
 
+mod virt_top;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::virt_top::VirtTopArgs;
 use crate::{inventory::uri, sample::Hook};
 
 /// Shows, VM by VM and from evidence inside the kernel, what network offloads
@@ -23,11 +26,26 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Shows what VMs use, as virt-top does: what the program is when it is called
+/// by a link of that name.
+#[derive(Debug, Parser)]
+#[command(
+    name = "virt-top",
+    version = concat!("1.1.3 compatible, of offwatch ", env!("CARGO_PKG_VERSION")),
+    after_help = TOP_HELP,
+    args_override_self = true
+)]
+pub struct VirtTop {
+    /// Those of `offwatch top`.
+    #[command(flatten)]
+    pub args: TopArgs,
+}
+
 /// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show each VM's traffic, segment sizes and the software work it causes
-    #[command(after_help = TOP_HELP)]
+    /// Show what each VM uses, as virt-top does, and what offloads do for it
+    #[command(after_help = TOP_HELP, args_override_self = true)]
     Top(Box<TopArgs>),
     /// Tell what can be observed on this host, and why not
     Doctor(DoctorArgs),
@@ -44,25 +62,29 @@ pub struct TopArgs {
     /// Print one interval and exit
     #[arg(long, conflicts_with = "stream")]
     pub once: bool,
-    /// Print every interval one after the other instead of a live screen
+    /// Print every interval one after the other instead of a live screen:
+    /// virt-top's text blocks, with -4 tables, with --json JSON
     #[arg(long)]
     pub stream: bool,
     /// Print JSON: one object, or with --stream or -n one object a line
     #[arg(long)]
     pub json: bool,
-    /// Seconds between samples
+    /// Seconds between samples [default: 3]
     #[arg(short = 'd', long, visible_alias = "delay", value_name = "SECONDS",
-          default_value = "3", value_parser = seconds)]
-    pub interval: Duration,
-    /// Stop after this many intervals (0: never)
+          value_parser = seconds)]
+    pub interval: Option<Duration>,
+    /// Stop after this many intervals (0 or -1: never)
     #[arg(
         short = 'n',
         long = "iterations",
         value_name = "COUNT",
-        default_value_t = 0,
+        allow_negative_numbers = true,
         conflicts_with = "once"
     )]
-    pub iterations: u64,
+    pub iterations: Option<i64>,
+    /// As in virt-top.
+    #[command(flatten)]
+    pub virt_top: VirtTopArgs,
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
     pub vm: Vec<String>,
@@ -122,14 +144,16 @@ impl HookChoice {
     }
 }
 
-fn local_uri(text: &str) -> Result<String, String> {
+/// A URI of this host.
+pub(crate) fn local_uri(text: &str) -> Result<String, String> {
     uri::local(text).map(|()| text.to_owned())
 }
 
 const SHORTEST_SECONDS: f64 = 0.1;
 const LONGEST_SECONDS: f64 = 86_400.0;
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Reads a number of seconds between samples.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "not a number of seconds".to_owned())?;
@@ -151,6 +175,7 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+        VirtTop::command().debug_assert();
     }
 
     #[test]

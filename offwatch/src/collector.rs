@@ -10,11 +10,9 @@ use std::{
     path::Path,
     pin::pin,
     sync::Arc,
-    time::Duration,
 };
 
 use nix::unistd::{SysconfVar, sysconf};
-use tokio::time::{Instant, sleep_until, timeout};
 
 use self::evidence::Evidence;
 use crate::{
@@ -27,7 +25,7 @@ use crate::{
         vms::{LinkTable, Vms},
     },
     probe::{BpfLog, Probe, ProbeError, Reading},
-    sample::{Counters, Hook, Host, Interface, Kind, Node, Sample},
+    sample::{Counters, Hook, Host, Interface, Kind, Node, Sample, Vm},
 };
 
 /// What to observe, and how.
@@ -35,6 +33,9 @@ use crate::{
 pub struct Options {
     /// Hooks to try, in order.
     pub hooks: &'static [Hook],
+    /// Without counting packets there is nothing to show. Else what keeps them
+    /// from being counted is only noted.
+    pub needs_packets: bool,
     /// libvirt to ask for names; if it is given it must answer.
     pub connect: Option<String>,
     /// Have the programs log every packet.
@@ -43,7 +44,10 @@ pub struct Options {
 
 /// Follows the interfaces of this network namespace and reads their counters.
 pub struct Collector {
-    probe: Probe,
+    /// None if packets cannot be counted, and need not be.
+    probe: Option<Probe>,
+    /// Why they are not counted.
+    uncounted: String,
     log: Option<BpfLog>,
     links: Links,
     table: BTreeMap<u32, Link>,
@@ -65,11 +69,14 @@ impl Collector {
         let netns = observed_netns()?;
         // Subscribed before the first listing, so no interface is missed.
         let links = Links::open()?;
-        let mut probe = start_probe(options, netns)?;
-        let log = if options.bpf_log {
-            Some(probe.take_log()?)
-        } else {
-            None
+        let (mut probe, uncounted) = match start_probe(options, netns) {
+            Ok(probe) => (Some(probe), String::new()),
+            Err(error) if options.needs_packets => return Err(error.into()),
+            Err(error) => (None, error.to_string()),
+        };
+        let log = match &mut probe {
+            Some(probe) if options.bpf_log => Some(probe.take_log()?),
+            _ => None,
         };
         let vms = Vms::open(options.connect.clone()).map_err(Error::Libvirt)?;
         let host = Host {
@@ -77,12 +84,13 @@ impl Collector {
             kernel: system_text("osrelease"),
             online_cpus: online_cpus(),
             netns,
-            hook: probe.hook(),
-            reads: probe.reads(),
+            hook: probe.as_ref().map(Probe::hook).unwrap_or_default(),
+            reads: probe.as_ref().map(Probe::reads).unwrap_or_default(),
             ..Host::default()
         };
         let mut collector = Self {
             probe,
+            uncounted,
             log,
             links,
             table: BTreeMap::new(),
@@ -98,51 +106,42 @@ impl Collector {
         Ok(collector)
     }
 
-    /// Follows changes of the interfaces until `deadline`.
-    pub async fn follow_until(&mut self, deadline: Instant) -> Result<(), Error> {
-        self.follow_during(sleep_until(deadline)).await
+    /// Follows changes of the interfaces until `until` completes.
+    pub async fn follow_until<T>(&mut self, until: impl Future<Output = T>) -> Result<T, Error> {
+        let mut until = pin!(until);
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = self.links.next() => event,
+                () = self.evidence.follow() => continue,
+                done = &mut until => return Ok(done),
+            };
+            match event {
+                LinkEvent::Changed(link) => self.changed(*link),
+                LinkEvent::Qdisc(ifindex) => {
+                    self.unread.insert(ifindex, 2);
+                }
+                LinkEvent::Gone(ifindex) => self.gone(ifindex),
+                // What is still queued is older than what was lost: a new
+                // subscription first, then the listing.
+                LinkEvent::Lost | LinkEvent::Closed => {
+                    self.links = Links::open()?;
+                    self.list_again().await?;
+                }
+            }
+        }
     }
 
-    /// Asks libvirt for new statistics, and follows changes of the interfaces
-    /// until they are there, for at most `patience`.
-    pub async fn refresh_stats(&mut self, patience: Duration) -> Result<(), Error> {
-        let answer = timeout(patience, self.vms.refresh_stats());
-        self.follow_during(async { drop(answer.await) }).await
+    /// Asks libvirt for new statistics. The future completes when they are
+    /// there, or cannot be.
+    pub fn refresh_stats(&self) -> impl Future<Output = ()> + use<> {
+        self.vms.refresh_stats()
     }
 
     /// Whether samples are to tell what each VM uses of each physical CPU,
     /// which costs libvirt some calls for each.
     pub fn want_pcpus(&self, wanted: bool) {
         self.vms.want_pcpus(wanted);
-    }
-
-    async fn follow_during(&mut self, end: impl Future<Output = ()>) -> Result<(), Error> {
-        let mut end = pin!(end);
-        loop {
-            let event = tokio::select! {
-                event = self.links.next() => event,
-                () = self.evidence.follow() => continue,
-                () = &mut end => return Ok(()),
-            };
-            self.follow(event).await?;
-        }
-    }
-
-    async fn follow(&mut self, event: LinkEvent) -> Result<(), Error> {
-        match event {
-            LinkEvent::Changed(link) => self.changed(*link),
-            LinkEvent::Qdisc(ifindex) => {
-                self.unread.insert(ifindex, 2);
-            }
-            LinkEvent::Gone(ifindex) => self.gone(ifindex),
-            // What is still queued is older than what was lost: a new
-            // subscription first, then the listing.
-            LinkEvent::Lost | LinkEvent::Closed => {
-                self.links = Links::open()?;
-                self.list_again().await?;
-            }
-        }
-        Ok(())
     }
 
     /// Reads everything.
@@ -160,6 +159,13 @@ impl Collector {
         for vm in &mut vms {
             vm.vhost_cpu_ns = vm.pid.and_then(|pid| vhost.get(&pid).copied());
         }
+        let needs_counters = |vm: &Vm| {
+            let mut stats = vm.stats.iter();
+            stats.any(|stats| stats.nics.is_none())
+        };
+        if self.probe.is_none() && vms.iter().any(needs_counters) {
+            notes.push(format!("packets are not counted: {}", self.uncounted));
+        }
         if self.unlisted != 0 {
             notes.push(format!(
                 "{} interfaces are not shown: their names are not UTF-8",
@@ -171,7 +177,8 @@ impl Collector {
             .values()
             .map(|link| self.interface(link))
             .collect();
-        self.evidence.refresh(&self.table, &interfaces, &self.probe);
+        self.evidence
+            .refresh(&self.table, &interfaces, self.probe.as_ref());
         for (link, interface) in self.table.values().zip(&mut interfaces) {
             self.evidence.describe(link, interface);
         }
@@ -180,7 +187,7 @@ impl Collector {
             time_unix_ms: wall_clock_ms(),
             monotonic_ns: monotonic_ns(),
             host: Host {
-                unattributed: self.probe.unattributed(),
+                unattributed: self.probe.as_ref().map(Probe::unattributed),
                 node: Some(
                     self.vms
                         .node()
@@ -228,29 +235,35 @@ impl Collector {
     }
 
     fn changed(&mut self, link: Link) {
-        if unobserved(&link).is_none() {
-            self.probe.observe(link.ifindex);
+        if let Some(probe) = &mut self.probe
+            && unobserved(&link).is_none()
+        {
+            probe.observe(link.ifindex);
         }
         self.evidence.changed(&link);
         self.table.insert(link.ifindex, link);
     }
 
     fn gone(&mut self, ifindex: u32) {
-        self.probe.forget(ifindex);
         self.evidence.gone(ifindex);
         self.table.remove(&ifindex);
-        if self.probe.has_refused() {
+        let Some(probe) = &mut self.probe else { return };
+        probe.forget(ifindex);
+        if probe.has_refused() {
             // Its slot is free for one that had to wait.
             let observable = self
                 .table
                 .values()
                 .filter(|link| unobserved(link).is_none());
-            observable.for_each(|link| self.probe.observe(link.ifindex));
+            observable.for_each(|link| probe.observe(link.ifindex));
         }
     }
 
     fn interface(&self, link: &Link) -> Interface {
-        let (generation, reading) = self.probe.read(link.ifindex);
+        let (generation, reading) = match &self.probe {
+            Some(probe) => probe.read(link.ifindex),
+            None => (0, Reading::Unavailable(self.uncounted.clone())),
+        };
         let counters = match (unobserved(link), reading) {
             (Some(reason), _) => Counters::Unavailable(reason.into()),
             (None, Reading::Counted(slot)) => Counters::Counted(slot),

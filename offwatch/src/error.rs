@@ -20,6 +20,17 @@ pub enum Error {
     /// The libvirt that the user named cannot be used.
     #[error("{0}")]
     Libvirt(String),
+    /// A line of the init file has a bad value.
+    #[error("{line}: {reason}")]
+    InitFile {
+        /// File, number, key and value of the line.
+        line: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The time of `--end-time` cannot be told.
+    #[error("end time: {0}")]
+    EndTime(String),
     /// A pattern is not one.
     #[error("--{option} '{pattern}' is not a valid pattern: {reason}")]
     Pattern {

@@ -1,10 +1,13 @@
 //! `--vm` and `--dev`.
 
+use std::borrow::Cow;
+
 use globset::{Glob, GlobSet};
 
 use crate::{
     error::Error,
     model::{Interface, Model},
+    sample::Sample,
 };
 
 /// Which VMs and interfaces to show.
@@ -36,10 +39,51 @@ impl Filter {
                 .chain(&model.other_interfaces)
                 .filter_map(|found| found.dev.as_deref())
         };
-        unmatched(&self.vms, vms).map_or(Ok(()), |pattern| no_match("vm", "VM", pattern, vms()))?;
-        unmatched(&self.devs, devs).map_or(Ok(()), |pattern| {
-            no_match("dev", "interface", pattern, devs())
-        })
+        self.check_names(vms, devs)
+    }
+
+    fn check_names<'name, Vms, Devs>(
+        &self,
+        vms: impl Fn() -> Vms,
+        devs: impl Fn() -> Devs,
+    ) -> Result<(), Error>
+    where
+        Vms: Iterator<Item = &'name str>,
+        Devs: Iterator<Item = &'name str>,
+    {
+        if let Some(pattern) = unmatched(&self.vms, &vms) {
+            return no_match("vm", "VM", pattern, vms());
+        }
+        match unmatched(&self.devs, &devs) {
+            Some(pattern) => no_match("dev", "interface", pattern, devs()),
+            None => Ok(()),
+        }
+    }
+
+    /// Every pattern must match something of a sample, too.
+    pub fn check_sample(&self, sample: &Sample) -> Result<(), Error> {
+        let vms = || sample.vms.iter().map(|vm| vm.name.as_str());
+        let devs = || {
+            let of_vms = sample.vms.iter().flat_map(|vm| &vm.nics);
+            let of_vms = of_vms.filter_map(|nic| nic.dev.as_deref());
+            of_vms.chain(sample.interfaces.iter().map(|found| found.dev.as_str()))
+        };
+        self.check_names(vms, devs)
+    }
+
+    /// The sample with those VMs only that match, by name and by the name of
+    /// an interface.
+    pub fn narrowed<'sample>(&self, sample: &'sample Sample) -> Cow<'sample, Sample> {
+        if self.vms.is_empty() && self.devs.is_empty() {
+            return Cow::Borrowed(sample);
+        }
+        let mut narrowed = sample.clone();
+        narrowed.vms.retain(|vm| {
+            let mut devs = vm.nics.iter().filter_map(|nic| nic.dev.as_deref());
+            (self.vms.is_empty() || any(&self.vms, &vm.name))
+                && (self.devs.is_empty() || devs.any(|dev| any(&self.devs, dev)))
+        });
+        Cow::Owned(narrowed)
     }
 
     /// Leaves only what matches. With `--vm` alone, other interfaces go.
@@ -131,7 +175,7 @@ fn no_match<'name>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{self, Nic, Sample};
+    use crate::sample::{self, Nic};
 
     fn model() -> Model {
         let interface = |dev: &str, ifindex| sample::Interface {

@@ -1,21 +1,23 @@
 //! The command: parse, run, and turn an error into one line and an exit code.
 
 use std::{
+    ffi::OsString,
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
 };
 
 use clap::Parser as _;
 use offwatch::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, VirtTop},
     command,
     error::Error,
     limits, text,
 };
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let command = match parse(std::env::args_os().collect()) {
+        Ok(command) => command,
         Err(error) => return usage(&error),
     };
     let result = limits::raise()
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
             what: "cannot start".into(),
             source,
         })
-        .and_then(|runtime| runtime.block_on(run(&cli)));
+        .and_then(|runtime| runtime.block_on(run(&command)));
     match result {
         // Whoever closed our output, as `head` does, has what they wanted.
         Ok(()) | Err(Error::Closed) => ExitCode::SUCCESS,
@@ -39,8 +41,21 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: &Cli) -> Result<(), Error> {
-    match &cli.command {
+/// Called by a link named virt-top, the program is virt-top.
+fn parse(mut args: Vec<OsString>) -> Result<Command, clap::Error> {
+    let name = args.first().and_then(|path| Path::new(path).file_name());
+    if name.is_none_or(|name| name != "virt-top") {
+        return Cli::try_parse_from(args).map(|cli| cli.command);
+    }
+    // virt-top takes both.
+    for arg in args.iter_mut().filter(|arg| *arg == "-help") {
+        *arg = "--help".into();
+    }
+    VirtTop::try_parse_from(args).map(|cli| Command::Top(Box::new(cli.args)))
+}
+
+async fn run(command: &Command) -> Result<(), Error> {
+    match command {
         Command::Top(args) => command::top::run(args).await,
         Command::Doctor(args) => command::doctor::run(args),
     }

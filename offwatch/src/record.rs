@@ -176,7 +176,7 @@ impl Recorder {
 }
 
 /// Fails as creating the file would, without creating or truncating it.
-fn writable(path: &Path) -> io::Result<()> {
+pub(crate) fn writable(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
@@ -303,7 +303,7 @@ impl Replay {
     }
 }
 
-fn is_standard_stream(path: &Path) -> bool {
+pub(crate) fn is_standard_stream(path: &Path) -> bool {
     path == Path::new("-")
 }
 

@@ -57,8 +57,9 @@ pub struct Host {
     #[serde(default)]
     pub reads: Reads,
     /// Software work for frames of the host itself, or whose source the kernel
-    /// had forgotten (after routing, a tunnel or a veth).
-    pub unattributed: Work,
+    /// had forgotten (after routing, a tunnel or a veth); none where packets are
+    /// not counted.
+    pub unattributed: Option<Work>,
     /// Things the user should know about the whole sample, as a libvirt that
     /// does not answer.
     pub notes: Vec<String>,

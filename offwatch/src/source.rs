@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     collector::{Collector, Options},
@@ -17,8 +17,39 @@ pub struct Source {
     origin: Origin,
     recorder: Option<Recorder>,
     previous: Option<Sample>,
+    /// The sample before that one, of [`Self::tick`].
+    before: Option<Sample>,
     usage: UsageHistory,
     ended: bool,
+}
+
+/// A sample, with what its figures are made of.
+#[derive(Clone, Copy)]
+pub struct Tick<'a> {
+    /// The sample.
+    pub sample: &'a Sample,
+    /// What VMs used until then.
+    pub usage: &'a UsageHistory,
+    earlier: Option<&'a Sample>,
+}
+
+impl Tick<'_> {
+    /// It is not the first one.
+    pub fn has_rates(&self) -> bool {
+        self.earlier.is_some()
+    }
+
+    /// The model of the interval that ends here.
+    pub fn model(&self) -> Model {
+        let earlier = self.earlier.map(|earlier| {
+            let elapsed = self
+                .sample
+                .monotonic_ns
+                .saturating_sub(earlier.monotonic_ns);
+            (earlier, Duration::from_nanos(elapsed))
+        });
+        Model::with_usage(self.sample, earlier, self.usage)
+    }
 }
 
 enum Origin {
@@ -51,6 +82,7 @@ impl Source {
             origin,
             recorder: None,
             previous: None,
+            before: None,
             usage: UsageHistory::default(),
             ended: false,
         }
@@ -96,6 +128,35 @@ impl Source {
         Ok(Some(model))
     }
 
+    /// The next sample, the first one included; `None` when a recording is at
+    /// its end. Not to be mixed with [`Self::next`].
+    pub async fn tick(&mut self) -> Result<Option<Tick<'_>>, Error> {
+        let Some(sample) = self.sample().await? else {
+            return match self.previous {
+                Some(_) => Ok(None),
+                None => Err(self.empty()),
+            };
+        };
+        self.before = self.previous.replace(sample);
+        Ok(self.last())
+    }
+
+    /// What [`Self::tick`] returned last.
+    pub fn last(&self) -> Option<Tick<'_>> {
+        Some(Tick {
+            sample: self.previous.as_ref()?,
+            usage: &self.usage,
+            earlier: self.before.as_ref(),
+        })
+    }
+
+    /// Whether samples are to tell what each VM uses of each physical CPU.
+    pub fn want_pcpus(&self, wanted: bool) {
+        if let Origin::Live { collector, .. } = &self.origin {
+            collector.want_pcpus(wanted);
+        }
+    }
+
     fn empty(&self) -> Error {
         let name = match &self.origin {
             Origin::Replay(replay) => replay.name(),
@@ -114,8 +175,10 @@ impl Source {
                 interval,
                 due,
             } => {
-                collector.follow_until(*due).await?;
-                collector.refresh_stats(patience(*interval)).await?;
+                collector.follow_until(sleep_until(*due)).await?;
+                let answer = timeout(patience(*interval), collector.refresh_stats());
+                // Without an answer the last one stays.
+                let _ = collector.follow_until(answer).await?;
                 let sample = collector.sample();
                 // A late tick does not make the next ones come in a burst.
                 *due = (*due + *interval).max(Instant::now());

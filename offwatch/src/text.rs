@@ -9,6 +9,11 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
+/// Whether [`plain`] would change nothing.
+pub fn is_plain(text: &str) -> bool {
+    !text.chars().any(is_unprintable)
+}
+
 fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

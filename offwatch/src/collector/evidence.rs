@@ -79,18 +79,18 @@ impl Evidence {
         self.tx_timeouts.remove(&ifindex);
     }
 
-    /// Reads what may have changed. `counted` is what `probe` has just read, in
-    /// the order of `links`.
+    /// Reads what may have changed. `counted` is what `probe`, if there is one,
+    /// has just read, in the order of `links`.
     pub(super) fn refresh(
         &mut self,
         links: &BTreeMap<u32, Link>,
         counted: &[Interface],
-        probe: &Probe,
+        probe: Option<&Probe>,
     ) {
         self.read_sysfs(links);
         for (ifindex, counters, made) in self.counters.refresh() {
             let place = counted.binary_search_by_key(&ifindex, |interface| interface.ifindex);
-            let (Ok(place), Some(link)) = (place, links.get(&ifindex)) else {
+            let (Ok(place), Some(link), Some(probe)) = (place, links.get(&ifindex), probe) else {
                 continue;
             };
             let after = link.tap.and_then(|_| match probe.read(ifindex) {

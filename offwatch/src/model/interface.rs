@@ -131,11 +131,11 @@ impl Joiner<'_> {
     }
 
     /// Work whose source is not known.
-    pub(super) fn unattributed(&self, now: &Work, before: Option<&Work>) -> Option<Caused> {
+    pub(super) fn unattributed(&self, now: Option<&Work>, before: Option<&Work>) -> Option<Caused> {
         if self.blind.work.is_some() {
             return None;
         }
-        let done = SoftwareWork::derive(now, 0);
+        let done = SoftwareWork::derive(now?, 0);
         let before = before.map(|work| CausedTotals::of(SoftwareWork::derive(work, 0)));
         let mut caused = Caused::measure(CausedTotals::of(done), before, self.interval);
         caused.software_work_approximate = done.approximate;
@@ -160,7 +160,8 @@ impl Joiner<'_> {
                 work.explain("unattributed", |_| String::new(), no_rate, &mut unavailable);
             }
             (None, reason) => {
-                unavailable.insert("unattributed".into(), reason.unwrap_or_default().into());
+                let reason = reason.unwrap_or("packets are not counted");
+                unavailable.insert("unattributed".into(), reason.into());
             }
         }
         unavailable

@@ -7,6 +7,7 @@ mod evidence;
 mod facts;
 mod interface;
 mod offloads;
+pub mod overview;
 mod side;
 pub mod usage;
 mod vhost;
@@ -14,6 +15,7 @@ mod work;
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,7 +34,7 @@ pub use self::{
     work::SoftwareWork,
 };
 use crate::sample::{
-    self, Blind, Counters, Hook, Kind, Reads, Sample, Source, Unavailable, VmState,
+    self, Blind, Counters, Hook, Kind, Node, Reads, Sample, Source, Unavailable, VmState,
 };
 
 /// Name of the JSON form of a model.
@@ -68,6 +70,8 @@ pub struct Host {
     pub kernel: String,
     /// CPUs that are online.
     pub online_cpus: u32,
+    /// The machine as statistics of VMs see it. Null in old recordings.
+    pub node: Option<Arc<Node>>,
     /// How packets are counted.
     pub hook: Hook,
     /// What of a frame can be read.
@@ -203,8 +207,8 @@ impl Model {
             .collect();
 
         let unattributed = joiner.unattributed(
-            &sample.host.unattributed,
-            earlier.map(|(sample, _)| &sample.host.unattributed),
+            sample.host.unattributed.as_ref(),
+            earlier.and_then(|(sample, _)| sample.host.unattributed.as_ref()),
         );
         let mut unavailable = joiner.host_unavailable(unattributed.as_ref());
         let evidence = Evidence::of(
@@ -223,6 +227,7 @@ impl Model {
                 name: sample.host.name.clone(),
                 kernel: sample.host.kernel.clone(),
                 online_cpus: sample.host.online_cpus,
+                node: sample.host.node.clone(),
                 hook: sample.host.hook,
                 reads: sample.host.reads,
                 blind: sample.host.blind(),

@@ -3,6 +3,7 @@
 mod json;
 mod table;
 pub mod units;
+pub mod virt_top;
 
 use std::io::{self, Write};
 

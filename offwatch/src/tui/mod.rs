@@ -10,11 +10,7 @@ use crossterm::{
 use futures_util::StreamExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{
-    error::Error,
-    model::Model,
-    output::{Render, Table},
-};
+use crate::error::Error;
 
 /// The terminal, taken over until this is dropped.
 pub struct Screen {
@@ -69,12 +65,10 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Shows a model.
-    pub fn draw(&mut self, model: &Model) -> Result<(), Error> {
+    /// Shows a text.
+    pub fn draw(&mut self, text: &[u8]) -> Result<(), Error> {
         self.text.clear();
-        Table
-            .render(model, &mut self.text)
-            .map_err(terminal_error)?;
+        self.text.extend_from_slice(text);
         self.text.extend(b"\nq quits\n");
         self.paint()
     }

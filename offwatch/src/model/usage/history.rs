@@ -82,6 +82,7 @@ impl Entry {
                 before: None,
                 own_nics: own_nics.as_ref().map(|_| (Vec::new(), Vec::new())),
                 age_ns: 0,
+                is_stale: false,
                 online_cpus: 0,
                 host_memory_kib: None,
             },
@@ -96,7 +97,8 @@ impl Entry {
             *self = Self::first(stats, own_nics);
             return;
         }
-        if last.monotonic_ns == stats.monotonic_ns {
+        self.usage.is_stale = last.monotonic_ns == stats.monotonic_ns;
+        if self.usage.is_stale {
             return;
         }
         let pair = own_nics.as_ref().map(|now| match &self.own_nics {

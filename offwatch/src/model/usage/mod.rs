@@ -30,6 +30,8 @@ pub struct Usage {
     own_nics: Option<(Vec<NicStats>, Vec<NicStats>)>,
     /// How old the statistics were when the sample was taken, nanoseconds.
     pub age_ns: u64,
+    /// They are those of the sample before: there was no newer answer.
+    pub is_stale: bool,
     /// CPUs of the host that are online.
     pub online_cpus: u32,
     /// Memory of the host, KiB, if known.

@@ -113,12 +113,13 @@ fn without_an_answer_the_last_figures_stay_and_grow_older() {
     let samples = [first, second, silent];
     let used = usage(&samples);
     assert_eq!(used.cpu_percent(), Some(50.0));
-    assert_eq!(used.age_ns, 4 * SECOND);
+    assert_eq!((used.age_ns, used.is_stale), (4 * SECOND, true));
     // Nothing is counted twice when it answers again.
     let answered = sample(19, vec![vm("a", stats(19, 1, 9))]);
     let used = usage(&[&samples[..], &[answered]].concat());
     assert_eq!(used.cpu_time_ns(), Some(SECOND));
     assert_eq!((used.interval_ns(), used.age_ns), (Some(6 * SECOND), 0));
+    assert!(!used.is_stale);
 }
 
 #[test]

@@ -1,0 +1,425 @@
+//! The order of rows: every sort key there is, and its reverse.
+//!
+//! As in virt-top, ids and names ascend, everything else descends, equal rows
+//! go by name and inactive VMs come last. Rows without a value come behind
+//! those with one; reversing turns only the values around.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::model::{
+    Interface, Side, Vm,
+    overview::Domain,
+    usage::{DiskDelta, NicDelta},
+};
+
+/// What rows are ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Key {
+    /// libvirt's id.
+    Id,
+    /// Name.
+    Name,
+    /// CPU time in the interval.
+    #[default]
+    Cpu,
+    /// Memory the VM is given.
+    Memory,
+    /// CPU time since its start.
+    Time,
+    /// Bytes received.
+    NetRx,
+    /// Bytes sent.
+    NetTx,
+    /// Requests to read from disks.
+    BlockReads,
+    /// Requests to write to disks.
+    BlockWrites,
+    /// Share of bytes in GSO frames, both directions together.
+    Gso,
+    /// Segments that the host cuts for frames to the VM.
+    SoftwareSegments,
+    /// Bytes that the host checksums for frames to the VM.
+    Checksums,
+    /// Frames, both directions together.
+    Packets,
+    /// Frames that the kernel dropped, both directions together.
+    Drops,
+    /// Work that the VM causes: segments that the host cuts for its frames,
+    /// wherever they go.
+    Cost,
+}
+
+/// Name on the command line, further names, and what the menu says.
+type Names = (&'static str, &'static [&'static str], &'static str);
+
+impl Key {
+    /// All of them, in the order of the menu: virt-top's first.
+    pub const ALL: [Self; 15] = [
+        Self::Id,
+        Self::Name,
+        Self::Cpu,
+        Self::Memory,
+        Self::Time,
+        Self::NetRx,
+        Self::NetTx,
+        Self::BlockReads,
+        Self::BlockWrites,
+        Self::Gso,
+        Self::SoftwareSegments,
+        Self::Checksums,
+        Self::Packets,
+        Self::Drops,
+        Self::Cost,
+    ];
+
+    fn names(self) -> Names {
+        match self {
+            Self::Id => ("id", &[], "Domain ID"),
+            Self::Name => ("name", &[], "Domain name"),
+            Self::Cpu => ("cpu", &["processor"], "%CPU"),
+            Self::Memory => ("mem", &["memory"], "%MEM"),
+            Self::Time => ("time", &[], "TIME (CPU time)"),
+            Self::NetRx => ("netrx", &[], "Net RX bytes"),
+            Self::NetTx => ("nettx", &[], "Net TX bytes"),
+            Self::BlockReads => ("blockrdrq", &[], "Block read reqs"),
+            Self::BlockWrites => ("blockwrrq", &[], "Block write reqs"),
+            Self::Gso => ("gso", &[], "Share of bytes in GSO frames"),
+            Self::SoftwareSegments => ("swseg", &[], "Software segments"),
+            Self::Checksums => ("csum", &[], "Software checksum bytes"),
+            Self::Packets => ("pps", &[], "Packets"),
+            Self::Drops => ("drops", &[], "Drops"),
+            Self::Cost => ("cost", &[], "Software segments caused"),
+        }
+    }
+
+    /// Its name on the command line and in the init file.
+    pub fn name(self) -> &'static str {
+        self.names().0
+    }
+
+    /// What the menu says.
+    pub fn label(self) -> &'static str {
+        self.names().2
+    }
+
+    /// It is one of offwatch's own, for which network cards must be made.
+    pub fn needs_interfaces(self) -> bool {
+        matches!(
+            self,
+            Self::Gso
+                | Self::SoftwareSegments
+                | Self::Checksums
+                | Self::Packets
+                | Self::Drops
+                | Self::Cost
+        )
+    }
+
+    /// The value of a VM; none for a name, and where it is not known.
+    fn value(self, domain: &Domain<'_>) -> Option<f64> {
+        let usage = domain.usage;
+        let number = |value: u64| value as f64;
+        match self {
+            Self::Id => domain.id.map(f64::from),
+            Self::Name => None,
+            Self::Cpu => usage?.cpu_percent(),
+            Self::Memory => usage?.now.memory_kib.map(number),
+            Self::Time => usage?.now.cpu_time_ns.map(number),
+            Self::NetRx => usage?.nic()?.rx_bytes.map(number),
+            Self::NetTx => usage?.nic()?.tx_bytes.map(number),
+            Self::BlockReads => usage?.disk()?.read_requests.map(number),
+            Self::BlockWrites => usage?.disk()?.write_requests.map(number),
+            _ => self.value_of(domain.interfaces),
+        }
+    }
+
+    /// One of offwatch's own values, summed over network cards.
+    fn value_of(self, interfaces: &[Interface]) -> Option<f64> {
+        let both = |field: fn(&Side) -> Option<f64>| {
+            let sides = interfaces
+                .iter()
+                .flat_map(|card| [card.sides.ingress(), card.sides.egress()]);
+            sides
+                .flatten()
+                .filter_map(field)
+                .reduce(|one, other| one + other)
+        };
+        let to_vm = |field: fn(&Side) -> Option<f64>| {
+            let sides = interfaces.iter().filter_map(|card| card.sides.egress());
+            sides.filter_map(field).reduce(|one, other| one + other)
+        };
+        match self {
+            Self::Gso => {
+                let bytes = both(|side| side.bytes_per_s).filter(|bytes| *bytes > 0.0)?;
+                Some(both(|side| side.gso_bytes_per_s)? / bytes)
+            }
+            Self::SoftwareSegments => to_vm(|side| side.software_segments_per_s),
+            Self::Checksums => to_vm(|side| side.software_checksum_bytes_per_s),
+            Self::Packets => both(|side| side.packets_per_s),
+            Self::Drops => both(|side| side.drops_per_s),
+            Self::Cost => {
+                let caused = interfaces.iter().filter_map(|card| card.caused.as_ref());
+                caused
+                    .filter_map(|caused| caused.software_segments_per_s)
+                    .reduce(|one, other| one + other)
+            }
+            _ => None,
+        }
+    }
+
+    fn ascends(self) -> bool {
+        matches!(self, Self::Id | Self::Name)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = |key: &Self| {
+            let (name, others, _) = key.names();
+            name == text || others.contains(&text)
+        };
+        Self::ALL.into_iter().find(named).ok_or_else(|| {
+            let all = Self::ALL.map(|key| match key.names() {
+                (name, [other, ..], _) => format!("{name} ({other})"),
+                (name, [], _) => name.to_owned(),
+            });
+            format!("not a sort key; there are {}", all.join(", "))
+        })
+    }
+}
+
+/// A key and a direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// What is compared.
+    pub key: Key,
+    /// The other way round.
+    pub is_reversed: bool,
+}
+
+impl Order {
+    /// How values compare; those that there are come first.
+    fn values<T: PartialOrd>(self, one: Option<T>, other: Option<T>) -> Ordering {
+        match (one, other) {
+            (Some(one), Some(other)) => {
+                let ascending = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
+                match self.key.ascends() == self.is_reversed {
+                    true => ascending.reverse(),
+                    false => ascending,
+                }
+            }
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        }
+    }
+
+    fn names(self, one: &str, other: &str) -> Ordering {
+        let by_name = one.cmp(other);
+        match self.key == Key::Name && self.is_reversed {
+            true => by_name.reverse(),
+            false => by_name,
+        }
+    }
+
+    /// Sorts VMs.
+    pub fn domains(self, domains: &mut [Domain<'_>]) {
+        domains.sort_by_cached_key(|domain| self.row(domain));
+    }
+
+    fn row<'a>(self, domain: &Domain<'a>) -> Row<'a> {
+        Row {
+            order: self,
+            is_inactive: !domain.is_active,
+            value: self.key.value(domain).filter(|_| domain.is_active),
+            name: domain.name,
+        }
+    }
+
+    /// How two network cards compare, each with its VM and its own name.
+    /// Orders that make no sense for a card are that of bytes received.
+    pub fn nics(
+        self,
+        one: (&Domain<'_>, &str, &NicDelta),
+        other: (&Domain<'_>, &str, &NicDelta),
+    ) -> Ordering {
+        let value = |delta: &NicDelta| match self.key {
+            Key::NetTx => delta.tx_bytes,
+            _ => delta.rx_bytes,
+        };
+        self.devices(
+            (one.0, one.1, value(one.2)),
+            (other.0, other.1, value(other.2)),
+        )
+    }
+
+    /// How two disks compare, each with its VM and its own name. Orders that
+    /// make no sense for a disk are that of requests to read.
+    pub fn disks(
+        self,
+        one: (&Domain<'_>, &str, &DiskDelta),
+        other: (&Domain<'_>, &str, &DiskDelta),
+    ) -> Ordering {
+        let value = |delta: &DiskDelta| match self.key {
+            Key::BlockWrites => delta.write_requests,
+            _ => delta.read_requests,
+        };
+        self.devices(
+            (one.0, one.1, value(one.2)),
+            (other.0, other.1, value(other.2)),
+        )
+    }
+
+    fn devices(
+        self,
+        one: (&Domain<'_>, &str, Option<u64>),
+        other: (&Domain<'_>, &str, Option<u64>),
+    ) -> Ordering {
+        let by_value = match self.key {
+            Key::Name => Ordering::Equal,
+            Key::Id => self.values(one.0.id, other.0.id),
+            _ => self.values(one.2, other.2),
+        };
+        by_value
+            .then_with(|| self.names(one.1, other.1))
+            .then_with(|| one.0.name.cmp(other.0.name))
+    }
+}
+
+/// Sorts the VMs of a model.
+pub fn sort_vms(vms: &mut Vec<Vm>, order: Order) {
+    let mut places: Vec<usize> = (0..vms.len()).collect();
+    places.sort_by_cached_key(|&place| order.row(&Domain::of(&vms[place])));
+    let mut unsorted: Vec<Option<Vm>> = std::mem::take(vms).into_iter().map(Some).collect();
+    vms.extend(places.iter().filter_map(|&place| unsorted[place].take()));
+}
+
+/// What a VM is sorted by.
+struct Row<'a> {
+    order: Order,
+    is_inactive: bool,
+    value: Option<f64>,
+    name: &'a str,
+}
+
+impl Ord for Row<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.is_inactive
+            .cmp(&other.is_inactive)
+            .then_with(|| self.order.values(self.value, other.value))
+            .then_with(|| self.order.names(self.name, other.name))
+    }
+}
+
+impl PartialOrd for Row<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Row<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Row<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::VmState;
+
+    fn domain(name: &str, id: Option<u32>) -> Domain<'_> {
+        Domain {
+            name,
+            id,
+            state: VmState::Running,
+            is_active: id.is_some(),
+            is_process: false,
+            usage: None,
+            interfaces: &[],
+        }
+    }
+
+    fn sorted(key: Key, is_reversed: bool) -> Vec<&'static str> {
+        let mut domains = [
+            domain("c", Some(2)),
+            domain("off-b", None),
+            domain("a", Some(10)),
+            domain("off-a", None),
+            domain("b", Some(3)),
+        ];
+        Order { key, is_reversed }.domains(&mut domains);
+        domains.iter().map(|domain| domain.name).collect()
+    }
+
+    #[test]
+    fn ids_and_names_ascend_and_inactive_ones_are_last() {
+        assert_eq!(sorted(Key::Id, false), ["c", "b", "a", "off-a", "off-b"]);
+        assert_eq!(sorted(Key::Id, true), ["a", "b", "c", "off-a", "off-b"]);
+        assert_eq!(sorted(Key::Name, false), ["a", "b", "c", "off-a", "off-b"]);
+        assert_eq!(sorted(Key::Name, true), ["c", "b", "a", "off-b", "off-a"]);
+        // Without values, by name.
+        assert_eq!(sorted(Key::Cpu, true), ["a", "b", "c", "off-a", "off-b"]);
+    }
+
+    #[test]
+    fn disks_and_cards_have_orders_of_their_own() {
+        let (vm1, vm2) = (domain("x", Some(1)), domain("y", Some(2)));
+        let nic = |rx, tx| NicDelta {
+            rx_bytes: Some(rx),
+            tx_bytes: Some(tx),
+            ..NicDelta::default()
+        };
+        let by = |key, is_reversed| Order { key, is_reversed };
+        let (a, b) = (nic(5, 1), nic(3, 9));
+        let nics = |order: Order| order.nics((&vm1, "vnet0", &a), (&vm2, "vnet1", &b));
+        assert_eq!(nics(by(Key::Memory, false)), Ordering::Less);
+        assert_eq!(nics(by(Key::NetRx, true)), Ordering::Greater);
+        assert_eq!(nics(by(Key::NetTx, false)), Ordering::Greater);
+        assert_eq!(nics(by(Key::Id, false)), Ordering::Less);
+        assert_eq!(nics(by(Key::Name, true)), Ordering::Greater);
+        let disk = |reads, writes| DiskDelta {
+            read_requests: Some(reads),
+            write_requests: writes,
+            ..DiskDelta::default()
+        };
+        let (a, b) = (disk(0, None), disk(0, Some(4)));
+        let disks = |order: Order| order.disks((&vm2, "hda", &a), (&vm1, "hda", &b));
+        assert_eq!(
+            disks(by(Key::NetTx, false)),
+            Ordering::Greater,
+            "by VM's name"
+        );
+        assert_eq!(disks(by(Key::BlockWrites, false)), Ordering::Greater);
+        assert_eq!(
+            disks(by(Key::BlockWrites, true)),
+            Ordering::Greater,
+            "unknown is last"
+        );
+    }
+
+    #[test]
+    fn keys_by_all_their_names() {
+        for key in Key::ALL {
+            assert_eq!(key.name().parse(), Ok(key));
+        }
+        assert_eq!("processor".parse(), Ok(Key::Cpu));
+        assert_eq!("memory".parse(), Ok(Key::Memory));
+        let error = "foo".parse::<Key>().unwrap_err();
+        for key in Key::ALL {
+            assert!(error.contains(key.name()), "{key}: {error}");
+        }
+    }
+}
