@@ -13,11 +13,13 @@ use offwatch_tests::{
     guest::Family,
     observer::{Observer, hooks, offwatch},
     quiet::wait_until,
-    skip_unless_lab,
+    scaled, skip_unless_lab,
     traffic::{TcpFlow, TcpOptions},
 };
 
 const RUNS: u64 = 20;
+/// Both ways of choosing the moment with each hook, twice.
+const LEAST_RUNS: u64 = 12;
 const HOOKS: [&str; 3] = ["tp", "raw", "tc"];
 
 #[test]
@@ -34,7 +36,7 @@ fn a_kill_at_any_moment_leaves_nothing_behind() -> Result<()> {
     let before = network_state(lab.host(), &devices)?;
     let hooks = hooks(&HOOKS);
     let mut most = BpfObjects::default();
-    for run in 0..RUNS {
+    for run in 0..scaled(RUNS).max(LEAST_RUNS) {
         let hook = hooks[run as usize % hooks.len()];
         let held = if run % 2 == 0 {
             // From "has not begun" to "is loading" or "counts", as it happens.
