@@ -1,12 +1,15 @@
 //! Bandwidth limits as libvirt sets them, and what people build with ifb, keep
 //! working while offwatch counts.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use offwatch_tests::{
     Lab,
     command::run,
     frames::FrameSpec,
     observer::{Observer, Seen, grown, hooks},
+    quiet::wait_until,
     skip_unless_lab,
 };
 
@@ -91,12 +94,15 @@ fn a_policer_still_polices_and_its_frames_are_counted_once() -> Result<()> {
             let what = format!("{policer:?}, {hook}");
             let counted = grown(&after.from_vm, &before.from_vm, "packets_total")?;
             assert_eq!(counted, FRAMES, "{what}: every frame is counted, and once");
-            let passed = lab.guest(1).truth_to_vm().packets - received_before;
+            let passed = || lab.guest(1).truth_to_vm().packets - received_before;
+            // A shaper behind ifb sends from a softirq, in its own time.
+            let what_passes = format!("{what}: the burst passes");
+            wait_until(&what_passes, Duration::from_secs(5), || Ok(passed() > 0))?;
+            let passed = passed();
             assert!(
                 passed < FRAMES / 2,
                 "{what}: {passed} of {FRAMES} passed the policer"
             );
-            assert!(passed > 0, "{what}: the burst passes");
         }
     }
     Ok(())
