@@ -6,10 +6,19 @@
 //! tap, ingress is what the guest sent and egress what the guest receives.
 #![no_std]
 
+mod counters;
+mod exact;
 pub mod histogram;
 mod offsets;
 
-pub use offsets::{ABSENT, Access, CAST_PLACEHOLDER, DropReasons, GsoBits, Offsets, access};
+pub use counters::Counters;
+pub use exact::{
+    Checksumming, ExactSlot, ExactWork, FEWEST_EXACT_SLOTS, NS_BUCKETS, Segmentation, drop_class,
+    function, ns_bucket, ns_range,
+};
+pub use offsets::{
+    ABSENT, Access, CAST_PLACEHOLDER, DropClasses, DropReasons, GsoBits, Offsets, access,
+};
 
 /// Slots for interfaces. Slot 0 belongs to none: as an interface's slot it means
 /// "not observed", and its [`Slot::caused_work`] is work without a known source.
@@ -135,22 +144,5 @@ const _: () = assert!(size_of::<Slot>() == 960);
 const _: () = assert!(size_of::<Slot>().is_multiple_of(64));
 const _: () = assert!(size_of::<Traffic>().is_multiple_of(size_of::<u64>()));
 
-impl Slot {
-    /// What was counted since `earlier`. Every counter wraps by itself.
-    pub fn since(&self, earlier: &Self) -> Self {
-        let mut difference = *self;
-        // SAFETY: a slot consists of u64 only, as the size of each part asserts.
-        let words =
-            |slot: *const Self| unsafe { core::slice::from_raw_parts(slot.cast::<u64>(), WORDS) };
-        let earlier = words(earlier);
-        // SAFETY: as above, and `difference` is not otherwise borrowed.
-        let difference_words =
-            unsafe { core::slice::from_raw_parts_mut((&raw mut difference).cast::<u64>(), WORDS) };
-        for (word, earlier) in difference_words.iter_mut().zip(earlier) {
-            *word = word.wrapping_sub(*earlier);
-        }
-        difference
-    }
-}
-
-const WORDS: usize = size_of::<Slot>() / size_of::<u64>();
+// SAFETY: repr(C), and consists of u64 only, as the size of each part asserts.
+unsafe impl Counters for Slot {}

@@ -13,6 +13,8 @@ pub const ABSENT: u32 = u32::MAX;
 pub struct Offsets {
     /// `sk_buff.len`.
     pub skb_len: u32,
+    /// `sk_buff.next`.
+    pub skb_next: u32,
     /// `sk_buff.dev`.
     pub skb_dev: u32,
     /// `sk_buff.skb_iif`.
@@ -145,3 +147,16 @@ pub struct DropReasons {
 }
 
 words!(DropReasons);
+
+/// Numbers of `enum skb_drop_reason` that tell about checksums and GSO; unused
+/// elements are [`ABSENT`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropClasses {
+    /// Of [`crate::drop_class::CHECKSUM`].
+    pub checksum: [u32; 8],
+    /// Of [`crate::drop_class::GSO`].
+    pub gso: [u32; 4],
+}
+
+words!(DropClasses);

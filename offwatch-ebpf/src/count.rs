@@ -14,6 +14,7 @@ use aya_log_ebpf::debug;
 use offwatch_common::{INDEXED_IFINDEXES, Traffic, Work, class, histogram, kind};
 
 use crate::{
+    drops,
     maps::{DROPS, IN_FLIGHT, InFlight, NETNS, SLOT_OF, SLOT_OF_HIGH, SLOTS, Shape},
     skb::{Memory, Skb, can_follow_addresses},
 };
@@ -94,9 +95,10 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
 }
 
 /// A frame freed because something dropped it. `kfree_skb` may free an skb
-/// whose `dev` is something else; such an address leads to no slot.
+/// whose `dev` is something else; such an address leads to no slot. `location`
+/// is the code that freed it.
 #[inline(always)]
-pub(crate) fn dropped<M: Memory>(skb: Skb<M>, reason: u32) {
+pub(crate) fn dropped<M: Memory>(skb: Skb<M>, location: u64, reason: u32) {
     let Some(seen) = observe(&skb) else { return };
     let Some(in_flight) = in_flight() else { return };
     let by_driver = if DROPS.have_reason() {
@@ -123,6 +125,7 @@ pub(crate) fn dropped<M: Memory>(skb: Skb<M>, reason: u32) {
     };
     // SAFETY: as in `received`.
     add(unsafe { &raw mut (*side).drop_packets }, ONE);
+    drops::classify(seen.slot, location, reason);
 }
 
 /// What of a [`Shape`] is counted as traffic.
@@ -144,14 +147,14 @@ impl Gist {
 }
 
 /// The device of a frame, if it is observed.
-struct Seen {
+pub(crate) struct Seen {
     dev: u64,
-    ifindex: u32,
+    pub(crate) ifindex: u32,
     slot: u32,
 }
 
 #[inline(always)]
-fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
+pub(crate) fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
     let dev = skb.dev();
     let ifindex = dev.ifindex();
     let slot = slot_of(ifindex);
@@ -166,7 +169,7 @@ fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
 }
 
 #[inline(always)]
-fn slot_of(ifindex: u32) -> u32 {
+pub(crate) fn slot_of(ifindex: u32) -> u32 {
     let slot = if ifindex < INDEXED_IFINDEXES {
         SLOT_OF.get_ptr(ifindex)
     } else {
@@ -288,7 +291,7 @@ fn traffic<M: Memory>(traffic: *mut Traffic, skb: &Skb<M>, bytes: u32, gist: Gis
 }
 
 #[inline(always)]
-fn add(counter: *mut u64, value: u64) {
+pub(crate) fn add(counter: *mut u64, value: u64) {
     // SAFETY: a counter in a map value, only changed by atomic addition.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, value) };
 }
@@ -298,6 +301,6 @@ fn add(counter: *mut u64, value: u64) {
 /// verifiers of 5.10 and 6.1: they follow paths that cannot be, to values whose
 /// minimum is above their maximum, of which nothing but a mask makes sense again.
 #[inline(always)]
-fn element<T, const N: usize>(table: &mut [T; N], index: usize) -> Option<&mut T> {
+pub(crate) fn element<T, const N: usize>(table: &mut [T; N], index: usize) -> Option<&mut T> {
     table.get_mut(core::hint::black_box(index) & (N.next_power_of_two() - 1))
 }

@@ -11,6 +11,8 @@
 #![feature(core_intrinsics)]
 
 mod count;
+mod drops;
+mod exact;
 mod maps;
 mod skb;
 
@@ -52,7 +54,7 @@ fn ow_tp_drop(ctx: BtfTracePointContext) -> i32 {
     } else {
         0
     };
-    count::dropped(Skb::<Direct>::new(ctx.arg(0)), reason);
+    count::dropped(Skb::<Direct>::new(ctx.arg(0)), ctx.arg(1), reason);
     0
 }
 
@@ -94,7 +96,7 @@ fn ow_raw_drop(ctx: RawTracePointContext) -> i32 {
     } else {
         0
     };
-    untyped!(ctx.arg(0), skb => count::dropped(skb, reason));
+    untyped!(ctx.arg(0), skb => count::dropped(skb, ctx.arg(1), reason));
     0
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct Shape {
     pub(crate) segments: u32,
     pub(crate) wire_bytes: u32,
     pub(crate) checksum_bytes: u32,
+    pub(crate) payload_bytes: u32,
 }
 
 /// The network namespace that is observed (`net.ns.inum`): ifindexes are only
@@ -92,6 +93,12 @@ impl Drops {
     #[inline(always)]
     pub(crate) fn have_reason(&self) -> bool {
         field!(self.0, DropReasons, full_ring) != ABSENT
+    }
+
+    /// Whether a tap's queue was full.
+    #[inline(always)]
+    pub(crate) fn is_full_ring(&self, reason: u32) -> bool {
+        self.have_reason() && reason == field!(self.0, DropReasons, full_ring)
     }
 
     /// Whether `reason` is one that a tap's driver gives for a frame it was

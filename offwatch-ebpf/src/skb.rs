@@ -11,6 +11,7 @@ use crate::maps::{ACCESS, GSO_BITS, OFFSETS, Shape, field};
 const GSO_BY_FRAGS: u32 = 0xffff;
 const VLAN_HLEN: u32 = 4;
 const UDP_HLEN: u32 = 8;
+const SCTP_HLEN: u32 = 12;
 const HEADER_UNSET: u16 = u16::MAX;
 
 /// How kernel memory is read.
@@ -137,6 +138,12 @@ impl<M: Memory> Skb<M> {
         }
     }
 
+    /// The next one in a list of skbs; null at its end.
+    #[inline(always)]
+    pub(crate) fn next(&self) -> *const u8 {
+        self.read::<Address>(offset!(skb_next)).0
+    }
+
     /// The interface the frame came from, 0 if that is lost or it is the host's.
     #[inline(always)]
     pub(crate) fn iif(&self) -> u32 {
@@ -226,6 +233,7 @@ impl<M: Memory> Skb<M> {
             segments: 1,
             wire_bytes: bytes,
             checksum_bytes,
+            payload_bytes: 0,
         }
     }
 
@@ -247,6 +255,8 @@ impl<M: Memory> Skb<M> {
             u32::from(data_offset >> 4) * 4
         } else if gso_type & gso_bit!(uso) != 0 {
             UDP_HLEN
+        } else if gso_type & gso_bit!(sctp) != 0 {
+            SCTP_HLEN
         } else {
             0
         };
@@ -271,6 +281,7 @@ impl<M: Memory> Skb<M> {
             segments,
             wire_bytes: bytes + repeated,
             checksum_bytes,
+            payload_bytes: payload,
         }
     }
 

@@ -9,7 +9,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::virt_top::VirtTopArgs;
-use crate::{inventory::uri, sample::Hook};
+use crate::{
+    inventory::uri,
+    probe::ExactChoice,
+    sample::{Hook, Method},
+};
 
 /// Shows, VM by VM and from evidence inside the kernel, what network offloads
 /// (TSO, GSO, checksum) do on this KVM host.
@@ -94,6 +98,9 @@ pub struct TopArgs {
     /// How to count packets
     #[arg(long, value_enum, default_value_t = HookChoice::Auto, conflicts_with = "replay")]
     pub hook: HookChoice,
+    /// How to count software work where it is done
+    #[arg(long, value_enum, default_value_t = WorkChoice::Auto, conflicts_with = "replay")]
+    pub exact: WorkChoice,
     /// libvirt to ask for VM names; without it qemu:///system if it answers
     #[arg(short, long, value_name = "URI", conflicts_with = "replay", value_parser = local_uri)]
     pub connect: Option<String>,
@@ -140,6 +147,30 @@ impl HookChoice {
             Self::Tp => &[Hook::Tp],
             Self::Raw => &[Hook::Raw],
             Self::Tc => &[Hook::Tc],
+        }
+    }
+}
+
+/// How to count software work where it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WorkChoice {
+    /// At each kernel function the first of fexit and kprobe that works
+    Auto,
+    /// fentry and fexit programs
+    Fexit,
+    /// Kernel probes
+    Kprobe,
+    /// Only derive it from what enters and leaves
+    Off,
+}
+
+impl From<WorkChoice> for ExactChoice {
+    fn from(choice: WorkChoice) -> Self {
+        match choice {
+            WorkChoice::Auto => Self::Auto,
+            WorkChoice::Fexit => Self::Only(Method::Fexit),
+            WorkChoice::Kprobe => Self::Only(Method::Kprobe),
+            WorkChoice::Off => Self::Off,
         }
     }
 }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use nix::unistd::{SysconfVar, sysconf};
+use offwatch_common::ExactSlot;
 
 use self::evidence::Evidence;
 use crate::{
@@ -24,8 +25,8 @@ use crate::{
         vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
-    probe::{BpfLog, Probe, ProbeError, Reading},
-    sample::{Counters, Hook, Host, Interface, Kind, Node, Sample, Vm},
+    probe::{BpfLog, ExactChoice, Probe, ProbeError, ProbeOptions, Reading},
+    sample::{Counters, ExactCounters, ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm},
 };
 
 /// What to observe, and how.
@@ -36,6 +37,8 @@ pub struct Options {
     /// Without counting packets there is nothing to show. Else what keeps them
     /// from being counted is only noted.
     pub needs_packets: bool,
+    /// Programs at the functions that do software work.
+    pub exact: ExactChoice,
     /// libvirt to ask for names; if it is given it must answer.
     pub connect: Option<String>,
     /// Have the programs log every packet.
@@ -193,6 +196,11 @@ impl Collector {
                         .node()
                         .unwrap_or_else(|| Arc::clone(&self.own_node)),
                 ),
+                exact: self
+                    .probe
+                    .as_ref()
+                    .map(Probe::exact_hooks)
+                    .unwrap_or_default(),
                 notes,
                 feature_names: self.evidence.feature_names().clone(),
                 evidence: self.evidence.host(),
@@ -259,6 +267,18 @@ impl Collector {
         }
     }
 
+    fn exact_hooks(&self) -> ExactHooks {
+        match &self.probe {
+            Some(probe) => probe.exact_hooks(),
+            None => ExactHooks::unavailable(&self.uncounted),
+        }
+    }
+
+    fn read_exact(&self, ifindex: u32) -> Result<Box<ExactSlot>, String> {
+        let probe = self.probe.as_ref().ok_or(&self.uncounted)?;
+        probe.read_exact(ifindex)
+    }
+
     fn interface(&self, link: &Link) -> Interface {
         let (generation, reading) = match &self.probe {
             Some(probe) => probe.read(link.ifindex),
@@ -269,6 +289,11 @@ impl Collector {
             (None, Reading::Counted(slot)) => Counters::Counted(slot),
             (None, Reading::Unavailable(reason)) => Counters::Unavailable(reason),
         };
+        let exact = match (unobserved(link), self.read_exact(link.ifindex)) {
+            (Some(reason), _) => ExactCounters::Unavailable(reason.into()),
+            (None, Ok(slot)) => ExactCounters::Counted(slot),
+            (None, Err(reason)) => ExactCounters::Unavailable(reason),
+        };
         Interface {
             dev: link.dev.clone(),
             ifindex: link.ifindex,
@@ -278,6 +303,7 @@ impl Collector {
             master: link.master,
             mtu: link.mtu,
             counters,
+            exact,
             ..Interface::default()
         }
     }
@@ -296,8 +322,14 @@ fn unobserved(link: &Link) -> Option<&'static str> {
 
 fn start_probe(options: &Options, netns: u64) -> Result<Probe, ProbeError> {
     let mut refused = Vec::new();
+    let how = ProbeOptions {
+        netns,
+        log: options.bpf_log,
+        exact: options.exact,
+        interfaces: system_interfaces(),
+    };
     for hook in options.hooks {
-        match Probe::start_with_log(*hook, netns, options.bpf_log) {
+        match Probe::start_with(*hook, how) {
             Ok(probe) => return Ok(probe),
             Err(error) => refused.push(error),
         }

@@ -4,6 +4,7 @@
 //! every output is made from samples alone ([`crate::model`]).
 
 pub mod evidence;
+mod exact;
 pub mod offloads;
 mod vm_stats;
 
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use offwatch_common::{Slot, Work};
 use serde::{Deserialize, Serialize};
 
+pub use self::exact::{ExactCounters, ExactHooks, Exactness, Method};
 pub use self::vm_stats::{
     DiskStats, NicStats, Node, PcpuTime, StatsSource, Vcpu, VcpuState, VmStats,
 };
@@ -60,6 +62,9 @@ pub struct Host {
     /// had forgotten (after routing, a tunnel or a veth); none where packets are
     /// not counted.
     pub unattributed: Option<Work>,
+    /// What is counted where it is done.
+    #[serde(default)]
+    pub exact: ExactHooks,
     /// Things the user should know about the whole sample, as a libvirt that
     /// does not answer.
     pub notes: Vec<String>,
@@ -172,6 +177,9 @@ pub struct Interface {
     /// The kernel's own counters.
     #[serde(default)]
     pub kernel: Fact<KernelCounters>,
+    /// Software work counted where it is done, and drops by class.
+    #[serde(default)]
+    pub exact: ExactCounters,
 }
 
 /// Counters of an interface, or the reason why it has none.

@@ -35,6 +35,7 @@ pub mod udp;
 pub mod vhost;
 pub mod vmm;
 pub mod vnet;
+pub mod work;
 mod worker;
 
 pub use guest::{Backend, Counts, Endpoint, Guest, GuestConfig};

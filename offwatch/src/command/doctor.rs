@@ -1,6 +1,7 @@
 //! `offwatch doctor`: what can be observed on this host, why not, and what each
 //! lack costs.
 
+mod exact;
 mod facts;
 
 use std::io::{self, Write as _};
@@ -86,11 +87,13 @@ pub fn run(args: &DoctorArgs) -> Result<(), Error> {
     let mut refused = Vec::new();
     let mut usable = Vec::new();
     let mut reads = None;
+    let mut exact_hooks = None;
     for hook in HookChoice::Auto.hooks() {
         match Probe::start(*hook, netns) {
             Ok(probe) => {
                 usable.push(*hook);
                 reads = reads.or(Some(probe.reads()));
+                exact_hooks.get_or_insert_with(|| probe.exact_hooks());
             }
             Err(error) => refused.push((*hook, error)),
         }
@@ -100,6 +103,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), Error> {
         let error = refused.iter().find(|(of, _)| of == hook);
         checks.push(hook_check(*hook, error.map(|(_, error)| error), &usable));
     }
+    checks.extend(exact::checks(exact_hooks.as_ref()));
     checks.push(processes());
     checks.push(libvirt(args));
     checks.extend([facts::features(), facts::sysfs(), facts::kernel_log()]);

@@ -1,14 +1,17 @@
 //! One interface of a model.
 
-use offwatch_common::{Slot, Work};
+use std::collections::BTreeMap;
+
+use offwatch_common::{ExactSlot, Slot, drop_class};
 use serde::Serialize;
 
 use super::{
-    Facts, Joiner,
-    side::{Side, SideTotals, metrics},
-    work::SoftwareWork,
+    Caused, Facts, Joiner,
+    exact::Reasons,
+    figures::{Figures, Shown},
+    side::{Side, SideTotals},
 };
-use crate::sample::{self, Counters, Kind, Nic, Unavailable};
+use crate::sample::{self, Counters, ExactCounters, Kind, Nic, Unavailable};
 
 /// One network interface: a VM's network card, or another interface of the host.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,6 +39,12 @@ pub struct Interface {
     /// Its offloads, limits and kernel counters.
     #[serde(flatten)]
     pub facts: Facts,
+    /// Dropped frames that were dropped for what matters to offloads: the
+    /// guest's queue was full (`full_ring`), the frame could not be segmented
+    /// or checksummed for the device (`validate_xmit`), a checksum was wrong or
+    /// could not be computed (`checksum`), a GSO frame could not be cut (`gso`).
+    /// Most drops are none of these.
+    pub drops_by_class_total: Option<BTreeMap<&'static str, Option<u64>>>,
     /// For each value that is null, why.
     pub unavailable: Unavailable,
 }
@@ -76,33 +85,12 @@ impl Sides {
     }
 }
 
-metrics! {
-    /// Software work charged to the interface its frames came from.
-    Caused, CausedTotals {
-        /// Segments cut in software.
-        software_segments_total / software_segments_per_s,
-        /// Bytes checksummed in software.
-        software_checksum_bytes_total / software_checksum_bytes_per_s,
-    }
-    /// The figures are lower bounds.
-    software_work_approximate: bool,
-}
-
-impl CausedTotals {
-    fn of(work: SoftwareWork) -> Self {
-        Self {
-            software_segments_total: Some(work.segments),
-            software_checksum_bytes_total: Some(work.checksum_bytes),
-        }
-    }
-}
-
 const WORK_AT_DESTINATION: &str =
     "frames are segmented and checksummed on their way to a device: see caused";
 
-impl Joiner<'_> {
+impl<'sample> Joiner<'sample> {
     /// The interface behind a VM's network card.
-    pub(super) fn of_vm(&self, nic: &Nic, found: Option<&sample::Interface>) -> Interface {
+    pub(super) fn of_vm(&self, nic: &Nic, found: Option<&'sample sample::Interface>) -> Interface {
         let mut interface = match (&nic.unobservable, found) {
             (None, Some(found)) => self.interface(found, true),
             (Some(reason), found) => Self::unobservable(nic, found, reason.clone()),
@@ -123,23 +111,11 @@ impl Joiner<'_> {
     }
 
     /// An interface that belongs to no VM.
-    pub(super) fn other(&self, found: &sample::Interface) -> Interface {
+    pub(super) fn other(&self, found: &'sample sample::Interface) -> Interface {
         let mut interface = self.interface(found, false);
         interface.unowned = found.kind == Kind::Tap;
         interface.facts = self.facts(found, &mut interface.unavailable);
         interface
-    }
-
-    /// Work whose source is not known.
-    pub(super) fn unattributed(&self, now: Option<&Work>, before: Option<&Work>) -> Option<Caused> {
-        if self.blind.work.is_some() {
-            return None;
-        }
-        let done = SoftwareWork::derive(now?, 0);
-        let before = before.map(|work| CausedTotals::of(SoftwareWork::derive(work, 0)));
-        let mut caused = Caused::measure(CausedTotals::of(done), before, self.interval);
-        caused.software_work_approximate = done.approximate;
-        Some(caused)
     }
 
     /// Why there are totals without rates.
@@ -154,24 +130,28 @@ impl Joiner<'_> {
     /// For each value of the host that is null, why.
     pub(super) fn host_unavailable(&self, unattributed: Option<&Caused>) -> Unavailable {
         let mut unavailable = Unavailable::new();
-        match (unattributed, self.blind.work) {
-            (Some(work), _) => {
-                let no_rate = self.no_rate(true);
-                work.explain("unattributed", |_| String::new(), no_rate, &mut unavailable);
-            }
-            (None, reason) => {
-                let reason = reason.unwrap_or("packets are not counted");
-                unavailable.insert("unattributed".into(), reason.into());
-            }
-        }
+        let reasons = self.reasons("", true);
+        self.explain_caused("unattributed", unattributed, &reasons, &mut unavailable);
         unavailable
+    }
+
+    fn reasons<'reason>(
+        &'reason self,
+        exact: &'reason str,
+        known_before: bool,
+    ) -> Reasons<'reason> {
+        Reasons {
+            derived: self.blind.work.unwrap_or("packets are not counted"),
+            exact,
+            no_rate: self.no_rate(known_before),
+        }
     }
 
     fn facts(&self, found: &sample::Interface, unavailable: &mut Unavailable) -> Facts {
         Facts::of(found, &self.catalogue, self.now_ns, unavailable)
     }
 
-    fn interface(&self, found: &sample::Interface, of_vm: bool) -> Interface {
+    fn interface(&self, found: &'sample sample::Interface, of_vm: bool) -> Interface {
         let slot = match &found.counters {
             Counters::Counted(slot) => slot,
             Counters::Unavailable(reason) => {
@@ -180,32 +160,47 @@ impl Joiner<'_> {
         };
         let before = self.before.get(&found.key()).copied();
         let blind = self.blind;
-        let derive = |work: &Work, drops| {
-            let seen = blind.work.is_none();
-            seen.then(|| SoftwareWork::derive(work, drops))
+        let (exact, no_exact) = match &found.exact {
+            ExactCounters::Counted(exact) => (Some(&**exact), ""),
+            ExactCounters::Unavailable(reason) => (None, reason.as_str()),
         };
-        let egress_work = |slot: &Slot| derive(&slot.egress_work, slot.egress.drop_packets);
-        // Where its frames went, and were dropped, is not known.
-        let caused_work = |slot: &Slot| derive(&slot.caused_work, 0);
+        let at_device = |slot: &Slot, exact: Option<&'sample ExactSlot>, hooks| Figures {
+            derived: self.derive(&slot.egress_work, slot.egress.drop_packets),
+            exact: exact.map(|exact| &exact.to_device),
+            hooks,
+        };
+        let from_here = |slot: &Slot, exact: Option<&'sample ExactSlot>, hooks| Figures {
+            // Where its frames went, and were dropped, is not known.
+            derived: self.derive(&slot.caused_work, 0),
+            exact: exact.map(|exact| &exact.caused),
+            hooks,
+        };
 
+        let nothing = Shown::default();
         let ingress = Side::measure(
-            SideTotals::of(&slot.ingress, None, blind),
-            before.map(|slot| SideTotals::of(&slot.ingress, None, blind)),
+            SideTotals::of(&slot.ingress, nothing, blind),
+            before.map(|before| SideTotals::of(&before.slot.ingress, nothing, blind)),
             self.interval,
         )
-        .with_details(&slot.ingress, None, blind);
-        let egress = Side::measure(
-            SideTotals::of(&slot.egress, egress_work(slot), blind),
-            before.map(|slot| SideTotals::of(&slot.egress, egress_work(slot), blind)),
+        .with_details(&slot.ingress, nothing, blind);
+
+        let work = at_device(slot, exact, self.hooks);
+        let work_before = before.map(|before| at_device(before.slot, before.exact, before.hooks));
+        let shown_before = before
+            .zip(work_before)
+            .map(|(before, work)| SideTotals::of(&before.slot.egress, work.shown(), blind));
+        let mut egress = Side::measure(
+            SideTotals::of(&slot.egress, work.shown(), blind),
+            shown_before,
             self.interval,
         )
-        .with_details(&slot.egress, egress_work(slot), blind);
-        let caused = caused_work(slot).map(|now| {
-            let before = before.and_then(caused_work).map(CausedTotals::of);
-            let mut caused = Caused::measure(CausedTotals::of(now), before, self.interval);
-            caused.software_work_approximate = now.approximate;
-            caused
-        });
+        .with_details(&slot.egress, work.shown(), blind);
+        egress.software_work = Some(work.sources(work_before, self.interval));
+
+        let caused = self.caused(
+            from_here(slot, exact, self.hooks),
+            before.map(|before| from_here(before.slot, before.exact, before.hooks)),
+        );
 
         let names = side_names(of_vm);
         let mut unavailable = Unavailable::new();
@@ -218,18 +213,47 @@ impl Joiner<'_> {
             &mut unavailable,
         );
         egress.explain_all(names.1, blind, "", no_rate, &mut unavailable);
-        match &caused {
-            Some(caused) => caused.explain("caused", |_| String::new(), no_rate, &mut unavailable),
-            None => {
-                unavailable.insert("caused".into(), blind.work.unwrap_or_default().into());
-            }
+        let reasons = self.reasons(no_exact, before.is_some());
+        unavailable.insert(
+            format!("{}.software_work", names.0),
+            WORK_AT_DESTINATION.into(),
+        );
+        if let Some(work) = &egress.software_work {
+            let path = format!("{}.software_work", names.1);
+            work.explain(&path, self.hooks, &reasons, &mut unavailable);
         }
+        self.explain_caused("caused", caused.as_ref(), &reasons, &mut unavailable);
+        let drops_by_class_total = self.drops(exact, no_exact, &mut unavailable);
         Interface {
             sides: sides(of_vm, Some(ingress), Some(egress)),
             caused,
+            drops_by_class_total,
             unavailable,
             ..self.uncounted(found, of_vm, "")
         }
+    }
+
+    fn drops(
+        &self,
+        exact: Option<&ExactSlot>,
+        no_exact: &str,
+        unavailable: &mut Unavailable,
+    ) -> Option<BTreeMap<&'static str, Option<u64>>> {
+        const PATH: &str = "drops_by_class_total";
+        let reason = self.blind.drops.unwrap_or(no_exact);
+        let Some(exact) = exact.filter(|_| self.blind.drops.is_none()) else {
+            unavailable.insert(PATH.into(), reason.into());
+            return None;
+        };
+        let classes = drop_class::NAMES.into_iter().zip(exact.drops);
+        let known = classes.map(|(name, count)| match self.hooks.unknown_drops.get(name) {
+            None => (name, Some(count)),
+            Some(reason) => {
+                unavailable.insert(format!("{PATH}.{name}"), reason.clone());
+                (name, None)
+            }
+        });
+        Some(known.collect())
     }
 
     /// Everything but the counters.
@@ -248,6 +272,7 @@ impl Joiner<'_> {
             sides: sides(of_vm, None, None),
             caused: None,
             facts: Facts::default(),
+            drops_by_class_total: None,
             unavailable: all_missing(of_vm, reason),
         }
     }
@@ -264,6 +289,7 @@ impl Joiner<'_> {
             sides: sides(true, None, None),
             caused: None,
             facts: Facts::default(),
+            drops_by_class_total: None,
             unavailable: all_missing(true, &reason),
         }
     }
@@ -300,7 +326,7 @@ fn sides(of_vm: bool, ingress: Option<Side>, egress: Option<Side>) -> Sides {
 
 fn all_missing(of_vm: bool, reason: &str) -> Unavailable {
     let (ingress, egress) = side_names(of_vm);
-    [ingress, egress, "caused"]
+    [ingress, egress, "caused", "drops_by_class_total"]
         .map(|field| (field.to_owned(), reason.to_owned()))
         .into()
 }

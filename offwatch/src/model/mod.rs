@@ -3,8 +3,13 @@
 //! Pure: no clock, no kernel, no I/O. Totals count from the moment offwatch
 //! began to observe an interface; rates cover the interval between the samples.
 
+mod caused;
+mod cost;
+mod duration;
 mod evidence;
+mod exact;
 mod facts;
+mod figures;
 mod interface;
 mod offloads;
 pub mod overview;
@@ -19,14 +24,18 @@ use std::{
     time::Duration,
 };
 
-use offwatch_common::Slot;
+use offwatch_common::{ExactSlot, Slot};
 use serde::Serialize;
 
 use self::offloads::Catalogue;
 pub use self::{
+    caused::Caused,
+    cost::{Cost, Measured},
+    duration::{NsRow, Percentiles},
     evidence::{Evidence, KernelLog, Protocols, SignCount},
+    exact::{Derived, Exact, Means, WorkSources},
     facts::{Facts, Kernel, Limits, Tap},
-    interface::{Caused, Interface, Sides},
+    interface::{Interface, Sides},
     offloads::{Accepted, Guest, OFFLOADS, Offloads, OnOff},
     side::{HistogramRow, Side},
     usage::{Usage, UsageHistory},
@@ -34,7 +43,8 @@ pub use self::{
     work::SoftwareWork,
 };
 use crate::sample::{
-    self, Blind, Counters, Hook, Kind, Node, Reads, Sample, Source, Unavailable, VmState,
+    self, Blind, Counters, ExactCounters, ExactHooks, Hook, Kind, Node, Reads, Sample, Source,
+    Unavailable, VmState,
 };
 
 /// Name of the JSON form of a model.
@@ -84,12 +94,51 @@ pub struct Host {
     /// had forgotten (after routing, a tunnel or a veth). Null where work
     /// cannot be seen.
     pub unattributed: Option<Caused>,
+    /// What of the software work is counted where it is done.
+    pub exact_hooks: ExactMeans,
+    /// What software work costs on this host.
+    pub cost: Cost,
     /// What the kernel says about the host.
     pub evidence: Evidence,
     /// What the user should know about the whole sample.
     pub notes: Vec<String>,
     /// For each value that is null, why.
     pub unavailable: Unavailable,
+}
+
+/// How the calls of each function that does software work are counted; null
+/// where they are not.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExactMeans {
+    /// `__skb_gso_segment`.
+    pub segmentation: Option<Means>,
+    /// `skb_checksum_help`.
+    pub checksum: Option<Means>,
+    /// `skb_crc32c_csum_help`.
+    pub crc32c: Option<Means>,
+    /// Calls that were not counted all the same; if there are any, exact
+    /// figures are lower bounds, too.
+    pub missed_calls_total: u64,
+}
+
+impl ExactMeans {
+    fn of(hooks: &ExactHooks, unavailable: &mut Unavailable) -> Self {
+        for (field, hook) in [
+            ("segmentation", &hooks.segmentation),
+            ("checksum", &hooks.checksum),
+            ("crc32c", &hooks.crc32c),
+        ] {
+            if let Err(reason) = hook.method() {
+                unavailable.insert(format!("exact_hooks.{field}"), reason.into());
+            }
+        }
+        Self {
+            segmentation: Means::exact(&hooks.segmentation),
+            checksum: Means::exact(&hooks.checksum),
+            crc32c: Means::exact(&hooks.crc32c),
+            missed_calls_total: hooks.missed_calls,
+        }
+    }
 }
 
 /// One VM.
@@ -143,14 +192,17 @@ impl Model {
         };
         let earlier = earlier.filter(|(_, interval)| !interval.is_zero());
         let interval = earlier.map(|(_, interval)| interval);
-        let before: HashMap<(u32, u64), &Slot> = earlier
-            .map(|(sample, _)| sample.interfaces.iter())
+        let before: HashMap<(u32, u64), Before<'_>> = earlier
             .into_iter()
-            .flatten()
-            .filter_map(|interface| Some((interface.key(), interface.counted()?)))
+            .flat_map(|(sample, _)| {
+                let interfaces = sample.interfaces.iter();
+                interfaces
+                    .filter_map(|interface| Some((interface.key(), Before::of(sample, interface)?)))
+            })
             .collect();
         let joiner = Joiner {
             blind: sample.host.blind(),
+            hooks: &sample.host.exact,
             now_ns: sample.monotonic_ns,
             catalogue: Catalogue::of(sample),
             no_interval,
@@ -206,10 +258,8 @@ impl Model {
             .map(|interface| joiner.other(interface))
             .collect();
 
-        let unattributed = joiner.unattributed(
-            sample.host.unattributed.as_ref(),
-            earlier.and_then(|(sample, _)| sample.host.unattributed.as_ref()),
-        );
+        let unattributed =
+            joiner.unattributed(&sample.host, earlier.map(|(sample, _)| &sample.host));
         let mut unavailable = joiner.host_unavailable(unattributed.as_ref());
         let evidence = Evidence::of(
             &sample.host.evidence,
@@ -231,6 +281,8 @@ impl Model {
                 hook: sample.host.hook,
                 reads: sample.host.reads,
                 blind: sample.host.blind(),
+                exact_hooks: ExactMeans::of(&sample.host.exact, &mut unavailable),
+                cost: Cost::of(sample, &mut unavailable),
                 unavailable,
                 unattributed,
                 evidence,
@@ -245,13 +297,35 @@ impl Model {
 /// What turning one interface of a sample into one of a model needs.
 struct Joiner<'sample> {
     blind: Blind,
+    hooks: &'sample ExactHooks,
     now_ns: u64,
     catalogue: Catalogue,
     /// Why no rate can be given at all.
     no_interval: Option<&'static str>,
     interval: Option<Duration>,
-    before: HashMap<(u32, u64), &'sample Slot>,
+    before: HashMap<(u32, u64), Before<'sample>>,
     names: HashMap<u32, &'sample str>,
+}
+
+/// An interface in the earlier sample.
+#[derive(Clone, Copy)]
+struct Before<'sample> {
+    slot: &'sample Slot,
+    exact: Option<&'sample ExactSlot>,
+    hooks: &'sample ExactHooks,
+}
+
+impl<'sample> Before<'sample> {
+    fn of(sample: &'sample Sample, interface: &'sample sample::Interface) -> Option<Self> {
+        Some(Self {
+            slot: interface.counted()?,
+            exact: match &interface.exact {
+                ExactCounters::Counted(slot) => Some(slot),
+                ExactCounters::Unavailable(_) => None,
+            },
+            hooks: &sample.host.exact,
+        })
+    }
 }
 
 impl sample::Interface {

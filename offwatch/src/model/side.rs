@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use offwatch_common::{Traffic, class, histogram, kind};
 use serde::Serialize;
 
-use super::work::SoftwareWork;
+use super::{exact::WorkSources, figures::Shown};
 use crate::sample::{Blind, Unavailable};
 
 /// `[low, high, count]`: how many values lay in that range, both ends included;
@@ -123,6 +123,8 @@ metrics! {
     /// Frames were dropped or are waiting before the device, so the software
     /// work is a lower bound.
     software_work_approximate: bool,
+    /// Where the figures of software work come from.
+    software_work: Option<WorkSources>,
     /// GSO frames by protocol class.
     gso_packets_by_class_total: Option<BTreeMap<&'static str, u64>>,
     /// GSO frames by segment size (`gso_size`), in bytes.
@@ -133,7 +135,7 @@ metrics! {
 
 impl SideTotals {
     /// Totals of one direction; `work` is that done on the way to the device.
-    pub(super) fn of(traffic: &Traffic, work: Option<SoftwareWork>, blind: Blind) -> Self {
+    pub(super) fn of(traffic: &Traffic, work: Shown, blind: Blind) -> Self {
         let gso = |value: u64| blind.gso.is_none().then_some(value);
         let sum = |field: fn(&offwatch_common::Count) -> u64, bit: usize| {
             let kinds = traffic.kinds.iter().enumerate();
@@ -151,8 +153,8 @@ impl SideTotals {
             partial_packets_total: Some(sum(|count| count.packets, kind::PARTIAL)),
             partial_bytes_total: Some(sum(|count| count.bytes, kind::PARTIAL)),
             oversize_packets_total: gso(traffic.oversize_packets),
-            software_segments_total: work.map(|work| work.segments),
-            software_checksum_bytes_total: work.map(|work| work.checksum_bytes),
+            software_segments_total: work.segments,
+            software_checksum_bytes_total: work.checksum_bytes,
             drops_total: blind.drops.is_none().then_some(traffic.drop_packets),
         }
     }
@@ -160,13 +162,8 @@ impl SideTotals {
 
 impl Side {
     /// Adds what has no rate.
-    pub(super) fn with_details(
-        mut self,
-        traffic: &Traffic,
-        work: Option<SoftwareWork>,
-        blind: Blind,
-    ) -> Self {
-        self.software_work_approximate = work.is_some_and(|work| work.approximate);
+    pub(super) fn with_details(mut self, traffic: &Traffic, work: Shown, blind: Blind) -> Self {
+        self.software_work_approximate = work.approximate;
         if blind.gso.is_none() {
             let classes = class::NAMES.into_iter().zip(traffic.gso_classes);
             let seen = classes.filter(|(_, count)| *count != 0).collect();

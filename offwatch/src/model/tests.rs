@@ -1,5 +1,8 @@
+use offwatch_common::NS_BUCKETS;
+use serde_json::Value;
+
 use super::*;
-use crate::sample::{Nic, Sample};
+use crate::sample::{Exactness, Method, Nic, Sample};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -140,31 +143,65 @@ fn what_cannot_be_seen_is_null_with_a_reason() {
     );
 }
 
+/// Each null below `path` has a reason. Rows of histograms are arrays, in which
+/// null means that there is no upper end.
+fn assert_explained(what: &str, path: &str, value: &Value, unavailable: &Value) {
+    match value {
+        Value::Null => {
+            let reason = unavailable[path].as_str().unwrap_or_default();
+            assert!(
+                !reason.is_empty(),
+                "{what}: {path} is null without a reason"
+            );
+        }
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                assert_explained(what, &format!("{path}.{field}"), value, unavailable);
+            }
+        }
+        _ => {}
+    }
+}
+
 #[test]
 fn every_null_in_json_has_its_reason() {
-    let now = sample(vec![tap("t0", 5, 1, 4)], vec![vm("web", Some("t0"))]);
+    const FEXIT: Exactness = Exactness::Exact(Method::Fexit);
+    let mut all = ExactHooks {
+        segmentation: FEXIT,
+        checksum: FEXIT,
+        crc32c: FEXIT,
+        ..ExactHooks::default()
+    };
+    let partly = ExactHooks {
+        crc32c: Exactness::Unavailable("it has a .part.0".into()),
+        ..all.clone()
+    };
+    let drop_class = ("full_ring".to_owned(), "no reasons".to_owned());
+    all.unknown_drops.extend([drop_class]);
+    let not_cut = ExactCounters::Counted(Box::default());
+    let mut slot = ExactSlot::default();
+    // The last one, which has no end, is among them.
+    slot.to_device.segmentation.ns_histogram = [1; NS_BUCKETS];
+    let cut = ExactCounters::Counted(Box::new(slot));
+
+    let mut interface = tap("t0", 5, 1, 4);
     for hook in [Hook::Tp, Hook::Tc] {
-        let mut now = now.clone();
-        now.host.hook = hook;
-        let json = serde_json::to_value(Model::new(&now, None)).expect("a model is plain data");
-        let host = &json["host"];
-        assert!(!host["unattributed"].is_null() || host["unavailable"]["unattributed"].is_string());
-        let interface = &json["vms"][0]["interfaces"][0];
-        for side in ["from_vm", "to_vm", "caused"] {
-            if interface[side].is_null() {
-                assert!(
-                    interface["unavailable"][side].is_string(),
-                    "{hook:?} {side}"
-                );
-                continue;
-            }
-            let fields = interface[side].as_object().expect("a side is an object");
-            for (field, value) in fields.iter().filter(|(_, value)| value.is_null()) {
-                let reason = &interface["unavailable"][format!("{side}.{field}")];
-                assert!(
-                    reason.as_str().is_some_and(|reason| !reason.is_empty()),
-                    "{hook:?} {side}.{field} is {value} without a reason"
-                );
+        for hooks in [&ExactHooks::default(), &all, &partly] {
+            for exact in [&ExactCounters::default(), &not_cut, &cut] {
+                interface.exact.clone_from(exact);
+                let mut now = sample(vec![interface.clone()], vec![vm("web", Some("t0"))]);
+                now.host.hook = hook;
+                now.host.exact.clone_from(hooks);
+                let json = serde_json::to_value(Model::new(&now, None)).expect("plain data");
+                let what = format!("{hook:?} {hooks:?} {exact:?}");
+                let host = &json["host"];
+                for path in ["unattributed", "exact_hooks", "cost"] {
+                    assert_explained(&what, path, &host[path], &host["unavailable"]);
+                }
+                let shown = &json["vms"][0]["interfaces"][0];
+                for path in ["from_vm", "to_vm", "caused", "drops_by_class_total"] {
+                    assert_explained(&what, path, &shown[path], &shown["unavailable"]);
+                }
             }
         }
     }

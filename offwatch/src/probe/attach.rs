@@ -74,7 +74,11 @@ pub(super) fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &LoaderBtf) -> Result<TcL
     Ok(TcLinks::default())
 }
 
-fn program<'ebpf, P>(ebpf: &'ebpf mut Ebpf, name: &'static str) -> Result<&'ebpf mut P, ProbeError>
+/// A program of the object.
+pub(super) fn program<'ebpf, P>(
+    ebpf: &'ebpf mut Ebpf,
+    name: &'static str,
+) -> Result<&'ebpf mut P, ProbeError>
 where
     &'ebpf mut P: TryFrom<&'ebpf mut Program>,
 {

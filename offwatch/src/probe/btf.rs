@@ -4,6 +4,8 @@
 //! Format: `Documentation/bpf/btf.rst` of the kernel. Every offset in the data
 //! is checked, so damaged BTF is an error and never a panic.
 
+mod functions;
+
 use std::path::Path;
 
 /// Where the kernel shows its own BTF.

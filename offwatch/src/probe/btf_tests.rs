@@ -182,6 +182,27 @@ fn finds_members_on_a_new_kernel() {
 }
 
 #[test]
+fn functions_have_parameters() {
+    let btf = Btf::parse(new_kernel()).expect("valid BTF");
+    assert_eq!(btf.parameters("function"), Some(2));
+    assert_eq!(btf.parameters("no_such_function"), None);
+    assert_eq!(btf.parameters("sk_buff"), None, "not a function");
+}
+
+#[test]
+fn an_enumeration_is_listed() {
+    let mut btf = Writer::new();
+    btf.enumeration("other", &[("A", 7)]);
+    btf.enumeration("reasons", &[("A", 1), ("B", 2)]);
+    let btf = Btf::parse(btf.finish()).expect("valid BTF");
+    assert_eq!(
+        btf.enumerators("reasons"),
+        [("A".into(), 1), ("B".into(), 2)]
+    );
+    assert!(btf.enumerators("none").is_empty());
+}
+
+#[test]
 fn a_missing_member_is_named() {
     let btf = Btf::parse(new_kernel()).expect("valid BTF");
     let error = btf
@@ -218,6 +239,8 @@ fn damaged_data_is_an_error_and_no_panic() {
         if let Ok(btf) = Btf::parse(damaged) {
             let _ = btf.member("sk_buff", "ip_summed");
             let _ = btf.enumerator("SKB_DROP_REASON_FULL_RING");
+            let _ = btf.parameters("function");
+            let _ = btf.enumerators("big");
         }
     }
 }

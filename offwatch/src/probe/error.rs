@@ -100,13 +100,22 @@ impl ProbeError {
     }
 
     pub(super) fn program(hook: Hook, error: ProgramError) -> Self {
-        let reason = match &error {
-            _ if is_forbidden(&error) => return Self::Forbidden,
-            // The verifier's log has hundreds of lines; the errno says what a user can act on.
-            ProgramError::LoadError { io_error, .. } => io_error.to_string(),
-            other => one_line(other),
-        };
-        Self::Refused { hook, reason }
+        if is_forbidden(&error) {
+            return Self::Forbidden;
+        }
+        Self::Refused {
+            hook,
+            reason: reason(&error),
+        }
+    }
+}
+
+/// Why a program was not loaded or attached, on one line.
+pub(super) fn reason(error: &ProgramError) -> String {
+    match error {
+        // The verifier's log has hundreds of lines; the errno says what a user can act on.
+        ProgramError::LoadError { io_error, .. } => io_error.to_string(),
+        other => one_line(other),
     }
 }
 

@@ -60,6 +60,7 @@ fn offsets(btf: &Btf) -> Result<Offsets, BtfError> {
     let skip_classify = skb("tc_skip_classify").ok();
     Ok(Offsets {
         skb_len: skb("len")?.byte(),
+        skb_next: skb("next")?.byte(),
         skb_dev: skb("dev")?.byte(),
         skb_iif: skb("skb_iif")?.byte(),
         skb_head: skb("head")?.byte(),

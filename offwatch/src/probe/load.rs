@@ -7,6 +7,7 @@ use offwatch_common::{Access, access};
 use super::{
     ProbeError, attach,
     attach::TcLinks,
+    exact,
     layout::{Cast, Layout},
     object,
 };
@@ -17,6 +18,7 @@ pub(super) struct Setup {
     pub(super) hook: Hook,
     pub(super) netns: u32,
     pub(super) layout: Layout,
+    pub(super) exact: exact::Setup,
     pub(super) loader_btf: LoaderBtf,
     /// Whether every packet is logged.
     pub(super) log: bool,
@@ -65,6 +67,7 @@ impl Setup {
             0
         };
         let layout = &self.layout;
+        let validate_text = self.exact.validate_text();
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&self.loader_btf))
             .override_global("NETNS", &self.netns, true)
@@ -72,6 +75,9 @@ impl Setup {
             .override_global("OFFSETS", layout.offsets.words(), true)
             .override_global("GSO_BITS", layout.gso_bits.words(), true)
             .override_global("DROPS", layout.drop_reasons.words(), true)
+            .override_global("DROP_CLASSES", self.exact.drop_classes().words(), true)
+            .override_global("VALIDATE_TEXT", &validate_text, true)
+            .map_max_entries("EXACT", self.exact.slots)
             .override_global(aya_log::LEVEL, &log_level, true)
             .load(object)
             .map_err(|source| ProbeError::load(self.hook, source))?;

@@ -8,6 +8,7 @@ use std::{
 
 use aya::maps::{Map, MapData};
 use memmap2::{MmapOptions, MmapRaw};
+use offwatch_common::Counters;
 
 /// A `BPF_F_MMAPABLE` array with values of `T`.
 pub(super) struct Memory<T> {
@@ -55,19 +56,28 @@ impl Memory<u32> {
     }
 }
 
-impl Memory<offwatch_common::Slot> {
+impl Memory<u64> {
+    /// A single counter.
+    pub(super) fn load(&self, index: u32) -> Option<u64> {
+        let at = self.value(index)?;
+        // SAFETY: aligned to 8, shared with BPF programs that only add to it.
+        Some(unsafe { AtomicU64::from_ptr(at.cast()) }.load(Ordering::Relaxed))
+    }
+}
+
+impl<T: Counters + Default> Memory<T> {
     /// Copies a value word by word while programs may be adding to it.
-    pub(super) fn get(&self, index: u32) -> Option<Box<offwatch_common::Slot>> {
+    pub(super) fn get(&self, index: u32) -> Option<Box<T>> {
         let from = self.value(index)?.cast::<u64>();
-        let mut slot = Box::<offwatch_common::Slot>::default();
-        let to = (&raw mut *slot).cast::<u64>();
-        for word in 0..size_of::<offwatch_common::Slot>() / size_of::<u64>() {
-            // SAFETY: a slot consists of u64 only, and both sides hold a whole one.
+        let mut counters = Box::<T>::default();
+        let to = (&raw mut *counters).cast::<u64>();
+        for word in 0..T::WORDS {
+            // SAFETY: counters consist of u64 only, and both sides hold all of them.
             unsafe {
                 let counter = AtomicU64::from_ptr(from.add(word));
                 to.add(word).write(counter.load(Ordering::Relaxed));
             }
         }
-        Some(slot)
+        Some(counters)
     }
 }

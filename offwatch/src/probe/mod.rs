@@ -7,19 +7,22 @@ mod attach;
 pub mod btf;
 mod caps;
 mod error;
+mod exact;
 mod layout;
 mod load;
 mod log;
 mod memory;
 mod object;
+mod pool;
 mod slots;
 
 use aya::{Btf as LoaderBtf, Ebpf};
-use offwatch_common::{Slot, Work, access};
+use offwatch_common::{ExactSlot, Slot, Work, access};
 
 use self::{
     attach::TcLinks,
     btf::Btf,
+    exact::Exact,
     layout::Layout,
     load::{Loaded, Setup},
     memory::Memory,
@@ -28,10 +31,11 @@ use self::{
 pub use self::{
     caps::{can_read_processes, missing_capabilities},
     error::ProbeError,
+    exact::ExactChoice,
     log::BpfLog,
     object::OBJECT,
 };
-use crate::sample::{Hook, Reads};
+use crate::sample::{ExactHooks, Hook, Reads};
 
 /// Programs in the kernel, and the counters they write.
 pub struct Probe {
@@ -39,7 +43,22 @@ pub struct Probe {
     hook: Hook,
     access: u32,
     slots: Slots,
+    exact: Exact,
     tc: TcLinks,
+}
+
+/// How to observe, beside the hook.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProbeOptions {
+    /// Inode number of the network namespace to count in.
+    pub netns: u64,
+    /// Whether the programs write a record for every packet, which is only for
+    /// finding faults.
+    pub log: bool,
+    /// Programs at the functions that do software work.
+    pub exact: ExactChoice,
+    /// How many interfaces there are now. Twice as many can have exact counters.
+    pub interfaces: usize,
 }
 
 /// What an interface's counters are, at one moment.
@@ -54,38 +73,48 @@ impl Probe {
     /// Loads and attaches the programs for one hook, to count in the network
     /// namespace with inode number `netns`.
     pub fn start(hook: Hook, netns: u64) -> Result<Self, ProbeError> {
-        Self::start_with_log(hook, netns, false)
+        Self::start_with(
+            hook,
+            ProbeOptions {
+                netns,
+                ..ProbeOptions::default()
+            },
+        )
     }
 
-    /// As [`Self::start`]; with `log` the programs write a record for every
-    /// packet, which is only for finding faults.
-    pub fn start_with_log(hook: Hook, netns: u64, log: bool) -> Result<Self, ProbeError> {
+    /// As [`Self::start`], with options.
+    pub fn start_with(hook: Hook, options: ProbeOptions) -> Result<Self, ProbeError> {
         let missing = missing_capabilities(hook);
         if !missing.is_empty() {
             return Err(ProbeError::NotPermitted { missing });
         }
-        let netns = u32::try_from(netns).map_err(|_| ProbeError::Netns(netns))?;
+        let netns = u32::try_from(options.netns).map_err(|_| ProbeError::Netns(options.netns))?;
         let btf = Btf::of_kernel()?;
         let layout = Layout::from_btf(&btf)?;
+        let exact = exact::Setup::new(&btf, options.exact, options.interfaces);
         drop(btf);
         let setup = Setup {
             hook,
             netns,
             layout,
+            exact,
             loader_btf: LoaderBtf::from_sys_fs().map_err(ProbeError::LoaderBtf)?,
-            log,
+            log: options.log,
         };
         let Loaded {
             mut ebpf,
             tc,
             access,
         } = setup.load()?;
-        let slots = Slots::new(&mut ebpf)?;
+        let slots = Slots::new(&mut ebpf, setup.exact.slots)?;
+        let can_read = access != access::NONE;
+        let exact = Exact::attach(&mut ebpf, &setup.loader_btf, &setup.exact, can_read)?;
         Ok(Self {
             ebpf,
             hook,
             access,
             slots,
+            exact,
             tc,
         })
     }
@@ -130,6 +159,16 @@ impl Probe {
     /// interface takes over its ifindex. No system call.
     pub fn read(&self, ifindex: u32) -> (u64, Reading) {
         self.slots.read(ifindex)
+    }
+
+    /// The interface's exact counters, or why it has none. No system call.
+    pub fn read_exact(&self, ifindex: u32) -> Result<Box<ExactSlot>, String> {
+        self.slots.read_exact(ifindex)
+    }
+
+    /// What is counted exactly, and the exact counters of no interface.
+    pub fn exact_hooks(&self) -> ExactHooks {
+        self.exact.hooks()
     }
 
     /// Software work whose source is not known.

@@ -4,18 +4,21 @@
 //! writing to it at that moment. Instead its content is remembered when it is
 //! assigned, and subtracted when it is read.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    ops::Range,
-};
+use std::collections::HashMap;
 
 use aya::{Ebpf, maps::HashMap as BpfHashMap, maps::Map};
-use offwatch_common::{INDEXED_IFINDEXES, MAX_SLOTS, Slot, Work};
+use offwatch_common::{Counters as _, ExactSlot, INDEXED_IFINDEXES, MAX_SLOTS, Slot, Work};
 
-use super::{Memory, ProbeError, Reading};
+use super::{
+    Memory, ProbeError, Reading,
+    pool::{Content, Pool},
+};
 
 pub(super) struct Slots {
     counters: Memory<Slot>,
+    /// Of the first slots only.
+    exact: Memory<ExactSlot>,
+    exact_slots: u32,
     indexed: Memory<u32>,
     high: BpfHashMap<aya::maps::MapData, u32, u32>,
     pool: Pool,
@@ -23,7 +26,9 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+    /// `exact_slots` is how many of the slots have exact counters.
+    pub(super) fn new(ebpf: &mut Ebpf, exact_slots: u32) -> Result<Self, ProbeError> {
+        let exact = Memory::map(map(ebpf, "EXACT")?, exact_slots as usize);
         let counters = Memory::map(map(ebpf, "SLOTS")?, MAX_SLOTS as usize);
         let indexed = Memory::map(map(ebpf, "SLOT_OF")?, INDEXED_IFINDEXES as usize);
         let high = ebpf
@@ -31,11 +36,13 @@ impl Slots {
             .ok_or(ProbeError::Incomplete("SLOT_OF_HIGH"))?;
         Ok(Self {
             counters: counters.map_err(ProbeError::Map)?,
+            exact: exact.map_err(ProbeError::Map)?,
+            exact_slots,
             indexed: indexed.map_err(ProbeError::Map)?,
             high: high
                 .try_into()
                 .map_err(|_| ProbeError::Incomplete("SLOT_OF_HIGH"))?,
-            pool: Pool::new(MAX_SLOTS),
+            pool: Pool::new(MAX_SLOTS, exact_slots),
             refused: HashMap::new(),
         })
     }
@@ -45,8 +52,12 @@ impl Slots {
         if self.pool.by_ifindex.contains_key(&ifindex) {
             return false;
         }
-        let counters = &self.counters;
-        let Some(slot) = self.pool.take(ifindex, |slot| counters.get(slot)) else {
+        let (counters, exact) = (&self.counters, &self.exact);
+        let content = |slot| Content {
+            slot: counters.get(slot).unwrap_or_default(),
+            exact: exact.get(slot),
+        };
+        let Some(slot) = self.pool.take(ifindex, content) else {
             self.refuse(
                 ifindex,
                 format!("all {} counter slots are in use", MAX_SLOTS - 1),
@@ -84,7 +95,7 @@ impl Slots {
         let counted = assigned.and_then(|assigned| {
             let mut counted = self.counters.get(assigned.slot)?;
             if let Some(baseline) = &assigned.baseline {
-                *counted = counted.since(baseline);
+                *counted = counted.since(&baseline.slot);
             }
             Some(counted)
         });
@@ -98,6 +109,23 @@ impl Slots {
             ),
         };
         (generation, reading)
+    }
+
+    /// The interface's exact counters, or why it has none.
+    pub(super) fn read_exact(&self, ifindex: u32) -> Result<Box<ExactSlot>, String> {
+        let assigned = self.pool.by_ifindex.get(&ifindex).ok_or("not counted")?;
+        let all_taken = || {
+            format!(
+                "all {} exact counter slots, sized when offwatch started, are in use",
+                self.exact_slots - 1
+            )
+        };
+        let mut counted = self.exact.get(assigned.slot).ok_or_else(all_taken)?;
+        let content = assigned.baseline.as_ref();
+        if let Some(baseline) = content.and_then(|content| content.exact.as_ref()) {
+            *counted = counted.since(baseline);
+        }
+        Ok(counted)
     }
 
     pub(super) fn unattributed(&self) -> Work {
@@ -118,116 +146,7 @@ impl Slots {
     }
 }
 
-fn map<'ebpf>(ebpf: &'ebpf Ebpf, name: &'static str) -> Result<&'ebpf Map, ProbeError> {
+/// A map of the object.
+pub(super) fn map<'ebpf>(ebpf: &'ebpf Ebpf, name: &'static str) -> Result<&'ebpf Map, ProbeError> {
     ebpf.map(name).ok_or(ProbeError::Incomplete(name))
-}
-
-/// Free and assigned slots.
-struct Pool {
-    /// The slots that nobody has had yet: their content is zero.
-    unused: Range<u32>,
-    /// Slots given back, oldest first, so that one rests as long as possible
-    /// before reuse.
-    rested: VecDeque<u32>,
-    by_ifindex: HashMap<u32, Assigned>,
-    generations: u64,
-}
-
-struct Assigned {
-    slot: u32,
-    generation: u64,
-    /// What the slot held before, if anybody had it.
-    baseline: Option<Box<Slot>>,
-}
-
-impl Pool {
-    fn new(slots: u32) -> Self {
-        Self {
-            unused: 1..slots,
-            rested: VecDeque::new(),
-            by_ifindex: HashMap::new(),
-            generations: 0,
-        }
-    }
-
-    fn take(
-        &mut self,
-        ifindex: u32,
-        content: impl FnOnce(u32) -> Option<Box<Slot>>,
-    ) -> Option<u32> {
-        let (slot, baseline) = match self.unused.next() {
-            Some(slot) => (slot, None),
-            None => {
-                let slot = self.rested.pop_front()?;
-                (slot, content(slot))
-            }
-        };
-        self.generations += 1;
-        let assigned = Assigned {
-            slot,
-            generation: self.generations,
-            baseline,
-        };
-        self.by_ifindex.insert(ifindex, assigned);
-        Some(slot)
-    }
-
-    fn give_back(&mut self, ifindex: u32) -> bool {
-        let Some(assigned) = self.by_ifindex.remove(&ifindex) else {
-            return false;
-        };
-        self.rested.push_back(assigned.slot);
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with_packets(packets: u64) -> Box<Slot> {
-        let mut slot = Box::<Slot>::default();
-        slot.ingress.kinds[0].packets = packets;
-        slot
-    }
-
-    #[test]
-    fn slot_zero_is_never_given() {
-        let mut pool = Pool::new(3);
-        assert_eq!(pool.take(10, |_| None), Some(1));
-        assert_eq!(pool.take(11, |_| None), Some(2));
-        assert_eq!(pool.take(12, |_| None), None, "the pool is empty");
-    }
-
-    #[test]
-    fn a_reused_slot_has_another_generation_and_starts_at_its_content() {
-        let mut pool = Pool::new(2);
-        let unread = |_| panic!("a slot that nobody had is not read");
-        assert_eq!(pool.take(10, unread), Some(1));
-        let first = pool.by_ifindex[&10].generation;
-        assert!(pool.by_ifindex[&10].baseline.is_none());
-        assert!(pool.give_back(10));
-        assert!(!pool.give_back(10), "given back only once");
-        assert_eq!(pool.take(10, |_| Some(with_packets(7))), Some(1));
-        let assigned = &pool.by_ifindex[&10];
-        assert_ne!(assigned.generation, first);
-        let baseline = assigned.baseline.as_deref().expect("a baseline");
-        let counted = with_packets(9).since(baseline);
-        assert_eq!(counted.ingress.kinds[0].packets, 2);
-    }
-
-    #[test]
-    fn slots_rest_before_they_are_used_again() {
-        let mut pool = Pool::new(4);
-        assert_eq!(pool.take(10, |_| None), Some(1));
-        assert_eq!(pool.take(11, |_| None), Some(2));
-        pool.give_back(11);
-        pool.give_back(10);
-        assert_eq!(pool.take(12, |_| None), Some(3), "one that nobody had");
-        assert_eq!(
-            pool.take(13, |_| Some(with_packets(0))),
-            Some(2),
-            "the oldest"
-        );
-    }
 }

@@ -106,6 +106,7 @@ async fn open(args: &TopArgs, settings: &Settings, needs_packets: bool) -> Resul
     }
     let options = Options {
         hooks: args.hook.hooks(),
+        exact: args.exact.into(),
         needs_packets,
         connect: settings.connect.clone(),
         bpf_log: args.bpf_log,

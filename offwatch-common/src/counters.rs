@@ -1,0 +1,29 @@
+//! What all counter structures have in common.
+
+/// A structure of counters that wrap by themselves.
+///
+/// # Safety
+///
+/// The type must be `repr(C)` and consist of `u64` only: it is read and written
+/// word by word.
+pub unsafe trait Counters: Copy {
+    /// How many counters it has.
+    const WORDS: usize = size_of::<Self>() / size_of::<u64>();
+
+    /// What was counted since `earlier`.
+    fn since(&self, earlier: &Self) -> Self {
+        let mut difference = *self;
+        // SAFETY: consists of u64 only, as the trait demands.
+        let earlier = unsafe {
+            core::slice::from_raw_parts(core::ptr::from_ref(earlier).cast::<u64>(), Self::WORDS)
+        };
+        // SAFETY: as above, and `difference` is not otherwise borrowed.
+        let words = unsafe {
+            core::slice::from_raw_parts_mut((&raw mut difference).cast::<u64>(), Self::WORDS)
+        };
+        for (word, earlier) in words.iter_mut().zip(earlier) {
+            *word = word.wrapping_sub(*earlier);
+        }
+        difference
+    }
+}

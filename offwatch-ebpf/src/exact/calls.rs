@@ -1,0 +1,128 @@
+//! Calls that are under way.
+//!
+//! A call is noted when its function is entered and taken back when it returns.
+//! Between the two a softirq may interrupt it and call the same function as the
+//! same task, or another task may take its place on the CPU. So each CPU holds
+//! several calls, and a return finds its own by task, function and, where that
+//! is known, skb: the latest of them, as calls of one task are nested.
+
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    helpers::generated::bpf_get_current_task,
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
+use offwatch_common::function;
+
+use crate::{count::add, maps::Shape};
+
+/// More are never under way at once on a CPU, unless returns are missed.
+const DEPTH: usize = 8;
+
+/// [`Call::task`] of a place that is free, and of one that is being filled.
+const FREE: u64 = 0;
+const CLAIMED: u64 = 1;
+
+#[map]
+static CALLS: PerCpuArray<[Call; DEPTH]> = PerCpuArray::with_max_entries(1, 0);
+
+/// Returns without a call, by function: work that was not counted, because the
+/// call came before the programs or the task changed the CPU.
+#[map]
+static MISSED_CALLS: Array<u64> = Array::with_max_entries(function::COUNT as u32, BPF_F_MMAPABLE);
+
+/// A call that has not returned.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    task: u64,
+    skb: u64,
+    pub(super) start_ns: u64,
+    function: u32,
+    /// ifindex of the frame's device.
+    pub(super) ifindex: u32,
+    pub(super) iif: u32,
+    /// Whether the device is observed.
+    pub(super) observed: u32,
+    /// Whether the frame is on its way to the device.
+    pub(super) to_device: u32,
+    pub(super) shape: Shape,
+}
+
+/// Takes a place for a call, or that of the oldest one if there is none: its
+/// return was missed.
+#[inline(always)]
+pub(super) fn claim() -> Option<&'static mut Call> {
+    let calls = of_this_cpu()?;
+    let mut oldest = u64::MAX;
+    let mut place = 0;
+    for (index, call) in calls.iter().enumerate() {
+        let age = if call.task == FREE { 0 } else { call.start_ns };
+        if age < oldest {
+            oldest = age;
+            place = index;
+        }
+    }
+    let call = calls.get_mut(core::hint::black_box(place) & (DEPTH - 1))?;
+    // From here on an interrupt takes another place.
+    call.task = CLAIMED;
+    compiler_fence(Ordering::SeqCst);
+    Some(call)
+}
+
+impl Call {
+    /// Makes a claimed place a call that a return can find.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, function: u32, skb: u64, start_ns: u64) {
+        self.function = function;
+        self.skb = skb;
+        self.start_ns = start_ns;
+        compiler_fence(Ordering::SeqCst);
+        self.task = task();
+    }
+}
+
+/// Takes back the call that returns; `skb` is 0 where it is not known.
+#[inline(always)]
+pub(super) fn take_back(function: u32, skb: u64) -> Option<Call> {
+    let calls = of_this_cpu()?;
+    let task = task();
+    let mut latest = 0;
+    let mut place = DEPTH;
+    for (index, call) in calls.iter().enumerate() {
+        if call.task == task
+            && call.function == function
+            && (skb == 0 || call.skb == skb)
+            && call.start_ns >= latest
+        {
+            latest = call.start_ns;
+            place = index;
+        }
+    }
+    if place == DEPTH {
+        if let Some(missed) = MISSED_CALLS.get_ptr_mut(function) {
+            add(missed, 1);
+        }
+        return None;
+    }
+    let call = calls.get_mut(core::hint::black_box(place) & (DEPTH - 1))?;
+    let taken = *call;
+    compiler_fence(Ordering::SeqCst);
+    call.task = FREE;
+    Some(taken)
+}
+
+#[inline(always)]
+fn task() -> u64 {
+    // SAFETY: the helper takes no argument.
+    unsafe { bpf_get_current_task() }
+}
+
+#[inline(always)]
+fn of_this_cpu() -> Option<&'static mut [Call; DEPTH]> {
+    // SAFETY: this CPU's own value. A program that interrupts this one leaves
+    // claimed places alone.
+    CALLS.get_ptr_mut(0).map(|calls| unsafe { &mut *calls })
+}
