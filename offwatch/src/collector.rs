@@ -196,11 +196,7 @@ impl Collector {
                         .node()
                         .unwrap_or_else(|| Arc::clone(&self.own_node)),
                 ),
-                exact: self
-                    .probe
-                    .as_ref()
-                    .map(Probe::exact_hooks)
-                    .unwrap_or_default(),
+                exact: self.exact_hooks(),
                 notes,
                 feature_names: self.evidence.feature_names().clone(),
                 evidence: self.evidence.host(),

@@ -89,16 +89,18 @@ impl Probe {
             return Err(ProbeError::NotPermitted { missing });
         }
         let netns = u32::try_from(options.netns).map_err(|_| ProbeError::Netns(options.netns))?;
+        let survey = exact::Survey::begin();
         let btf = Btf::of_kernel()?;
         let layout = Layout::from_btf(&btf)?;
-        let exact = exact::Setup::new(&btf, options.exact, options.interfaces);
+        let types = exact::Types::of(&btf);
         drop(btf);
+        let loader_btf = LoaderBtf::from_sys_fs().map_err(ProbeError::LoaderBtf)?;
         let setup = Setup {
             hook,
             netns,
             layout,
-            exact,
-            loader_btf: LoaderBtf::from_sys_fs().map_err(ProbeError::LoaderBtf)?,
+            exact: survey.end(&types, options.exact, options.interfaces),
+            loader_btf,
             log: options.log,
         };
         let Loaded {

@@ -5,13 +5,19 @@ mod attach;
 mod plan;
 mod symbols;
 
+use std::{
+    io,
+    thread::{self, JoinHandle},
+};
+
 use aya::{Btf as LoaderBtf, Ebpf};
 use offwatch_common::{
     Counters as _, DropClasses, ExactSlot, ExactWork, FEWEST_EXACT_SLOTS, MAX_SLOTS, function,
 };
 
-use self::plan::Plan;
-use super::{Memory, ProbeError, btf::Btf, slots::map};
+pub(super) use self::plan::Types;
+use self::{plan::Plan, symbols::Symbols};
+use super::{Memory, ProbeError, slots::map};
 use crate::sample::{ExactHooks, Exactness, Method, Unavailable};
 
 /// Which programs to use at the functions.
@@ -37,7 +43,32 @@ impl ExactChoice {
     }
 }
 
-/// What is to be known of the kernel before the programs are loaded.
+/// A look at the kernel that goes on while other things are done: listing all
+/// its symbols takes longer than anything else at the start.
+pub(super) struct Survey {
+    symbols: JoinHandle<io::Result<Symbols>>,
+}
+
+impl Survey {
+    pub(super) fn begin() -> Self {
+        Self {
+            symbols: thread::spawn(plan::symbols),
+        }
+    }
+
+    /// Waits for its end.
+    pub(super) fn end(self, types: &Types, choice: ExactChoice, interfaces: usize) -> Setup {
+        let symbols = self.symbols.join();
+        let symbols = symbols.unwrap_or_else(|_| Err(io::Error::other("its reader panicked")));
+        Setup {
+            plan: Plan::new(types, symbols),
+            choice,
+            slots: slots_for(interfaces),
+        }
+    }
+}
+
+/// What is known of the kernel before the programs are loaded.
 pub(super) struct Setup {
     plan: Plan,
     choice: ExactChoice,
@@ -46,15 +77,6 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// Looks at the kernel, which has `interfaces` interfaces now.
-    pub(super) fn new(btf: &Btf, choice: ExactChoice, interfaces: usize) -> Self {
-        Self {
-            plan: Plan::of_kernel(btf),
-            choice,
-            slots: slots_for(interfaces),
-        }
-    }
-
     /// Where `validate_xmit_skb` lies, for the programs: each piece's start and end.
     pub(super) fn validate_text(&self) -> [u64; 4] {
         let [(start, end), (cold_start, cold_end)] =

@@ -28,38 +28,57 @@ pub(super) struct Plan {
     pub(super) unknown_drops: Unavailable,
 }
 
+/// What the kernel's type information says.
+pub(in crate::probe) struct Types {
+    /// How many parameters each function has, if it is there.
+    parameters: [Option<usize>; function::COUNT],
+    /// Names and numbers of drop reasons.
+    reasons: Vec<(String, u32)>,
+}
+
+impl Types {
+    pub(in crate::probe) fn of(btf: &Btf) -> Self {
+        Self {
+            parameters: function::NAMES.map(|name| btf.parameters(name)),
+            reasons: btf.enumerators("skb_drop_reason"),
+        }
+    }
+}
+
+/// Reads the symbols that a plan is made of.
+pub(super) fn symbols() -> io::Result<Symbols> {
+    let mut wanted = function::NAMES.to_vec();
+    wanted.push(VALIDATE);
+    Symbols::of_kernel(&wanted)
+}
+
 impl Plan {
-    pub(super) fn of_kernel(btf: &Btf) -> Self {
-        let mut wanted = function::NAMES.to_vec();
-        wanted.push(VALIDATE);
-        let symbols = Symbols::of_kernel(&wanted);
+    pub(super) fn new(types: &Types, symbols: io::Result<Symbols>) -> Self {
         let kprobes = kprobes();
-        let candidates = function::NAMES.map(|name| {
-            let whole = whole(&symbols, name);
-            let index = function::NAMES.iter().position(|known| *known == name);
-            let expected = index.map_or(0, |index| function::PARAMETERS[index]);
-            candidate(name, whole, btf.parameters(name), expected, kprobes.clone())
+        let symbols = symbols.map_err(|error| format!("{KALLSYMS} cannot be read: {error}"));
+        let symbols = symbols.as_ref().map_err(String::clone);
+        let candidates = std::array::from_fn(|index| {
+            let name = function::NAMES[index];
+            let whole = symbols.clone().and_then(|symbols| symbols.is_whole(name));
+            let parameters = types.parameters[index];
+            candidate(
+                name,
+                whole,
+                parameters,
+                function::PARAMETERS[index],
+                kprobes.clone(),
+            )
         });
-        let reasons = btf.enumerators("skb_drop_reason");
-        let text = match &symbols {
-            Ok(symbols) => symbols.text(VALIDATE),
-            Err(error) => Err(format!("{KALLSYMS} cannot be read: {error}")),
-        };
-        let drop_classes = drop_classes(&reasons);
-        let unknown_drops = unknown_drops(&drop_classes, !reasons.is_empty(), text.as_ref().err());
+        let text = symbols.and_then(|symbols| symbols.text(VALIDATE));
+        let drop_classes = drop_classes(&types.reasons);
+        let has_reasons = !types.reasons.is_empty();
+        let unknown_drops = unknown_drops(&drop_classes, has_reasons, text.as_ref().err());
         Self {
             candidates,
             drop_classes,
             validate: text.ok(),
             unknown_drops,
         }
-    }
-}
-
-fn whole(symbols: &io::Result<Symbols>, name: &str) -> Result<(), String> {
-    match symbols {
-        Ok(symbols) => symbols.is_whole(name),
-        Err(error) => Err(format!("{KALLSYMS} cannot be read: {error}")),
     }
 }
 

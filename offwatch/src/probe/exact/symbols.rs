@@ -1,7 +1,10 @@
 //! The kernel's own list of its symbols: whether a function can be trusted to
 //! be called by its name, and where its code lies.
 
-use std::io;
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+};
 
 /// Where the kernel lists its symbols.
 pub(super) const KALLSYMS: &str = "/proc/kallsyms";
@@ -28,38 +31,37 @@ struct Symbol {
 impl Symbols {
     /// Reads the symbols of `functions` from the running kernel.
     pub(super) fn of_kernel(functions: &[&str]) -> io::Result<Self> {
-        Ok(Self::parse(&std::fs::read(KALLSYMS)?, functions))
+        Self::read(BufReader::new(File::open(KALLSYMS)?), functions)
     }
 
-    /// Lines are `address type name`, sorted by address; those of modules, with
-    /// the module's name behind them, come last.
-    fn parse(kallsyms: &[u8], functions: &[&str]) -> Self {
+    /// Lines are `address type name`, sorted by address. Those of modules, with
+    /// the module's name in brackets behind, come last and are not looked at.
+    fn read(mut kallsyms: impl BufRead, functions: &[&str]) -> io::Result<Self> {
         let mut symbols = Self::default();
         let mut open = false;
-        for line in kallsyms.split(|byte| *byte == b'\n') {
-            let Some((start, name)) = symbol(line) else {
-                continue;
-            };
-            if open && let Some(last) = symbols.found.last_mut() {
-                // Aliases of a function have its address.
-                if start > last.start {
-                    last.end = start;
-                    open = false;
+        let mut line = Vec::new();
+        while kallsyms.read_until(b'\n', &mut line)? != 0 && !line.ends_with(b"]\n") {
+            if let Some((start, name)) = symbol(line.trim_ascii_end()) {
+                if open && let Some(last) = symbols.found.last_mut() {
+                    // Aliases of a function have its address.
+                    if start > last.start {
+                        last.end = start;
+                        open = false;
+                    }
+                }
+                let is_wanted = |function: &&str| variant(name, function.as_bytes()).is_some();
+                if functions.iter().any(is_wanted) {
+                    symbols.found.push(Symbol {
+                        name: String::from_utf8_lossy(name).into_owned(),
+                        start,
+                        end: start,
+                    });
+                    open = true;
                 }
             }
-            let is_wanted = functions
-                .iter()
-                .any(|function| variant(name, function.as_bytes()).is_some());
-            if is_wanted {
-                symbols.found.push(Symbol {
-                    name: String::from_utf8_lossy(name).into_owned(),
-                    start,
-                    end: start,
-                });
-                open = true;
-            }
+            line.clear();
         }
-        symbols
+        Ok(symbols)
     }
 
     /// Whether all calls of a function pass its entry, as far as names tell.
@@ -117,13 +119,13 @@ impl Symbols {
     }
 }
 
-/// Address and name of a function of the kernel itself.
+/// Address and name, if it is a function.
 fn symbol(line: &[u8]) -> Option<(u64, &[u8])> {
-    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t'));
+    let mut words = line.split(|byte| *byte == b' ');
     let address = std::str::from_utf8(words.next()?).ok()?;
     let kind = words.next()?;
     let name = words.next()?;
-    if !matches!(kind, b"t" | b"T" | b"w" | b"W") || words.next().is_some() {
+    if !matches!(kind, b"t" | b"T" | b"w" | b"W") {
         return None;
     }
     Some((u64::from_str_radix(address, 16).ok()?, name))
@@ -165,7 +167,7 @@ ffffffffc0000000 t skb_checksum_help\t[module]
 ";
 
     fn symbols(kernel: &str) -> Symbols {
-        Symbols::parse(kernel.as_bytes(), &FUNCTIONS)
+        Symbols::read(kernel.as_bytes(), &FUNCTIONS).expect("memory can be read")
     }
 
     #[test]
