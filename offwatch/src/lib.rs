@@ -14,6 +14,7 @@ pub mod filter;
 pub mod inventory;
 pub mod limits;
 pub mod model;
+pub mod offload;
 pub mod output;
 pub mod probe;
 pub mod rank;

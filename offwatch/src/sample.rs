@@ -8,7 +8,7 @@ mod exact;
 pub mod offloads;
 mod vm_stats;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use offwatch_common::{Slot, Work};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,13 @@ pub struct Sample {
     pub interfaces: Vec<Interface>,
     /// VMs known on this host.
     pub vms: Vec<Vm>,
+}
+
+impl Sample {
+    /// How much later than `earlier` this sample was taken; zero if it was not.
+    pub fn since(&self, earlier: &Self) -> Duration {
+        Duration::from_nanos(self.monotonic_ns.saturating_sub(earlier.monotonic_ns))
+    }
 }
 
 /// The host that was observed.

@@ -8,7 +8,7 @@ use crate::{
     collector::{Collector, Options},
     error::Error,
     model::{Model, usage::UsageHistory},
-    record::{RecordError, Recorder, Replay},
+    record::{RecordError, Recorder, Replay, Replayed},
     sample::Sample,
 };
 
@@ -114,30 +114,31 @@ impl Source {
         let before = match self.previous.take() {
             Some(sample) => sample,
             None => match self.sample().await? {
-                Some(sample) => sample,
+                Some(first) => first.sample,
                 None => return Err(self.empty()),
             },
         };
-        let Some(now) = self.sample().await? else {
+        let Some(Replayed { sample, starts_run }) = self.sample().await? else {
             self.ended = true;
             return Ok(is_first.then(|| Model::with_usage(&before, None, &self.usage)));
         };
-        let elapsed = Duration::from_nanos(now.monotonic_ns.saturating_sub(before.monotonic_ns));
-        let model = Model::with_usage(&now, Some((&before, elapsed)), &self.usage);
-        self.previous = Some(now);
+        let earlier = (!starts_run).then(|| (&before, sample.since(&before)));
+        let model = Model::with_usage(&sample, earlier, &self.usage);
+        self.previous = Some(sample);
         Ok(Some(model))
     }
 
     /// The next sample, the first one included; `None` when a recording is at
     /// its end. Not to be mixed with [`Self::next`].
     pub async fn tick(&mut self) -> Result<Option<Tick<'_>>, Error> {
-        let Some(sample) = self.sample().await? else {
+        let Some(Replayed { sample, starts_run }) = self.sample().await? else {
             return match self.previous {
                 Some(_) => Ok(None),
                 None => Err(self.empty()),
             };
         };
-        self.before = self.previous.replace(sample);
+        let previous = self.previous.replace(sample);
+        self.before = previous.filter(|_| !starts_run);
         Ok(self.last())
     }
 
@@ -168,8 +169,8 @@ impl Source {
         .into()
     }
 
-    async fn sample(&mut self) -> Result<Option<Sample>, Error> {
-        let sample = match &mut self.origin {
+    async fn sample(&mut self) -> Result<Option<Replayed>, Error> {
+        let next = match &mut self.origin {
             Origin::Live {
                 collector,
                 interval,
@@ -182,17 +183,23 @@ impl Source {
                 let sample = collector.sample();
                 // A late tick does not make the next ones come in a burst.
                 *due = (*due + *interval).max(Instant::now());
-                Some(sample)
+                Some(Replayed {
+                    sample,
+                    starts_run: false,
+                })
             }
             Origin::Replay(replay) => replay.next_sample()?,
         };
-        if let (Some(sample), Some(recorder)) = (&sample, &mut self.recorder) {
-            recorder.write(sample)?;
+        if let (Some(next), Some(recorder)) = (&next, &mut self.recorder) {
+            recorder.write(&next.sample, next.starts_run)?;
         }
-        if let Some(sample) = &sample {
-            self.usage.advance(sample);
+        if let Some(next) = &next {
+            if next.starts_run {
+                self.usage = UsageHistory::default();
+            }
+            self.usage.advance(&next.sample);
         }
-        Ok(sample)
+        Ok(next)
     }
 }
 

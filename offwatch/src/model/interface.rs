@@ -85,6 +85,17 @@ impl Sides {
     }
 }
 
+impl Interface {
+    /// What is received and what is sent: a VM's from the guest's side, that of
+    /// any other interface from the host's.
+    pub fn rx_tx(&self) -> (Option<&Side>, Option<&Side>) {
+        match &self.sides {
+            Sides::Vm { from_vm, to_vm } => (to_vm.as_ref(), from_vm.as_ref()),
+            Sides::Other { rx, tx } => (rx.as_ref(), tx.as_ref()),
+        }
+    }
+}
+
 const WORK_AT_DESTINATION: &str =
     "frames are segmented and checksummed on their way to a device: see caused";
 
@@ -182,7 +193,12 @@ impl<'sample> Joiner<'sample> {
             before.map(|before| SideTotals::of(&before.slot.ingress, nothing, blind)),
             self.interval,
         )
-        .with_details(&slot.ingress, nothing, blind);
+        .with_details(&slot.ingress, nothing, blind)
+        .with_interval(
+            &slot.ingress,
+            before.map(|before| &before.slot.ingress),
+            blind,
+        );
 
         let work = at_device(slot, exact, self.hooks);
         let work_before = before.map(|before| at_device(before.slot, before.exact, before.hooks));
@@ -194,7 +210,12 @@ impl<'sample> Joiner<'sample> {
             shown_before,
             self.interval,
         )
-        .with_details(&slot.egress, work.shown(), blind);
+        .with_details(&slot.egress, work.shown(), blind)
+        .with_interval(
+            &slot.egress,
+            before.map(|before| &before.slot.egress),
+            blind,
+        );
         egress.software_work = Some(work.sources(work_before, self.interval));
 
         let caused = self.caused(

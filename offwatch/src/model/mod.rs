@@ -10,6 +10,7 @@ mod evidence;
 mod exact;
 mod facts;
 mod figures;
+pub mod histogram;
 mod interface;
 mod offloads;
 pub mod overview;
@@ -35,9 +36,10 @@ pub use self::{
     evidence::{Evidence, KernelLog, Protocols, SignCount},
     exact::{Derived, Exact, Means, WorkSources},
     facts::{Facts, Kernel, Limits, Tap},
+    histogram::HistogramRow,
     interface::{Interface, Sides},
     offloads::{Accepted, Guest, OFFLOADS, Offloads, OnOff},
-    side::{HistogramRow, Side},
+    side::Side,
     usage::{Usage, UsageHistory},
     vhost::VhostCpu,
     work::SoftwareWork,

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use offwatch_common::{Traffic, class, histogram, kind};
 use serde::Serialize;
 
-use super::{exact::WorkSources, figures::Shown};
+use super::{
+    exact::WorkSources,
+    figures::Shown,
+    histogram::{HistogramRow, rows, since},
+};
 use crate::sample::{Blind, Unavailable};
-
-/// `[low, high, count]`: how many values lay in that range, both ends included;
-/// `high` is null where there is no upper end. Empty ranges are left out.
-pub type HistogramRow = (u32, Option<u32>, u64);
 
 /// Declares totals and rates together, so that neither is forgotten.
 macro_rules! metrics {
@@ -131,6 +131,10 @@ metrics! {
     gso_size_histogram: Option<Vec<HistogramRow>>,
     /// Frames by length, in bytes.
     length_histogram: Vec<HistogramRow>,
+    /// GSO frames of the interval by segment size.
+    gso_size_interval_histogram: Option<Vec<HistogramRow>>,
+    /// Frames of the interval by length.
+    length_interval_histogram: Option<Vec<HistogramRow>>,
 }
 
 impl SideTotals {
@@ -174,6 +178,26 @@ impl Side {
         self
     }
 
+    /// Adds the histograms of the interval.
+    pub(super) fn with_interval(
+        mut self,
+        traffic: &Traffic,
+        before: Option<&Traffic>,
+        blind: Blind,
+    ) -> Self {
+        let Some(before) = before else { return self };
+        if blind.gso.is_none() {
+            self.gso_size_interval_histogram = since(
+                &traffic.gso_sizes,
+                &before.gso_sizes,
+                histogram::gso_size_range,
+            );
+        }
+        self.length_interval_histogram =
+            since(&traffic.lengths, &before.lengths, histogram::length_range);
+        self
+    }
+
     /// Tells for each value that is missing why. Work is that done on the way
     /// to the device, if this is that way.
     pub(super) fn explain_all(
@@ -193,9 +217,18 @@ impl Side {
             reason.unwrap_or_default().to_owned()
         };
         self.explain(path, reason, no_rate, unavailable);
+        let mut explain = |field: &str, why: &str| {
+            unavailable.insert(format!("{path}.{field}"), why.to_owned());
+        };
+        if self.gso_size_interval_histogram.is_none() {
+            explain("gso_size_interval_histogram", blind.gso.unwrap_or(no_rate));
+        }
+        if self.length_interval_histogram.is_none() {
+            explain("length_interval_histogram", no_rate);
+        }
         if let Some(reason) = blind.gso {
             for field in ["gso_packets_by_class_total", "gso_size_histogram"] {
-                unavailable.insert(format!("{path}.{field}"), reason.to_owned());
+                explain(field, reason);
             }
         }
     }
@@ -205,14 +238,4 @@ impl Side {
         let bytes = self.bytes_per_s.filter(|bytes| *bytes > 0.0)?;
         Some(self.gso_bytes_per_s? / bytes)
     }
-}
-
-fn rows(counts: &[u64], range: fn(usize) -> (u32, Option<u32>)) -> Vec<HistogramRow> {
-    let counts = counts.iter().enumerate().filter(|(_, count)| **count != 0);
-    counts
-        .map(|(bucket, count)| {
-            let (low, high) = range(bucket);
-            (low, high, *count)
-        })
-        .collect()
 }

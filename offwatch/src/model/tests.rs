@@ -59,6 +59,24 @@ fn rates_are_differences_over_the_interval() {
 }
 
 #[test]
+fn interval_histograms_hold_the_interval_alone() {
+    let at = |frames: [u64; 2]| {
+        let mut interface = tap("t0", 5, 1, 0);
+        let mut slot = Box::<Slot>::default();
+        slot.egress.gso_sizes[9] = frames[0];
+        slot.egress.lengths[0] = frames[1];
+        interface.counters = Counters::Counted(slot);
+        sample(vec![interface], vec![vm("web", Some("t0"))])
+    };
+    let model = Model::new(&at([7, 3]), Some((&at([5, 3]), SECOND)));
+    let side = to_vm(&model, 0);
+    assert_eq!(side.gso_size_histogram, Some(vec![(1280, Some(1535), 7)]));
+    let grown = Some(vec![(1280, Some(1535), 2)]);
+    assert_eq!(side.gso_size_interval_histogram, grown);
+    assert_eq!(side.length_interval_histogram, Some(vec![]));
+}
+
+#[test]
 fn the_first_sample_has_totals_and_no_rates() {
     let now = sample(vec![tap("t0", 5, 1, 400)], vec![vm("web", Some("t0"))]);
     let model = Model::new(&now, None);

@@ -1,5 +1,6 @@
 //! Outputs: one file a format, all made from a model.
 
+mod csv_long;
 mod json;
 mod table;
 pub mod units;
@@ -7,7 +8,7 @@ pub mod virt_top;
 
 use std::io::{self, Write};
 
-pub use self::{json::Json, table::Table};
+pub use self::{csv_long::CsvLong, json::Json, table::Table};
 use crate::model::Model;
 
 /// A format in which a model can be written.

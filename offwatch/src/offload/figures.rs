@@ -1,0 +1,262 @@
+//! The figures of one row.
+
+use crate::model::{
+    Interface, Side,
+    histogram::{self, HistogramRow, Range},
+};
+
+/// Figures of an interface, or the sums of several. RX and TX of a VM are from
+/// the guest's side, of any other interface from the host's.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Received.
+    pub rx: Flow,
+    /// Sent.
+    pub tx: Flow,
+    /// Segments cut in software on the way to the interface.
+    pub software_segments_per_s: Option<f64>,
+    /// Bytes checksummed in software on the way to the interface.
+    pub software_checksum_bytes_per_s: Option<f64>,
+    /// The software work is a lower bound.
+    pub at_least: bool,
+    /// Segments cut in software, on the way to anywhere, for frames from here.
+    pub caused_segments_per_s: Option<f64>,
+    /// The work caused is a lower bound.
+    pub caused_at_least: bool,
+    /// Frames dropped in both directions.
+    pub drops_per_s: Option<f64>,
+    /// Some of the interfaces cannot be seen: every sum is a lower bound.
+    pub partial: bool,
+}
+
+/// One direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Flow {
+    /// Bytes of frames.
+    pub bytes_per_s: Option<f64>,
+    /// Frames; a GSO frame is one.
+    pub packets_per_s: Option<f64>,
+    /// Bytes of GSO frames.
+    pub gso_bytes_per_s: Option<f64>,
+    /// Frames that are not GSO, and segments that the GSO frames stand for.
+    pub segments_per_s: Option<f64>,
+}
+
+impl Flow {
+    fn of(side: &Side) -> Self {
+        let single = side.packets_per_s.zip(side.gso_packets_per_s);
+        let segments = single.zip(side.gso_segments_per_s);
+        Self {
+            bytes_per_s: side.bytes_per_s,
+            packets_per_s: side.packets_per_s,
+            gso_bytes_per_s: side.gso_bytes_per_s,
+            segments_per_s: segments.map(|((all, gso), segments)| all - gso + segments),
+        }
+    }
+
+    /// Both flows together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            bytes_per_s: add(self.bytes_per_s, other.bytes_per_s),
+            packets_per_s: add(self.packets_per_s, other.packets_per_s),
+            gso_bytes_per_s: add(self.gso_bytes_per_s, other.gso_bytes_per_s),
+            segments_per_s: add(self.segments_per_s, other.segments_per_s),
+        }
+    }
+
+    /// Share of the bytes that came in GSO frames: 0 to 1.
+    pub fn gso_share(&self) -> Option<f64> {
+        let bytes = self.bytes_per_s.filter(|bytes| *bytes > 0.0)?;
+        Some(self.gso_bytes_per_s? / bytes)
+    }
+
+    /// Mean bytes of a segment, headers included.
+    pub fn segment_bytes(&self) -> Option<f64> {
+        let segments = self.segments_per_s.filter(|segments| *segments > 0.0)?;
+        Some(self.bytes_per_s? / segments)
+    }
+}
+
+impl Figures {
+    /// The sums of interfaces. What none of them has is `None`.
+    pub fn of<'model>(interfaces: impl IntoIterator<Item = &'model Interface>) -> Self {
+        let mut seen = 0;
+        let mut unseen = 0;
+        let mut sum = Self::default();
+        for interface in interfaces {
+            match Self::of_one(interface) {
+                Some(figures) => {
+                    seen += 1;
+                    sum = sum.plus(figures);
+                }
+                None => unseen += 1,
+            }
+        }
+        sum.partial = seen > 0 && unseen > 0;
+        sum
+    }
+
+    /// `None` for an interface that cannot be seen.
+    fn of_one(interface: &Interface) -> Option<Self> {
+        let (rx, tx) = interface.rx_tx();
+        let (rx, tx) = (rx?, tx?);
+        let to = interface.sides.egress()?;
+        let caused = interface.caused.as_ref();
+        Some(Self {
+            rx: Flow::of(rx),
+            tx: Flow::of(tx),
+            software_segments_per_s: to.software_segments_per_s,
+            software_checksum_bytes_per_s: to.software_checksum_bytes_per_s,
+            at_least: to.software_work_approximate,
+            caused_segments_per_s: caused.and_then(|caused| caused.software_segments_per_s),
+            caused_at_least: caused.is_some_and(|caused| caused.software_work_approximate),
+            drops_per_s: rx.drops_per_s.zip(tx.drops_per_s).map(|(rx, tx)| rx + tx),
+            partial: false,
+        })
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            rx: self.rx.plus(other.rx),
+            tx: self.tx.plus(other.tx),
+            software_segments_per_s: add(
+                self.software_segments_per_s,
+                other.software_segments_per_s,
+            ),
+            software_checksum_bytes_per_s: add(
+                self.software_checksum_bytes_per_s,
+                other.software_checksum_bytes_per_s,
+            ),
+            at_least: self.at_least || other.at_least,
+            caused_segments_per_s: add(self.caused_segments_per_s, other.caused_segments_per_s),
+            caused_at_least: self.caused_at_least || other.caused_at_least,
+            drops_per_s: add(self.drops_per_s, other.drops_per_s),
+            partial: self.partial || other.partial,
+        }
+    }
+}
+
+fn add(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Sizes of the interval, in bytes, in one direction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sizes {
+    /// GSO frames by the size of their segments (`gso_size`).
+    pub segments: Vec<HistogramRow>,
+    /// Frames by length.
+    pub lengths: Vec<HistogramRow>,
+}
+
+impl Sizes {
+    /// Of what interfaces received, and of what they sent.
+    pub fn of<'model>(
+        interfaces: impl IntoIterator<Item = &'model Interface, IntoIter: Clone>,
+    ) -> (Self, Self) {
+        let interfaces = interfaces.into_iter();
+        let rx = interfaces.clone().filter_map(|found| found.rx_tx().0);
+        let tx = interfaces.filter_map(|found| found.rx_tx().1);
+        (Self::sum(rx), Self::sum(tx))
+    }
+
+    fn sum<'model>(sides: impl Iterator<Item = &'model Side> + Clone) -> Self {
+        let segments = sides
+            .clone()
+            .filter_map(|side| side.gso_size_interval_histogram.as_deref());
+        let lengths = sides.filter_map(|side| side.length_interval_histogram.as_deref());
+        Self {
+            segments: histogram::sum(segments),
+            lengths: histogram::sum(lengths),
+        }
+    }
+
+    /// The range in which a percentile of the segment sizes lies.
+    pub fn segment_percentile(&self, percent: u64) -> Option<Range> {
+        histogram::percentile(&self.segments, percent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use offwatch_common::Slot;
+
+    use super::*;
+    use crate::{
+        model::Model,
+        sample::{self, Counters, Nic, Sample},
+    };
+
+    /// A VM with a card for each number of frames that it received, and one
+    /// that cannot be seen for each `None`.
+    fn interfaces(packets: &[Option<u64>]) -> Vec<Interface> {
+        let sample = |factor: u64| {
+            let cards = packets.iter().enumerate();
+            let nics = cards.clone().map(|(index, packets)| Nic {
+                dev: Some(format!("t{index}")),
+                unobservable: packets.is_none().then(|| "vfio".into()),
+                ..Nic::default()
+            });
+            let interfaces = cards.map(|(index, packets)| {
+                let mut slot = Box::<Slot>::default();
+                slot.egress.kinds[2].packets = packets.unwrap_or(0) * factor;
+                slot.egress.kinds[2].bytes = packets.unwrap_or(0) * factor * 4000;
+                slot.egress.gso_segments = packets.unwrap_or(0) * factor * 3;
+                slot.egress.gso_sizes[9] = packets.unwrap_or(0) * factor;
+                sample::Interface {
+                    dev: format!("t{index}"),
+                    ifindex: index as u32 + 1,
+                    counters: Counters::Counted(slot),
+                    ..sample::Interface::default()
+                }
+            });
+            Sample {
+                interfaces: interfaces.collect(),
+                vms: vec![sample::Vm {
+                    nics: nics.collect(),
+                    ..sample::Vm::default()
+                }],
+                ..Sample::default()
+            }
+        };
+        let earlier = (&sample(1), Duration::from_secs(1));
+        let mut model = Model::new(&sample(2), Some(earlier));
+        model.vms.remove(0).interfaces
+    }
+
+    #[test]
+    fn a_vm_is_the_sum_of_its_cards() {
+        let figures = Figures::of(&interfaces(&[Some(10), Some(30)]));
+        assert_eq!(figures.rx.packets_per_s, Some(40.0));
+        assert_eq!(figures.rx.gso_share(), Some(1.0));
+        assert_eq!(figures.rx.segments_per_s, Some(120.0));
+        assert_eq!(figures.rx.segment_bytes(), Some(4000.0 / 3.0));
+        assert_eq!(figures.tx.packets_per_s, Some(0.0));
+        assert_eq!(figures.tx.gso_share(), None, "no bytes, no share");
+        assert!(!figures.partial);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_no_zero() {
+        let unseen = Figures::of(&interfaces(&[None]));
+        assert_eq!(unseen.rx.packets_per_s, None);
+        assert!(!unseen.partial, "there is nothing it could be at least");
+        let partial = Figures::of(&interfaces(&[Some(10), None]));
+        assert_eq!(partial.rx.packets_per_s, Some(10.0));
+        assert!(partial.partial);
+    }
+
+    #[test]
+    fn sizes_are_of_all_cards() {
+        let cards = interfaces(&[Some(10), None, Some(30)]);
+        let (rx, tx) = Sizes::of(&cards);
+        assert_eq!(rx.segments, [(1280, Some(1535), 40)]);
+        assert_eq!(rx.segment_percentile(99), Some((1280, Some(1535))));
+        assert_eq!(tx.segment_percentile(99), None);
+    }
+}
