@@ -104,12 +104,21 @@ pub struct TopArgs {
     /// libvirt to ask for VM names; without it qemu:///system if it answers
     #[arg(short, long, value_name = "URI", conflicts_with = "replay", value_parser = local_uri)]
     pub connect: Option<String>,
-    /// Also write every sample to this file (- for stdout)
+    /// Also append every sample to this file, compressed (- for stdout, as JSON lines)
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Read samples from a recording instead of this host (- for stdin)
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
+    /// Also write a CSV row for each VM interface and interval to this file
+    #[arg(long, value_name = "FILE")]
+    pub csv_long: Option<PathBuf>,
+    /// When to use colours on the screen
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Scroll and select with the mouse
+    #[arg(long)]
+    pub mouse: bool,
     /// Have the BPF programs log every packet to stderr; slow
     #[arg(long, hide = true, conflicts_with = "replay")]
     pub bpf_log: bool,
@@ -124,6 +133,17 @@ pub struct DoctorArgs {
     /// libvirt to ask for VM names
     #[arg(short, long, value_name = "URI", value_parser = local_uri)]
     pub connect: Option<String>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Unless the variable NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
 }
 
 /// How to count packets.

@@ -11,11 +11,13 @@ use crate::{
 };
 
 /// Which VMs and interfaces to show.
+#[derive(Clone)]
 pub struct Filter {
     vms: Vec<Pattern>,
     devs: Vec<Pattern>,
 }
 
+#[derive(Clone)]
 struct Pattern {
     text: String,
     matcher: GlobSet,

@@ -209,7 +209,7 @@ pub struct Order {
 
 impl Order {
     /// How values compare; those that there are come first.
-    fn values<T: PartialOrd>(self, one: Option<T>, other: Option<T>) -> Ordering {
+    pub(crate) fn values<T: PartialOrd>(self, one: Option<T>, other: Option<T>) -> Ordering {
         match (one, other) {
             (Some(one), Some(other)) => {
                 let ascending = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
@@ -224,7 +224,8 @@ impl Order {
         }
     }
 
-    fn names(self, one: &str, other: &str) -> Ordering {
+    /// How names compare: they are reversed only where they are what is compared.
+    pub(crate) fn names(self, one: &str, other: &str) -> Ordering {
         let by_name = one.cmp(other);
         match self.key == Key::Name && self.is_reversed {
             true => by_name.reverse(),
@@ -342,6 +343,7 @@ mod tests {
 
     fn domain(name: &str, id: Option<u32>) -> Domain<'_> {
         Domain {
+            place: 0,
             name,
             id,
             state: VmState::Running,

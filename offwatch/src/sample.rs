@@ -291,6 +291,22 @@ pub enum VmState {
     Unknown,
 }
 
+impl VmState {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Blocked => "blocked",
+            Self::Paused => "paused",
+            Self::Shutdown => "shutting down",
+            Self::Shutoff => "shut off",
+            Self::Crashed => "crashed",
+            Self::Suspended => "suspended",
+            Self::Unknown => "state unknown",
+        }
+    }
+}
+
 /// Who told about a VM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,8 +1,13 @@
 //! Where samples come from: this host or a recording.
 
+mod pace;
+
 use std::{path::Path, time::Duration};
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, timeout},
+};
 
 use crate::{
     collector::{Collector, Options},
@@ -11,6 +16,9 @@ use crate::{
     record::{RecordError, Recorder, Replay, Replayed},
     sample::Sample,
 };
+
+pub use self::pace::Command;
+use self::pace::Pace;
 
 /// Samples, and the models made of each with the one before.
 pub struct Source {
@@ -55,8 +63,7 @@ impl Tick<'_> {
 enum Origin {
     Live {
         collector: Box<Collector>,
-        interval: Duration,
-        due: Instant,
+        pace: Pace,
     },
     Replay(Replay),
 }
@@ -67,8 +74,7 @@ impl Source {
         let collector = Box::new(Collector::start(options).await?);
         Ok(Self::new(Origin::Live {
             collector,
-            interval,
-            due: Instant::now(),
+            pace: Pace::new(interval),
         }))
     }
 
@@ -93,14 +99,17 @@ impl Source {
         self.recorder = Some(recorder);
     }
 
+    /// Has samples of this host taken as the user asks; they end with the
+    /// commands.
+    pub fn obey(&mut self, to: UnboundedReceiver<Command>) {
+        if let Origin::Live { pace, .. } = &mut self.origin {
+            pace.commands = Some(to);
+        }
+    }
+
     /// Whether samples come from a recording.
     pub fn is_replay(&self) -> bool {
         matches!(self.origin, Origin::Replay(_))
-    }
-
-    /// Whether stdout belongs to the recording.
-    pub fn records_to_stdout(&self) -> bool {
-        self.recorder.as_ref().is_some_and(Recorder::is_stdout)
     }
 
     /// The model of the next interval; `None` when a recording is at its end.
@@ -115,6 +124,7 @@ impl Source {
             Some(sample) => sample,
             None => match self.sample().await? {
                 Some(first) => first.sample,
+                None if !self.is_replay() => return Ok(None),
                 None => return Err(self.empty()),
             },
         };
@@ -133,8 +143,8 @@ impl Source {
     pub async fn tick(&mut self) -> Result<Option<Tick<'_>>, Error> {
         let Some(Replayed { sample, starts_run }) = self.sample().await? else {
             return match self.previous {
-                Some(_) => Ok(None),
-                None => Err(self.empty()),
+                None if self.is_replay() => Err(self.empty()),
+                _ => Ok(None),
             };
         };
         let previous = self.previous.replace(sample);
@@ -171,18 +181,19 @@ impl Source {
 
     async fn sample(&mut self) -> Result<Option<Replayed>, Error> {
         let next = match &mut self.origin {
-            Origin::Live {
-                collector,
-                interval,
-                due,
-            } => {
-                collector.follow_until(sleep_until(*due)).await?;
-                let answer = timeout(patience(*interval), collector.refresh_stats());
+            Origin::Live { collector, pace } => {
+                if !collector.follow_until(pace.due()).await? {
+                    return Ok(None);
+                }
+                if let Some(wanted) = pace.want_pcpus.take() {
+                    collector.want_pcpus(wanted);
+                }
+                let answer = timeout(patience(pace.interval), collector.refresh_stats());
                 // Without an answer the last one stays.
                 let _ = collector.follow_until(answer).await?;
                 let sample = collector.sample();
                 // A late tick does not make the next ones come in a burst.
-                *due = (*due + *interval).max(Instant::now());
+                pace.due = (pace.due + pace.interval).max(Instant::now());
                 Some(Replayed {
                     sample,
                     starts_run: false,

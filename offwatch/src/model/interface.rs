@@ -1,6 +1,6 @@
 //! One interface of a model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use offwatch_common::{ExactSlot, Slot, drop_class};
 use serde::Serialize;
@@ -93,6 +93,14 @@ impl Interface {
             Sides::Vm { from_vm, to_vm } => (to_vm.as_ref(), from_vm.as_ref()),
             Sides::Other { rx, tx } => (rx.as_ref(), tx.as_ref()),
         }
+    }
+
+    /// Why values are missing, each reason once. That no work is done for frames
+    /// on their way from a device is no reason to tell.
+    pub fn reasons(&self) -> BTreeSet<&str> {
+        let told = self.unavailable.values().map(String::as_str);
+        told.filter(|reason| *reason != WORK_AT_DESTINATION)
+            .collect()
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Overview<'a> {
 /// One VM.
 #[derive(Clone, Copy, Debug)]
 pub struct Domain<'a> {
+    /// Its place among the VMs it was picked from.
+    pub place: usize,
     /// Name.
     pub name: &'a str,
     /// libvirt's id while it runs.
@@ -81,14 +83,23 @@ impl<'a> Overview<'a> {
                 Some(node) => Cow::Borrowed(node),
                 None => Cow::Owned(unknown_node(&model.host.name, model.host.online_cpus)),
             },
-            domains: model.vms.iter().map(Domain::of).collect(),
+            domains: model
+                .vms
+                .iter()
+                .enumerate()
+                .map(|(place, vm)| Domain {
+                    place,
+                    ..Domain::of(vm)
+                })
+                .collect(),
             notes: &model.host.notes,
         }
     }
 
     /// From a sample and the history that it ends, without network cards.
     pub fn of_sample(sample: &'a Sample, history: &'a UsageHistory) -> Self {
-        let domains = sample.vms.iter().map(|vm| Domain {
+        let domains = sample.vms.iter().enumerate().map(|(place, vm)| Domain {
+            place,
             name: &vm.name,
             id: vm.id,
             state: vm.state,
@@ -165,6 +176,7 @@ impl<'a> Domain<'a> {
     /// The VM of a model.
     pub fn of(vm: &'a Vm) -> Self {
         Self {
+            place: 0,
             name: &vm.name,
             id: vm.id,
             state: vm.state,

@@ -4,7 +4,6 @@
 //! last column tells why.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -167,7 +166,8 @@ fn row(model: &Model, vm: &Vm, interface: &Interface) -> Vec<String> {
     }
     row.extend(cells(rx, &RX_WORK));
     row.extend(cells(interface.caused.as_ref(), &CAUSED));
-    row.push(reasons(interface));
+    let reasons: Vec<&str> = interface.reasons().into_iter().collect();
+    row.push(reasons.join("; "));
     row
 }
 
@@ -184,19 +184,6 @@ fn number(value: Option<f64>) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     text.to_owned()
-}
-
-/// Each reason once. Work is never there for what a guest sends: no column, no
-/// reason.
-fn reasons(interface: &Interface) -> String {
-    let reasons: BTreeSet<&str> = interface
-        .unavailable
-        .iter()
-        .filter(|(field, _)| !field.starts_with("from_vm.software"))
-        .map(|(_, reason)| reason.as_str())
-        .collect();
-    let reasons: Vec<&str> = reasons.into_iter().collect();
-    reasons.join("; ")
 }
 
 #[cfg(test)]

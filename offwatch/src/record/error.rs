@@ -69,6 +69,9 @@ pub enum RecordError {
         /// What it is.
         what: String,
     },
+    /// What was read from a pipe is gone.
+    #[error("the recording comes from a pipe: it can only go on")]
+    Pipe,
     /// Whoever read the recording does so no more.
     #[error("output is closed")]
     Closed,

@@ -14,7 +14,7 @@ use super::{
     frame::{self, HEAD_BYTES, Head},
     parse,
 };
-use crate::{model::Model, sample::Sample};
+use crate::sample::Sample;
 
 /// A recording whose samples are found by number and by time. Only what comes
 /// before each sample is read to find them.
@@ -101,6 +101,11 @@ impl Recording {
         self.broken.as_ref()
     }
 
+    /// The same, for an error.
+    pub fn into_broken(self) -> Option<RecordError> {
+        self.broken
+    }
+
     /// Bytes of the complete records.
     pub(super) fn complete_bytes(&self) -> u64 {
         self.end
@@ -138,17 +143,11 @@ impl Recording {
         })
     }
 
-    /// The model of a sample and the one before it.
-    pub fn model(&self, number: usize) -> Result<Model, RecordError> {
-        let now = self.sample(number)?;
-        let earlier = match number.checked_sub(1) {
-            Some(earlier) if self.entries[earlier].run == self.entries[number].run => {
-                Some(self.sample(earlier)?)
-            }
-            _ => None,
-        };
-        let earlier = earlier.as_ref().map(|sample| (sample, now.since(sample)));
-        Ok(Model::new(&now, earlier))
+    /// Whether a sample is of the same run as the one before it, so that the
+    /// two make an interval.
+    pub fn continues_run(&self, number: usize) -> bool {
+        let run = |number: usize| self.entries.get(number).map(|entry| entry.run);
+        number > 0 && run(number).is_some() && run(number - 1) == run(number)
     }
 
     fn read(&self, entry: &Entry) -> Result<Sample, String> {

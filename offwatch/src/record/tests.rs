@@ -112,13 +112,8 @@ fn recording_again_appends_a_run() {
     assert_eq!(read(&bytes(&file)).0, expected);
 
     let recording = Recording::open(file.path()).expect("a recording");
-    let interval = |number| {
-        let model = recording.model(number).expect("whole");
-        model.interval_seconds
-    };
-    assert_eq!(interval(1), Some(0.001));
-    assert_eq!(interval(2), None, "runs are not joined");
-    assert_eq!(interval(3), Some(0.001));
+    let continued = [0, 1, 2, 3, 4].map(|number| recording.continues_run(number));
+    assert_eq!(continued, [false, true, false, true, false]);
 }
 
 #[test]

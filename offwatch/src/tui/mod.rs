@@ -1,141 +1,246 @@
 //! The live screen.
 
-use std::io::{self, Stdout, Write as _};
+mod draw;
+mod history;
+mod keys;
+mod listing;
+mod search;
+mod state;
+mod terminal;
+mod theme;
 
-use crossterm::{
-    cursor,
-    event::{Event, EventStream, KeyCode, KeyEvent, KeyModifiers},
-    execute, queue, style, terminal,
+use crossterm::event::{Event, KeyEventKind};
+use jiff::tz::TimeZone;
+
+pub use self::terminal::Screen;
+use self::{
+    draw::View,
+    history::History,
+    keys::{Action, Shown, on_key, on_mouse},
+    listing::Listing,
+    state::State,
+    theme::Theme,
 };
-use futures_util::StreamExt as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use crate::{
+    cli::Color,
+    error::Error,
+    feed::{Command, Feed, Position, Tick, Update},
+    model::{Model, overview::Overview},
+    output::virt_top::{CpuHistory, ViewOptions},
+    own_cost::{Meter, OwnCost},
+    settings::{Display, Settings},
+};
 
-use crate::error::Error;
-
-/// The terminal, taken over until this is dropped.
-pub struct Screen {
-    out: Stdout,
-    events: EventStream,
-    signals: [Signal; 4],
-    text: Vec<u8>,
+/// What the screen is drawn on, and for whom.
+#[derive(Clone, Debug)]
+pub struct Looks {
+    /// When to use colours.
+    pub colour: Color,
+    /// Whether the mouse scrolls and selects.
+    pub mouse: bool,
+    /// Whether the source is a recording.
+    pub is_replay: bool,
+    /// In which times are shown and typed.
+    pub zone: TimeZone,
 }
 
-fn terminal_error(source: io::Error) -> Error {
-    match source.kind() {
-        io::ErrorKind::BrokenPipe => Error::Closed,
-        _ => Error::Io {
-            what: "cannot use the terminal".into(),
-            source,
-        },
-    }
+/// Shows what comes from a feed until the user or the feed ends it.
+pub async fn run(mut feed: Feed, settings: Settings, looks: Looks) -> Result<(), Error> {
+    let mut screen = Screen::open(looks.mouse)?;
+    let result = App::new(settings, looks).run(&mut feed, &mut screen).await;
+    // The terminal is given back before anything is waited for.
+    drop(screen);
+    feed.end().await;
+    result
 }
 
-impl Screen {
-    /// Takes over the terminal. A panic gives it back before it is reported.
-    pub fn open() -> Result<Self, Error> {
-        let report = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            restore();
-            report(panic);
-        }));
-        terminal::enable_raw_mode().map_err(terminal_error)?;
-        let handled = [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-            SignalKind::quit(),
-        ];
-        let [interrupt, terminate, hangup, quit] = handled.map(signal);
-        let signals = [
-            interrupt.map_err(terminal_error)?,
-            terminate.map_err(terminal_error)?,
-            hangup.map_err(terminal_error)?,
-            quit.map_err(terminal_error)?,
-        ];
-        let screen = Self {
-            out: io::stdout(),
-            events: EventStream::new(),
-            signals,
-            text: b"sampling...\n".into(),
-        };
-        execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
-            .map_err(terminal_error)?;
-        let mut screen = screen;
-        screen.paint()?;
-        Ok(screen)
+struct App {
+    settings: Settings,
+    state: State,
+    theme: Theme,
+    zone: TimeZone,
+    model: Option<Model>,
+    /// What came last while the screen is held.
+    newest: Option<Model>,
+    position: Option<Position>,
+    listing: Listing,
+    /// The listing is that of another model, order or search.
+    is_stale: bool,
+    history: History,
+    cpu_history: CpuHistory,
+    /// How many points the history has that came while the screen is held.
+    held: usize,
+    meter: Option<Meter>,
+    own_cost: Option<OwnCost>,
+}
+
+impl App {
+    fn new(settings: Settings, looks: Looks) -> Self {
+        Self {
+            state: State::new(&settings, looks.is_replay),
+            theme: Theme::new(looks.colour),
+            zone: looks.zone,
+            cpu_history: CpuHistory::new(settings.hist_cpu_seconds),
+            settings,
+            model: None,
+            newest: None,
+            position: None,
+            listing: Listing::default(),
+            is_stale: false,
+            history: History::default(),
+            held: 0,
+            meter: None,
+            own_cost: None,
+        }
     }
 
-    /// Shows a text.
-    pub fn draw(&mut self, text: &[u8]) -> Result<(), Error> {
-        self.text.clear();
-        self.text.extend_from_slice(text);
-        self.text.extend(b"\nq quits\n");
-        self.paint()
-    }
-
-    /// Completes when the user, or a signal, asks to quit.
-    pub async fn quit(&mut self) {
+    async fn run(&mut self, feed: &mut Feed, screen: &mut Screen) -> Result<(), Error> {
         loop {
-            let [interrupt, terminate, hangup, quit] = &mut self.signals;
+            self.draw(screen)?;
             let event = tokio::select! {
-                event = self.events.next() => event,
-                _ = interrupt.recv() => None,
-                _ = terminate.recv() => None,
-                _ = hangup.recv() => None,
-                _ = quit.recv() => None,
-            };
-            let Some(event) = event else { return };
-            match event {
-                Ok(Event::Key(KeyEvent {
-                    code: KeyCode::Char('q'),
-                    ..
-                }))
-                | Err(_) => return,
-                Ok(Event::Key(KeyEvent {
-                    code: KeyCode::Char('c'),
-                    modifiers,
-                    ..
-                })) if modifiers.contains(KeyModifiers::CONTROL) => {
-                    return;
+                event = screen.event() => event,
+                update = feed.next() => {
+                    let Some(update) = update else { return Ok(()) };
+                    self.on_update(update?);
+                    continue;
                 }
-                // The screen can be drawn again at the next tick at the latest.
-                Ok(Event::Resize(..)) => drop(self.paint()),
-                Ok(_) => {}
+            };
+            let Some(event) = event else { return Ok(()) };
+            match self.on_event(&event) {
+                Action::None => {}
+                Action::Quit => return Ok(()),
+                Action::Suspend => screen.suspend()?,
+                Action::WriteSettings => self.write_settings(),
+                Action::Refresh => {
+                    screen.clear()?;
+                    feed.ask(Command::Now);
+                }
+                Action::Ask(command) => feed.ask(command),
             }
         }
     }
 
-    fn paint(&mut self) -> Result<(), Error> {
-        let (columns, lines) = terminal::size().map_err(terminal_error)?;
-        let text = String::from_utf8_lossy(&self.text);
-        queue!(self.out, cursor::MoveTo(0, 0)).map_err(terminal_error)?;
-        for line in text.lines().take(usize::from(lines)) {
-            let visible: String = line.chars().take(usize::from(columns)).collect();
-            queue!(
-                self.out,
-                style::Print(visible),
-                terminal::Clear(terminal::ClearType::UntilNewLine),
-                cursor::MoveToNextLine(1)
-            )
-            .map_err(terminal_error)?;
+    fn draw(&mut self, screen: &mut Screen) -> Result<(), Error> {
+        self.list();
+        screen.draw(|frame| {
+            let view = View {
+                model: self.model.as_ref(),
+                listing: &self.listing,
+                history: &self.history,
+                held: self.held,
+                position: self.position,
+                own_cost: self.own_cost.as_ref(),
+                theme: self.theme,
+                zone: &self.zone,
+            };
+            draw::fit(&mut self.state, &view, frame.area());
+            if let Some(cursor) = draw::draw(&self.state, &view, frame.buffer_mut()) {
+                frame.set_cursor_position(cursor);
+            }
+        })
+    }
+
+    fn list(&mut self) {
+        if let (true, Some(model)) = (self.is_stale, &self.model) {
+            let State {
+                order,
+                block_in_bytes,
+                ..
+            } = self.state;
+            let search = self.state.search.as_ref();
+            self.listing = match self.state.display {
+                Display::Offload => Listing::of_offloads(model, order, search),
+                Display::VirtTop(view) => {
+                    let options = ViewOptions {
+                        order,
+                        block_in_bytes,
+                        zone: self.zone.clone(),
+                    };
+                    Listing::of_view(view, model, &self.cpu_history, &options, search)
+                }
+            };
+            self.is_stale = false;
         }
-        queue!(
-            self.out,
-            terminal::Clear(terminal::ClearType::FromCursorDown)
-        )
-        .map_err(terminal_error)?;
-        self.out.flush().map_err(terminal_error)
     }
-}
 
-impl Drop for Screen {
-    fn drop(&mut self) {
-        restore();
+    fn on_event(&mut self, event: &Event) -> Action {
+        let model = self.model.as_ref();
+        let listing = &self.listing;
+        let zone = &self.zone;
+        let shown = model.map(|model| Shown {
+            model,
+            listing,
+            zone,
+        });
+        let action = match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => {
+                on_key(&mut self.state, *key, shown.as_ref())
+            }
+            Event::Mouse(mouse) => on_mouse(&mut self.state, *mouse, shown.as_ref()),
+            _ => Action::None,
+        };
+        self.is_stale = true;
+        self.list();
+        if !self.state.source.paused {
+            self.held = 0;
+            if let Some(model) = self.newest.take() {
+                self.show(model);
+            }
+        }
+        if self.state.own_cost != self.meter.is_some() {
+            self.own_cost = None;
+            self.meter = self.state.own_cost.then(Meter::start);
+        }
+        action
     }
-}
 
-fn restore() {
-    // Nothing can be done if the terminal is gone.
-    let _ = execute!(io::stdout(), cursor::Show, terminal::LeaveAlternateScreen);
-    let _ = terminal::disable_raw_mode();
+    /// Writes what the user chose to the init file.
+    fn write_settings(&mut self) {
+        let settings = Settings {
+            display: self.state.display,
+            interval: self.state.source.interval,
+            order: self.state.order,
+            block_in_bytes: self.state.block_in_bytes,
+            ..self.settings.clone()
+        };
+        self.state.message = Some(match settings.write_init_file(&self.zone) {
+            Ok(Some(path)) => format!("Wrote settings to {}", path.display()),
+            Ok(None) => "the init file is not to be overwritten".into(),
+            Err(error) => format!("cannot write the init file: {error}"),
+        });
+    }
+
+    fn on_update(&mut self, update: Update) {
+        match update {
+            Update::Message(message) => self.state.message = Some(message),
+            Update::Past(model) => self.history.push_past(&model),
+            Update::Tick(tick) => {
+                let Tick {
+                    model,
+                    position,
+                    jumped,
+                } = *tick;
+                if jumped {
+                    self.history.clear();
+                    self.cpu_history = CpuHistory::new(self.settings.hist_cpu_seconds);
+                }
+                self.history.push(&model);
+                self.position = position;
+                self.own_cost = self.meter.as_mut().map(Meter::read);
+                // A recording is held at its source.
+                if self.state.source.paused && !self.state.source.is_replay {
+                    self.held += 1;
+                    self.newest = Some(model);
+                } else {
+                    self.show(model);
+                }
+            }
+        }
+    }
+
+    fn show(&mut self, model: Model) {
+        self.cpu_history.advance(&Overview::of_model(&model));
+        self.model = Some(model);
+        self.is_stale = true;
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct CsvFile {
     path: PathBuf,
     format: CsvFormat,
-    file: Option<Box<dyn Write>>,
+    file: Option<Box<dyn Write + Send>>,
 }
 
 impl CsvFile {
@@ -44,7 +44,7 @@ impl CsvFile {
             Some(file) => file,
             None => {
                 text = self.format.header();
-                let file: Box<dyn Write> = match is_standard_stream(&self.path) {
+                let file: Box<dyn Write + Send> = match is_standard_stream(&self.path) {
                     true => Box::new(io::stdout()),
                     false => {
                         let created = File::create(&self.path);

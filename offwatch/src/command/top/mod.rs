@@ -4,6 +4,7 @@ mod csv_file;
 mod debug;
 mod ending;
 mod format;
+mod sinks;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -13,15 +14,17 @@ use self::{
     csv_file::CsvFile,
     ending::Ending,
     format::{Format, Printer},
+    sinks::Sinks,
 };
 use crate::{
     cli::TopArgs,
     collector::Options,
     error::Error,
+    feed::{Feed, Live, Origin, Wanted},
     filter::Filter,
-    model::{Model, overview::Overview},
+    model::Model,
     output::{
-        Json, Render, Table,
+        CsvLong, Json, Render, Table,
         virt_top::{CsvFormat, View},
     },
     record::Recorder,
@@ -39,11 +42,36 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
     // Before anything is observed, so that a bad path costs nothing.
     let create = |path| Recorder::create(path, args.replay.as_deref());
     let recorder = args.record.as_deref().map(create).transpose()?;
-    let csv = csv_file(&settings, &zone)?;
-    let ending = Ending::new(&settings, args.replay.is_some(), &zone)?;
-    let format = Format::of(&settings, args.json);
-    let needs_packets = is_once(args) || recorder.is_some() || format.needs_packets(&settings);
-    let mut source = open(args, &settings, needs_packets).await?;
+    let sinks = Sinks {
+        filter: filter.clone(),
+        csv: csv_file(&settings, &zone)?,
+        csv_long: args.csv_long.as_deref().map(CsvLong::create).transpose()?,
+        ending: Ending::new(&settings, args.replay.is_some(), &zone)?,
+    };
+    let records_to_stdout = recorder.as_ref().is_some_and(Recorder::is_stdout);
+    let silent = records_to_stdout || sinks.csv.as_ref().is_some_and(CsvFile::is_stdout);
+    let format = match (records_to_stdout, silent) {
+        (true, _) => Format::Record,
+        (false, true) => Format::Silent,
+        (false, false) => Format::of(&settings, args.json),
+    };
+    let options = Options {
+        hooks: args.hook.hooks(),
+        exact: args.exact.into(),
+        needs_packets: is_once(args)
+            || recorder.is_some()
+            || sinks.csv_long.is_some()
+            || format.needs_packets(&settings),
+        connect: settings.connect.clone(),
+        bpf_log: args.bpf_log,
+    };
+    if !silent && is_screen(args, &settings) {
+        return screen(args, settings, zone, options, recorder, sinks).await;
+    }
+    let mut source = match &args.replay {
+        Some(path) => Source::replay(path)?,
+        None => Source::live(&options, settings.interval).await?,
+    };
     if let Some(recorder) = recorder {
         source.record_to(recorder);
     }
@@ -51,31 +79,68 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
         debug::to_file(path)?;
     }
     if is_once(args) {
-        return once(args, &filter, &mut source).await;
+        return once(
+            args,
+            &filter,
+            &mut source,
+            sinks.csv_long,
+            !records_to_stdout,
+        )
+        .await;
     }
     source.want_pcpus(settings.display == Display::VirtTop(View::Pcpus));
-    let silent = source.records_to_stdout() || csv.as_ref().is_some_and(CsvFile::is_stdout);
-    let is_live = !args.json
-        && !settings.stream
-        && !settings.script
-        && !settings.batch
-        && !source.is_replay()
-        && !silent
-        && io::stdout().is_terminal();
-    let format = match (source.records_to_stdout(), silent) {
-        (true, _) => Format::Record,
-        (false, true) => Format::Silent,
-        (false, false) => format,
-    };
     let is_ordered = args.virt_top.sort.is_some() || args.virt_top.reverse;
     let output = Output {
         printer: Printer::new(format, &settings, &filter, &zone, is_ordered),
-        screen: is_live.then(tui::Screen::open).transpose()?,
         filter: &filter,
-        csv,
+        sinks,
         told: Vec::new(),
     };
-    output.run(&mut source, ending, settings.iterations).await
+    output.run(&mut source, settings.iterations).await
+}
+
+/// The screen is for people. Who writes what a recording holds to another file
+/// wants all of it, in its order.
+fn is_screen(args: &TopArgs, settings: &Settings) -> bool {
+    let writes = args.record.is_some() || args.csv_long.is_some() || settings.csv.is_some();
+    let converts = args.replay.is_some() && (writes || settings.end_time.is_some());
+    !(is_once(args) || args.json || settings.stream || settings.script || converts)
+        && io::stdout().is_terminal()
+}
+
+async fn screen(
+    args: &TopArgs,
+    settings: Settings,
+    zone: TimeZone,
+    options: Options,
+    recorder: Option<Recorder>,
+    mut sinks: Sinks,
+) -> Result<(), Error> {
+    let wanted = Wanted {
+        filter: sinks.filter.clone(),
+        iterations: settings.iterations,
+    };
+    let origin = match &args.replay {
+        Some(path) => Origin::Replay(path.clone()),
+        None => Origin::Live(Box::new(Live {
+            options,
+            interval: settings.interval,
+            want_pcpus: settings.display == Display::VirtTop(View::Pcpus),
+            recorder,
+            each: Box::new(move |tick| sinks.take(tick)),
+        })),
+    };
+    let feed = Feed::start(origin, wanted).await?;
+    if let Some(path) = &settings.debug {
+        debug::to_file(path)?;
+    }
+    let looks = tui::Looks {
+        colour: args.color,
+        mouse: args.mouse,
+        is_replay: args.replay.is_some(),
+        zone,
+    };
+    tui::run(feed, settings, looks).await
 }
 
 /// One line on stderr; nothing can be done if that is closed.
@@ -100,49 +165,29 @@ fn is_once(args: &TopArgs) -> bool {
     args.once || args.json && !args.stream && args.iterations.is_none()
 }
 
-async fn open(args: &TopArgs, settings: &Settings, needs_packets: bool) -> Result<Source, Error> {
-    if let Some(path) = &args.replay {
-        return Source::replay(path);
-    }
-    let options = Options {
-        hooks: args.hook.hooks(),
-        exact: args.exact.into(),
-        needs_packets,
-        connect: settings.connect.clone(),
-        bpf_log: args.bpf_log,
-    };
-    Source::live(&options, settings.interval).await
-}
-
 /// Where ticks go.
 struct Output<'a> {
     printer: Printer<'a>,
-    screen: Option<tui::Screen>,
     filter: &'a Filter,
-    csv: Option<CsvFile>,
+    sinks: Sinks,
     /// Notes that were told on stderr.
     told: Vec<String>,
 }
 
 impl Output<'_> {
-    async fn run(
-        mut self,
-        source: &mut Source,
-        mut ending: Ending,
-        iterations: Option<u64>,
-    ) -> Result<(), Error> {
+    async fn run(mut self, source: &mut Source, iterations: Option<u64>) -> Result<(), Error> {
         let mut is_checked = false;
-        while let Some(tick) = next(source, self.screen.as_mut()).await? {
+        while let Some(tick) = source.tick().await? {
             if !is_checked {
                 self.filter.check_sample(tick.sample)?;
                 is_checked = true;
             }
+            let ends_in = self.sinks.take(&tick)?;
             self.show(&tick)?;
             let is_done = iterations.is_some_and(|count| self.printer.printed() >= count);
-            let ends_in = ending.after(tick.sample)?;
             if let Some(rest) = ends_in {
                 if !is_done && !source.is_replay() {
-                    wait(rest, self.screen.as_mut()).await;
+                    tokio::time::sleep(rest).await;
                 }
                 return Ok(());
             }
@@ -158,19 +203,12 @@ impl Output<'_> {
     }
 
     fn show(&mut self, tick: &Tick<'_>) -> Result<(), Error> {
-        if let Some(csv) = &mut self.csv {
-            let sample = self.filter.narrowed(tick.sample);
-            csv.append(&Overview::of_sample(&sample, tick.usage).for_programs())?;
-        }
-        if self.screen.is_none() && !self.printer.shows_notes() {
+        if !self.printer.shows_notes() {
             self.tell(&tick.sample.host.notes);
         }
-        let Some(text) = self.printer.text(tick)? else {
-            return Ok(());
-        };
-        match &mut self.screen {
-            Some(screen) => screen.draw(&text),
-            None => format::write(&text),
+        match self.printer.text(tick)? {
+            Some(text) => format::write(&text),
+            None => Ok(()),
         }
     }
 
@@ -188,35 +226,15 @@ impl Output<'_> {
     }
 }
 
-/// The next tick, or `None` if the user ends the screen first.
-async fn next<'source>(
-    source: &'source mut Source,
-    screen: Option<&mut tui::Screen>,
-) -> Result<Option<Tick<'source>>, Error> {
-    match screen {
-        None => source.tick().await,
-        Some(screen) => tokio::select! {
-            tick = source.tick() => tick,
-            () = screen.quit() => Ok(None),
-        },
-    }
-}
-
-/// Waits for the end, or until the user ends the screen.
-async fn wait(rest: std::time::Duration, screen: Option<&mut tui::Screen>) {
-    let rest = tokio::time::sleep(rest);
-    match screen {
-        None => rest.await,
-        Some(screen) => tokio::select! {
-            () = rest => {}
-            () = screen.quit() => {}
-        },
-    }
-}
-
 /// One interval: the next one, or the last one of a recording. Where a
 /// recording breaks off, what is whole is shown before that is told.
-async fn once(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<(), Error> {
+async fn once(
+    args: &TopArgs,
+    filter: &Filter,
+    source: &mut Source,
+    csv_long: Option<CsvLong>,
+    prints: bool,
+) -> Result<(), Error> {
     let mut last = None;
     let result = loop {
         match source.next().await {
@@ -230,15 +248,18 @@ async fn once(args: &TopArgs, filter: &Filter, source: &mut Source) -> Result<()
     };
     if let Some(mut model) = last {
         filter.check(&model)?;
-        if !source.records_to_stdout() {
-            print_once(args, filter, &mut model)?;
+        filter.apply(&mut model);
+        if let Some(mut csv) = csv_long {
+            csv.write(&model)?;
+        }
+        if prints {
+            print_once(args, &model)?;
         }
     }
     result
 }
 
-fn print_once(args: &TopArgs, filter: &Filter, model: &mut Model) -> Result<(), Error> {
-    filter.apply(model);
+fn print_once(args: &TopArgs, model: &Model) -> Result<(), Error> {
     let format: &dyn Render = match args.json {
         true => &Json { lines: false },
         false => &Table,

@@ -146,7 +146,7 @@ impl Usage {
     }
 
     /// For each figure that is missing, why.
-    fn unavailable(&self) -> Unavailable {
+    pub fn unavailable(&self) -> Unavailable {
         let now = &self.now;
         let not_told = match now.source {
             StatsSource::Libvirt => "libvirt does not tell it of this domain",

@@ -24,6 +24,7 @@ pub(super) fn body(overview: &Overview<'_>, options: &ViewOptions) -> Body {
     Body {
         heading: "   ID S RDBY WRBY RDRQ WRRQ DOMAIN       DEVICE".to_owned(),
         rows: rows.iter().map(row).collect(),
+        owners: rows.iter().map(|(domain, ..)| domain.place).collect(),
         message: without_libvirt(overview),
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn body(overview: &Overview<'_>, options: &ViewOptions) -> Body {
             .iter()
             .map(|domain| row(domain, options.block_in_bytes))
             .collect(),
+        owners: domains.iter().map(|domain| domain.place).collect(),
         message: None,
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn machine(node: &Node) -> String {
 }
 
 /// The time of day.
-pub(super) fn local_time(unix_ms: u64, zone: &TimeZone) -> String {
+pub(crate) fn local_time(unix_ms: u64, zone: &TimeZone) -> String {
     let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     let time = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::MAX);
     let time = zone.to_datetime(time);

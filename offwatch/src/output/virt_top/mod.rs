@@ -17,6 +17,7 @@ mod tests;
 
 use jiff::tz::TimeZone;
 
+pub(crate) use self::header::local_time;
 pub use self::{
     csv::{CsvColumns, CsvFormat},
     header::{CpuHistory, header},
@@ -56,6 +57,8 @@ pub struct Body {
     pub heading: String,
     /// The rows.
     pub rows: Vec<String>,
+    /// For each row the place of its VM; none where rows are not of VMs.
+    pub owners: Vec<usize>,
     /// What keeps figures from being shown.
     pub message: Option<String>,
 }
@@ -82,8 +85,8 @@ impl View {
     }
 }
 
-/// The one line for what the user should know.
-fn message(of_view: Option<String>, overview: &Overview<'_>) -> String {
+/// The one line for what the user should know, `of_view` last.
+pub(crate) fn message(of_view: Option<String>, overview: &Overview<'_>) -> String {
     const NS_PER_S: f64 = 1e9;
     let stale = overview.stale_ns().map(|age_ns| {
         let seconds = age_ns as f64 / NS_PER_S;

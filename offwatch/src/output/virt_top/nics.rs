@@ -24,6 +24,7 @@ pub(super) fn body(overview: &Overview<'_>, options: &ViewOptions) -> Body {
     Body {
         heading: "   ID S RXBY TXBY RXPK TXPK DOMAIN       INTERFACE".to_owned(),
         rows: rows.iter().map(row).collect(),
+        owners: rows.iter().map(|(domain, ..)| domain.place).collect(),
         message: None,
     }
 }

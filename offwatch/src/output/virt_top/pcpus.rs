@@ -37,6 +37,7 @@ pub(super) fn body(overview: &Overview<'_>) -> Body {
     Body {
         heading,
         rows: rows.collect(),
+        owners: Vec::new(),
         message: message(overview, vms.is_empty()),
     }
 }

@@ -1,0 +1,183 @@
+//! The samples of a recording: in any order from a file, as they come from a pipe.
+
+use std::path::Path;
+
+use super::Position;
+use crate::{
+    error::Error,
+    model::{Model, UsageHistory},
+    record::{RecordError, Recording},
+    sample::Sample,
+    source::Source,
+};
+
+/// A recording to be played.
+pub(super) enum Reel {
+    File {
+        recording: Box<Recording>,
+        /// The sample that is shown.
+        number: Option<usize>,
+        /// The sample read last, with its number: the next one needs it.
+        read: Option<(usize, Sample)>,
+        /// What VMs used until then.
+        usage: UsageHistory,
+    },
+    Pipe(Box<Source>),
+}
+
+impl Reel {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        // What has no length has no order: stdin, a named pipe.
+        if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
+            return Ok(Self::Pipe(Box::new(Source::replay(path)?)));
+        }
+        let recording = Box::new(Recording::open(path)?);
+        if recording.is_empty() {
+            let name = recording.name().to_owned();
+            return Err(match recording.into_broken() {
+                Some(error) => error.into(),
+                None => RecordError::Empty { name }.into(),
+            });
+        }
+        Ok(Self::File {
+            recording,
+            number: None,
+            read: None,
+            usage: UsageHistory::default(),
+        })
+    }
+
+    /// Where the shown model is; `None` in a pipe.
+    pub(super) fn position(&self) -> Option<Position> {
+        match self {
+            Self::File {
+                recording,
+                number: Some(number),
+                ..
+            } => Some(Position {
+                number: *number,
+                count: recording.len(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The next model; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Model>, Error> {
+        match self {
+            Self::Pipe(source) => Ok(source.tick().await?.map(|tick| tick.model())),
+            Self::File {
+                recording, number, ..
+            } => {
+                let next = number.map_or(0, |number| number + 1);
+                // It may still be written.
+                if next >= recording.len() && !recording.extend()? {
+                    return Ok(None);
+                }
+                self.go_to(next).map(Some)
+            }
+        }
+    }
+
+    /// The model of a sample of a file.
+    pub(super) fn go_to(&mut self, to: usize) -> Result<Model, Error> {
+        let Self::File {
+            recording,
+            number,
+            read,
+            usage,
+        } = self
+        else {
+            return Err(RecordError::Pipe.into());
+        };
+        // Also if it cannot be read: the next step passes it.
+        *number = Some(to);
+        let now = recording.sample(to)?;
+        let before = to.checked_sub(1).filter(|_| recording.continues_run(to));
+        let read_last = read.take().filter(|read| Some(read.0) == before);
+        let earlier = match (before, read_last) {
+            (_, Some((_, sample))) => {
+                usage.advance(&now);
+                Some(sample)
+            }
+            (before, None) => {
+                let earlier = before.map(|before| recording.sample(before)).transpose()?;
+                *usage = UsageHistory::of(&now, earlier.as_ref());
+                earlier
+            }
+        };
+        let earlier = earlier.as_ref().map(|sample| (sample, now.since(sample)));
+        let model = Model::with_usage(&now, earlier, usage);
+        *read = Some((to, now));
+        Ok(model)
+    }
+
+    /// Which sample a command leads to; `None` if there is no other one.
+    pub(super) fn stepped(&self, by: i64) -> Result<Option<usize>, Error> {
+        let Some(Position { number, count }) = self.position() else {
+            return Err(RecordError::Pipe.into());
+        };
+        let by = isize::try_from(by).unwrap_or(isize::MAX);
+        let to = number.saturating_add_signed(by).min(count - 1);
+        Ok((to != number).then_some(to))
+    }
+
+    /// The sample of a time.
+    pub(super) fn at_time(&self, unix_ms: u64) -> Result<usize, Error> {
+        match self {
+            Self::File { recording, .. } => Ok(recording.at_time(unix_ms)),
+            Self::Pipe(_) => Err(RecordError::Pipe.into()),
+        }
+    }
+
+    /// The models before the shown one, newest first, where a file has them.
+    pub(super) fn past(&self) -> impl Iterator<Item = Model> + '_ {
+        let (recording, shown) = match self {
+            Self::File {
+                recording,
+                number: Some(number),
+                ..
+            } => (Some(recording), *number),
+            _ => (None, 0),
+        };
+        let mut later: Option<Sample> = None;
+        (0..shown).rev().map_while(move |number| {
+            let recording = recording?;
+            let now = match later.take() {
+                Some(sample) => sample,
+                None => recording.sample(number).ok()?,
+            };
+            if number > 0 && recording.continues_run(number) {
+                later = recording.sample(number - 1).ok();
+            }
+            let earlier = later.as_ref().map(|sample| (sample, now.since(sample)));
+            Some(Model::new(&now, earlier))
+        })
+    }
+
+    /// Why there is no next model.
+    pub(super) fn end(&self) -> String {
+        let broken = match self {
+            Self::File { recording, .. } => recording.broken(),
+            Self::Pipe(_) => None,
+        };
+        broken.map_or_else(|| "end of the recording".into(), ToString::to_string)
+    }
+
+    /// Milliseconds from the shown sample to the next one in a file.
+    pub(super) fn gap_ms(&self) -> Option<u64> {
+        let Self::File {
+            recording,
+            number: Some(number),
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let next = number + 1;
+        let between = recording
+            .time_unix_ms(next)?
+            .checked_sub(recording.time_unix_ms(*number)?);
+        between.filter(|_| recording.continues_run(next))
+    }
+}

@@ -1,0 +1,367 @@
+//! The page of one VM, or of one other interface: drawn whole, of which the
+//! screen shows a part.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    style::Style,
+    text::{Line, Span},
+    widgets::{Sparkline, Widget as _},
+};
+
+use super::{columns, offloads};
+use crate::{
+    model::{HistogramRow, Interface, Model},
+    offload::{Blame, Sizes},
+    output::units::rate,
+    text::plain,
+    tui::{
+        history::{History, Point},
+        listing::{Row, RowKey},
+        theme::Theme,
+    },
+};
+
+const SPARKLINE_LINES: u16 = 2;
+
+/// What a page is made from.
+pub(super) struct Page<'model> {
+    pub(super) row: Row,
+    pub(super) model: &'model Model,
+    pub(super) history: &'model History,
+    pub(super) held: usize,
+    pub(super) in_bytes: bool,
+    pub(super) theme: Theme,
+}
+
+/// The row of a page; `None` if what it shows is gone.
+pub(super) fn find(key: &RowKey, model: &Model) -> Option<Row> {
+    let vms = (0..model.vms.len()).map(Row::Vm);
+    let others = (0..model.other_interfaces.len()).map(Row::Other);
+    vms.chain(others).find(|row| row.has_key(model, key))
+}
+
+/// Some lines of the page, and how they are drawn.
+struct Part<'page> {
+    lines: u16,
+    draw: Box<dyn Fn(Rect, &mut Buffer) + 'page>,
+}
+
+impl<'page> Part<'page> {
+    fn new(lines: usize, draw: impl Fn(Rect, &mut Buffer) + 'page) -> Self {
+        Self {
+            lines: u16::try_from(lines).unwrap_or(u16::MAX),
+            draw: Box::new(draw),
+        }
+    }
+
+    fn text(lines: Vec<Line<'page>>) -> Self {
+        Self::new(lines.len(), move |area, buffer| {
+            for (line, row) in lines.iter().zip(area.rows()) {
+                line.render(row, buffer);
+            }
+        })
+    }
+}
+
+impl<'model> Page<'model> {
+    /// How many lines the whole page has.
+    pub(super) fn lines(&self) -> usize {
+        let parts = self.parts();
+        parts.iter().map(|part| usize::from(part.lines)).sum()
+    }
+
+    /// Draws the part of the page that begins `scroll` lines below its top.
+    pub(super) fn draw(&self, scroll: usize, area: Rect, buffer: &mut Buffer) {
+        let mut top = -i64::try_from(scroll).unwrap_or(i64::MAX);
+        for part in self.parts() {
+            let bottom = top + i64::from(part.lines);
+            if bottom > 0 && top < i64::from(area.height) {
+                // Drawn beside the screen: it may reach beyond it.
+                let whole = Rect::new(0, 0, area.width, part.lines);
+                let mut drawn = Buffer::empty(whole);
+                (part.draw)(whole, &mut drawn);
+                for line in whole.rows() {
+                    let y = top + i64::from(line.y);
+                    if let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height) {
+                        for cell in line.columns() {
+                            buffer[(area.x + cell.x, area.y + y)] = drawn[(cell.x, cell.y)].clone();
+                        }
+                    }
+                }
+            }
+            top = bottom;
+        }
+    }
+
+    fn interfaces(&self) -> &'model [Interface] {
+        self.row.interfaces(self.model)
+    }
+
+    fn parts(&self) -> Vec<Part<'_>> {
+        let interfaces = self.interfaces();
+        let mut parts = vec![
+            Part::text(vec![self.title(), Line::default()]),
+            Part::new(interfaces.len() + 1, |area, buffer| {
+                offloads::draw_interfaces(interfaces, self.in_bytes, self.theme, area, buffer);
+            }),
+            Part::text(vec![Line::default()]),
+        ];
+        if let Some(vm) = self.row.vm(self.model) {
+            parts.extend(self.sparklines(&vm.name));
+        }
+        let (rx, tx) = Sizes::of(interfaces);
+        parts.push(self.histograms("GSO frames by segment size", rx.segments, tx.segments));
+        parts.push(self.histograms("frames by length", rx.lengths, tx.lengths));
+        parts.push(Part::text(self.work()));
+        parts.push(Part::text(self.reasons()));
+        parts
+    }
+
+    fn title(&self) -> Line<'static> {
+        let text = match self.row.vm(self.model) {
+            Some(vm) => {
+                let id = vm.id.map_or_else(String::new, |id| format!(" - id {id}"));
+                let uuid = vm
+                    .uuid
+                    .as_ref()
+                    .map_or_else(String::new, |uuid| format!(" - {uuid}"));
+                format!("{} - {}{id}{uuid}", plain(&vm.name), vm.state.name())
+            }
+            None => {
+                let names = self.interfaces().iter().map(|found| {
+                    format!("{} - {}", plain(offloads::name(found)), plain(&found.kind))
+                });
+                names.collect()
+            }
+        };
+        Line::styled(text, self.theme.title())
+    }
+
+    /// Two rows of two sparklines, RX on the left and TX on the right.
+    fn sparklines(&self, vm: &'model str) -> [Part<'_>; 3] {
+        let theme = self.theme;
+        let factor = if self.in_bytes { 1.0 } else { 8.0 };
+        let unit = if self.in_bytes { "B/s" } else { "bit/s" };
+        let scaled = move |value: f32| f64::from(value) * factor;
+        let lines = usize::from(SPARKLINE_LINES) + 1;
+        let pair = move |left: Series<'_>, right: Series<'_>, area: Rect, buffer: &mut Buffer| {
+            let (left_area, right_area) = halves(area);
+            for (series, area) in [(left, left_area), (right, right_area)] {
+                let points = self.history.points(vm, usize::from(area.width), self.held);
+                sparkline(&series, &points, theme, area, buffer);
+            }
+        };
+        [
+            Part::new(lines, move |area, buffer| {
+                let rx = Series {
+                    title: format!("RX {unit}"),
+                    value: &move |point| scaled(point.rx_bytes_per_s),
+                    style: theme.received(),
+                };
+                let tx = Series {
+                    title: format!("TX {unit}"),
+                    value: &move |point| scaled(point.tx_bytes_per_s),
+                    style: theme.sent(),
+                };
+                pair(rx, tx, area, buffer);
+            }),
+            Part::new(lines, move |area, buffer| {
+                let work = Series {
+                    title: "segments cut/s".into(),
+                    value: &|point| f64::from(point.software_segments_per_s),
+                    style: theme.work(),
+                };
+                let drops = Series {
+                    title: "drops/s".into(),
+                    value: &|point| f64::from(point.drops_per_s),
+                    style: theme.bad(),
+                };
+                pair(work, drops, area, buffer);
+            }),
+            Part::text(vec![Line::default()]),
+        ]
+    }
+
+    fn histograms(
+        &self,
+        title: &'static str,
+        rx: Vec<HistogramRow>,
+        tx: Vec<HistogramRow>,
+    ) -> Part<'_> {
+        let theme = self.theme;
+        let lines = rx.len().max(tx.len()).max(1) + 2;
+        Part::new(lines, move |area, buffer| {
+            let (left, right) = halves(area);
+            histogram(
+                &format!("RX {title}"),
+                &rx,
+                theme.received(),
+                theme,
+                left,
+                buffer,
+            );
+            histogram(
+                &format!("TX {title}"),
+                &tx,
+                theme.sent(),
+                theme,
+                right,
+                buffer,
+            );
+        })
+    }
+
+    /// Who causes work for whom, as far as that is certain.
+    fn work(&self) -> Vec<Line<'static>> {
+        let blame = Blame::of(self.model);
+        let name = match self.row.vm(self.model) {
+            Some(vm) => vm.name.as_str(),
+            None => self.interfaces().first().map_or("", offloads::name),
+        };
+        let of = |list: &[(String, f64)]| {
+            let mut found = list.iter();
+            found
+                .find(|(found, _)| found == name)
+                .map(|(_, segments)| *segments)
+        };
+        let mut lines = vec![Line::styled("software segmentation", self.theme.heading())];
+        let mut tell = |what: &str, of: Option<f64>, by: &str, list: &[(String, f64)]| {
+            let Some(segments) = of else {
+                lines.push(Line::from(format!("  {what}: none")));
+                return;
+            };
+            let who = match (blame.only(list), list) {
+                (Some(only), _) => format!("all of it {by} {}", plain(only)),
+                (None, []) => format!("{by} whom is not known"),
+                (None, list) => {
+                    let named = list.iter().take(4).map(|(name, segments)| {
+                        format!("{} {}", plain(name), rate(Some(*segments)))
+                    });
+                    let named: Vec<String> = named.collect();
+                    format!("on this host {by} {}", named.join(", "))
+                }
+            };
+            let segments = rate(Some(segments));
+            lines.push(Line::from(format!(
+                "  {what}: {segments} segments/s, {who}"
+            )));
+        };
+        tell(
+            "for frames to it",
+            of(&blame.destinations),
+            "from",
+            &blame.sources,
+        );
+        tell(
+            "for frames from it",
+            of(&blame.sources),
+            "to",
+            &blame.destinations,
+        );
+        lines
+    }
+
+    fn reasons(&self) -> Vec<Line<'static>> {
+        let interfaces = self.interfaces().iter();
+        let reasons = interfaces.flat_map(|interface| {
+            let name = plain(offloads::name(interface));
+            let reasons = interface.reasons().into_iter();
+            let lines =
+                reasons.map(move |reason| Line::from(format!("  {name}: {}", plain(reason))));
+            lines.collect::<Vec<_>>()
+        });
+        let no_cost = Line::from(format!("  {}", columns::NO_COST));
+        let reasons = reasons.chain([no_cost]);
+        let heading = Line::styled("what is missing, and why", self.theme.heading());
+        [Line::default(), heading]
+            .into_iter()
+            .chain(reasons)
+            .collect()
+    }
+}
+
+/// Left and right half, with a gap between them.
+fn halves(area: Rect) -> (Rect, Rect) {
+    let [left, right] = Layout::horizontal([Constraint::Fill(1); 2])
+        .spacing(2)
+        .areas(area);
+    (left, right)
+}
+
+struct Series<'value> {
+    title: String,
+    value: &'value dyn Fn(&Point) -> f64,
+    style: Style,
+}
+
+/// A title with the newest and the largest value, above bars, the newest on
+/// the right.
+fn sparkline(series: &Series<'_>, points: &[Point], theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let values: Vec<f64> = points.iter().map(series.value).collect();
+    let known = |value: f64| (!value.is_nan()).then_some(value);
+    let now = rate(values.last().copied().and_then(known));
+    let most = values.iter().copied().filter_map(known).reduce(f64::max);
+    let title = Line::from(vec![
+        Span::styled(format!("{} ", series.title), theme.heading()),
+        Span::raw(format!("{now} (max {})", rate(most))),
+    ]);
+    title.render(area, buffer);
+
+    let height = area.height.saturating_sub(1);
+    let width = u16::try_from(values.len())
+        .unwrap_or(area.width)
+        .min(area.width);
+    let bars = Rect::new(area.right() - width, area.y + 1, width, height);
+    let scaled = values
+        .iter()
+        .map(|value| known(*value).map(|value| value.round() as u64));
+    Sparkline::default()
+        .data(scaled)
+        .max((most.unwrap_or(0.0).round() as u64).max(1))
+        .bar_set(theme.sparkline())
+        .absent_value_symbol("?")
+        .absent_value_style(theme.faint())
+        .style(series.style)
+        .render(bars, buffer);
+}
+
+/// Bars with the share of each range.
+fn histogram(
+    title: &str,
+    rows: &[HistogramRow],
+    style: Style,
+    theme: Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    /// `65536 or more` and `100 %`, with a space after each.
+    const TEXT_WIDTH: u16 = 14 + 6;
+    let all: u64 = rows.iter().map(|row| row.2).sum();
+    let heading = Line::styled(format!("{title}, bytes"), theme.heading());
+    heading.render(area, buffer);
+    let mut lines = area.rows().skip(1);
+    if rows.is_empty() {
+        if let Some(line) = lines.next() {
+            Line::styled("none in this interval", theme.faint()).render(line, buffer);
+        }
+        return;
+    }
+    for ((low, high, count), line) in rows.iter().zip(lines) {
+        let range = match high {
+            Some(high) => format!("{low}-{high}"),
+            None => format!("{low} or more"),
+        };
+        let share = *count as f64 / all as f64;
+        let bar = theme.bar(share, line.width.saturating_sub(TEXT_WIDTH));
+        let percent = match share {
+            share if share < 0.005 => " <1 %".into(),
+            share => format!("{:>3.0} %", share * 100.0),
+        };
+        Line::from(vec![
+            Span::raw(format!("{range:>13} {percent} ")),
+            Span::styled(bar, style),
+        ])
+        .render(line, buffer);
+    }
+}

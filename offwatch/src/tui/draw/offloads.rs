@@ -1,0 +1,224 @@
+//! The offload view: a row for each VM, each of its cards where there are
+//! several, and each other interface.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Rect},
+    text::Text,
+    widgets::{Row, Table, Widget as _},
+};
+
+use super::columns::{self, Cells, Column};
+use crate::{
+    model::{Interface, Model},
+    offload::{Figures, Sizes},
+    text::plain,
+    tui::{
+        listing::{Listing, Row as Listed},
+        state::State,
+        theme::Theme,
+    },
+};
+
+/// Widths of the names before the numbers: of the VM and of the interface.
+fn name_widths(width: u16) -> (u16, u16) {
+    match width {
+        0..60 => (8, 8),
+        60..100 => (12, 10),
+        100..160 => (16, 15),
+        _ => (24, 15),
+    }
+}
+
+fn numbers_width(width: u16) -> u16 {
+    let (vm, dev) = name_widths(width);
+    width.saturating_sub(vm + dev + 2)
+}
+
+/// How many columns a screen can scroll to the right.
+pub(super) fn last_column(width: u16) -> usize {
+    columns::last_first(numbers_width(width))
+}
+
+/// The same without names.
+pub(super) fn last_column_beside(width: u16) -> usize {
+    columns::last_first(width)
+}
+
+/// A row of numbers, and what stands before them.
+struct TableRow<'model> {
+    names: Vec<String>,
+    interfaces: &'model [Interface],
+    is_selected: bool,
+}
+
+/// Draws the heading and as many rows as there is room for.
+pub(super) fn draw(
+    state: &State,
+    model: &Model,
+    listing: &Listing,
+    theme: Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let rows = listing.rows.iter().enumerate().skip(state.top);
+    let rows = rows.map(|(place, row)| TableRow {
+        names: names(*row, model).into(),
+        interfaces: row.interfaces(model),
+        is_selected: state.selected.is_some() && place == state.cursor,
+    });
+    Grid {
+        headings: &["VM", "DEV"],
+        columns: columns::fitting(numbers_width(area.width), state.column),
+        in_bytes: state.in_bytes,
+        theme,
+    }
+    .draw(rows, area, buffer);
+}
+
+/// The numbers alone, for rows whose names are drawn already.
+pub(super) fn draw_beside(
+    state: &State,
+    model: &Model,
+    listing: &Listing,
+    theme: Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let rows = listing.rows.iter().enumerate().skip(state.top);
+    let rows = rows.map(|(place, row)| TableRow {
+        names: Vec::new(),
+        interfaces: row.interfaces(model),
+        is_selected: state.selected.is_some() && place == state.cursor,
+    });
+    Grid {
+        headings: &[],
+        columns: columns::fitting(area.width, state.column),
+        in_bytes: state.in_bytes,
+        theme,
+    }
+    .draw(rows, area, buffer);
+}
+
+/// The interfaces of a page, as rows of the same table.
+pub(super) fn draw_interfaces(
+    interfaces: &[Interface],
+    in_bytes: bool,
+    theme: Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let rows = interfaces.iter().map(|interface| {
+        let bridge = interface.master.as_deref().unwrap_or("-");
+        TableRow {
+            names: vec![plain(bridge), plain(name(interface))],
+            interfaces: std::slice::from_ref(interface),
+            is_selected: false,
+        }
+    });
+    Grid {
+        headings: &["BRIDGE", "DEV"],
+        columns: columns::fitting(numbers_width(area.width), 0),
+        in_bytes,
+        theme,
+    }
+    .draw(rows, area, buffer);
+}
+
+/// How a table looks.
+struct Grid<'table> {
+    /// What stands before the numbers: nothing, or two names.
+    headings: &'table [&'static str],
+    columns: &'static [Column],
+    in_bytes: bool,
+    theme: Theme,
+}
+
+impl Grid<'_> {
+    fn draw<'model>(
+        &self,
+        rows: impl Iterator<Item = TableRow<'model>>,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) {
+        let (vm_width, dev_width) = name_widths(area.width);
+        let names = [vm_width, dev_width];
+        let names = names.into_iter().take(self.headings.len());
+        let widths = names.chain(self.columns.iter().map(|column| column.width));
+        let rows = rows.take(usize::from(area.height.saturating_sub(1)));
+        let rows = rows.map(|row| self.row(row));
+        let headings = self
+            .columns
+            .iter()
+            .map(|column| column.heading(self.in_bytes));
+        let names = self.headings.iter().map(|name| Text::from(*name));
+        Table::new(rows, widths.map(Constraint::Length))
+            .header(Row::new(names.chain(headings)).style(self.theme.heading()))
+            .column_spacing(1)
+            .render(area, buffer);
+    }
+
+    fn row(&self, row: TableRow<'_>) -> Row<'static> {
+        let (rx_sizes, tx_sizes) = Sizes::of(row.interfaces);
+        let cells = Cells {
+            figures: Figures::of(row.interfaces),
+            rx_sizes,
+            tx_sizes,
+            in_bytes: self.in_bytes,
+        };
+        let numbers = self
+            .columns
+            .iter()
+            .map(|column| column.cell(&cells, self.theme));
+        let drawn = Row::new(row.names.into_iter().map(Text::from).chain(numbers));
+        match row.is_selected {
+            true => drawn.style(self.theme.selected()),
+            false => drawn,
+        }
+    }
+}
+
+/// What stands before the numbers of a row.
+fn names(row: Listed, model: &Model) -> [String; 2] {
+    match row {
+        Listed::Vm(vm) | Listed::Device(vm, _) => {
+            let vm = &model.vms[vm];
+            let dev = match &vm.interfaces[..] {
+                [] => "(none)".into(),
+                [only] => plain(name(only)),
+                several => format!("({} cards)", several.len()),
+            };
+            [plain(&vm.name), dev]
+        }
+        Listed::Card(vm, card) => {
+            let card = &model.vms[vm].interfaces[card];
+            [String::new(), plain(name(card))]
+        }
+        Listed::Other(other) => {
+            let other = &model.other_interfaces[other];
+            let label = if other.unowned {
+                "tap, unowned"
+            } else {
+                &other.kind
+            };
+            [format!("({})", plain(label)), plain(name(other))]
+        }
+    }
+}
+
+pub(super) fn name(interface: &Interface) -> &str {
+    interface.dev.as_deref().unwrap_or(&interface.kind)
+}
+
+/// Why a row lacks values, if it does.
+pub(super) fn reason(row: Listed, model: &Model) -> Option<String> {
+    let interfaces = row.interfaces(model);
+    if interfaces.is_empty() {
+        return Some("the VM has no network card".into());
+    }
+    let missing = interfaces.iter().find_map(|interface| {
+        let reason = *interface.reasons().first()?;
+        Some(format!("{}: {reason}", plain(name(interface))))
+    });
+    missing.or_else(|| Some(columns::NO_COST.into()))
+}

@@ -1,0 +1,130 @@
+//! The terminal, taken over until it is dropped.
+
+use std::io::{self, BufWriter, Stdout};
+
+use crossterm::{
+    cursor,
+    event::{DisableMouseCapture, EnableMouseCapture, Event, EventStream},
+    execute, terminal,
+};
+use futures_util::StreamExt as _;
+use nix::sys::signal::{self, Signal as Number};
+use ratatui::{Frame, Terminal, backend::CrosstermBackend};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::error::Error;
+
+/// A full-screen terminal with its keys. Dropping it, a signal and a panic give
+/// the terminal back as it was.
+pub struct Screen {
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    events: EventStream,
+    signals: [Signal; 4],
+    mouse: bool,
+}
+
+fn terminal_error(source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::BrokenPipe => Error::Closed,
+        _ => Error::Io {
+            what: "cannot use the terminal".into(),
+            source,
+        },
+    }
+}
+
+impl Screen {
+    /// Takes over the terminal. A panic gives it back before it is reported.
+    pub fn open(mouse: bool) -> Result<Self, Error> {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            report(panic);
+        }));
+        let handled = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+            SignalKind::quit(),
+        ];
+        let [interrupt, terminate, hangup, quit] = handled.map(signal);
+        let signals = [
+            interrupt.map_err(terminal_error)?,
+            terminate.map_err(terminal_error)?,
+            hangup.map_err(terminal_error)?,
+            quit.map_err(terminal_error)?,
+        ];
+        take_over(mouse).map_err(|error| {
+            restore();
+            terminal_error(error)
+        })?;
+        let backend = CrosstermBackend::new(BufWriter::new(io::stdout()));
+        let terminal = Terminal::new(backend).map_err(|error| {
+            restore();
+            terminal_error(error)
+        })?;
+        Ok(Self {
+            terminal,
+            events: EventStream::new(),
+            signals,
+            mouse,
+        })
+    }
+
+    /// Draws a frame.
+    pub fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> Result<(), Error> {
+        self.terminal.draw(frame).map(drop).map_err(terminal_error)
+    }
+
+    /// Draws everything again at the next frame, whatever is on the terminal.
+    pub fn clear(&mut self) -> Result<(), Error> {
+        self.terminal.clear().map_err(terminal_error)
+    }
+
+    /// The next event; `None` when a signal, or the end of the terminal, asks
+    /// to quit.
+    pub async fn event(&mut self) -> Option<Event> {
+        let [interrupt, terminate, hangup, quit] = &mut self.signals;
+        tokio::select! {
+            event = self.events.next() => event?.ok(),
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+            _ = hangup.recv() => None,
+            _ = quit.recv() => None,
+        }
+    }
+
+    /// Gives the terminal to the shell until it continues this process.
+    pub fn suspend(&mut self) -> Result<(), Error> {
+        restore();
+        signal::raise(Number::SIGTSTP).map_err(|error| terminal_error(error.into()))?;
+        take_over(self.mouse).map_err(terminal_error)?;
+        self.clear()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn take_over(mouse: bool) -> io::Result<()> {
+    terminal::enable_raw_mode()?;
+    execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
+    if mouse {
+        execute!(io::stdout(), EnableMouseCapture)?;
+    }
+    Ok(())
+}
+
+fn restore() {
+    // Nothing can be done if the terminal is gone.
+    let _ = execute!(
+        io::stdout(),
+        DisableMouseCapture,
+        cursor::Show,
+        terminal::LeaveAlternateScreen
+    );
+    let _ = terminal::disable_raw_mode();
+}
