@@ -84,12 +84,19 @@ impl<'feed> Player<'feed> {
                 self.speed = speed;
                 Ok(())
             }
-            Command::Step(1) => self.next().await,
-            Command::Step(by) => match self.reel.stepped(by)? {
-                Some(number) => self.jump(number, commands).await,
-                None => Ok(()),
-            },
+            Command::Step(by) => {
+                self.playing = false;
+                self.told_end = false;
+                match by {
+                    1 => self.next().await,
+                    by => match self.reel.stepped(by)? {
+                        Some(number) => self.jump(number, commands).await,
+                        None => Ok(()),
+                    },
+                }
+            }
             Command::Jump(unix_ms) => {
+                self.playing = false;
                 let number = self.reel.at_time(unix_ms)?;
                 self.jump(number, commands).await
             }

@@ -244,3 +244,6 @@ impl App {
         self.is_stale = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@ use crate::{
 };
 
 const SPARKLINE_LINES: u16 = 2;
+/// How many are named that have a part in the work.
+const MOST_NAMED: usize = 5;
 
 /// What a page is made from.
 pub(super) struct Page<'model> {
@@ -226,37 +228,32 @@ impl<'model> Page<'model> {
                 .map(|(_, segments)| *segments)
         };
         let mut lines = vec![Line::styled("software segmentation", self.theme.heading())];
-        let mut tell = |what: &str, of: Option<f64>, by: &str, list: &[(String, f64)]| {
+        let mut tell = |what: &str, of: Option<f64>, way: &str, list: &[(String, f64)]| {
             let Some(segments) = of else {
                 lines.push(Line::from(format!("  {what}: none")));
                 return;
             };
-            let who = match (blame.only(list), list) {
-                (Some(only), _) => format!("all of it {by} {}", plain(only)),
-                (None, []) => format!("{by} whom is not known"),
-                (None, list) => {
-                    let named = list.iter().take(4).map(|(name, segments)| {
-                        format!("{} {}", plain(name), rate(Some(*segments)))
-                    });
-                    let named: Vec<String> = named.collect();
-                    format!("on this host {by} {}", named.join(", "))
+            let total = format!("  {what}: {} segments/s", rate(Some(segments)));
+            match (blame.only(list), list) {
+                (Some(only), _) => {
+                    lines.push(Line::from(format!("{total}, all {way} {}", plain(only))));
                 }
-            };
-            let segments = rate(Some(segments));
-            lines.push(Line::from(format!(
-                "  {what}: {segments} segments/s, {who}"
-            )));
+                (None, []) => lines.push(Line::from(format!("{total}, {way} unknown ends"))),
+                (None, list) => {
+                    lines.push(Line::from(format!("{total}; cut on the whole host {way}")));
+                    for (name, segments) in list.iter().take(MOST_NAMED) {
+                        let segments = rate(Some(*segments));
+                        lines.push(Line::from(format!("    {segments:>5} {}", plain(name))));
+                    }
+                }
+            }
         };
-        tell(
-            "for frames to it",
-            of(&blame.destinations),
-            "from",
-            &blame.sources,
-        );
+        let (to, from) = (of(&blame.destinations), of(&blame.sources));
+        tell("for frames to it", to, "from", &blame.sources);
         tell(
             "for frames from it",
-            of(&blame.sources),
-            "to",
+            from,
+            "on the way to",
             &blame.destinations,
         );
         lines

@@ -197,7 +197,7 @@ fn names(row: Listed, model: &Model) -> [String; 2] {
         Listed::Other(other) => {
             let other = &model.other_interfaces[other];
             let label = if other.unowned {
-                "tap, unowned"
+                "unowned"
             } else {
                 &other.kind
             };
@@ -218,7 +218,10 @@ pub(super) fn reason(row: Listed, model: &Model) -> Option<String> {
     }
     let missing = interfaces.iter().find_map(|interface| {
         let reason = *interface.reasons().first()?;
-        Some(format!("{}: {reason}", plain(name(interface))))
+        Some(match &interface.dev {
+            Some(dev) => format!("{}: {reason}", plain(dev)),
+            None => reason.to_owned(),
+        })
     });
     missing.or_else(|| Some(columns::NO_COST.into()))
 }

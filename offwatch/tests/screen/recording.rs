@@ -1,0 +1,181 @@
+//! A recording of a host that never was, with something of everything.
+
+use std::path::Path;
+
+use offwatch::{
+    record::Recorder,
+    sample::{Counters, Hook, Host, Interface, Kind, Nic, Sample, Vm, VmState},
+};
+use offwatch_common::{Slot, Traffic, Work, histogram};
+
+/// 2026-03-01 10:00:00 UTC.
+const START_UNIX_MS: u64 = 1_772_359_200_000;
+
+/// Frames of one kind in one interval.
+struct Frames {
+    count: u64,
+    bytes: u64,
+    /// Segment size of GSO frames.
+    gso_size: Option<u64>,
+}
+
+fn add(traffic: &mut Traffic, frames: &Frames) {
+    let kind = if frames.gso_size.is_some() { 3 } else { 0 };
+    traffic.kinds[kind].packets += frames.count;
+    traffic.kinds[kind].bytes += frames.count * frames.bytes;
+    traffic.lengths[histogram::length_bucket(frames.bytes as u32)] += frames.count;
+    if let Some(size) = frames.gso_size {
+        traffic.gso_segments += frames.count * (frames.bytes - 66).div_ceil(size);
+        traffic.gso_classes[1] += frames.count;
+        traffic.gso_sizes[histogram::gso_size_bucket(size as u32)] += frames.count;
+    }
+}
+
+fn work(segments: u64, waiting: u64) -> Work {
+    Work {
+        gso_segments_gone: segments + waiting,
+        single_frames_added: segments,
+        partial_bytes_gone: segments * 100,
+        partial_wire_bytes_gone: segments * 120,
+        summed_wire_bytes_added: segments * 120,
+    }
+}
+
+/// An interface after so many seconds. `rate` frames a second, of which the
+/// load goes up and down.
+fn interface(dev: &str, ifindex: u32, kind: Kind, seconds: u64) -> Interface {
+    let mut slot = Box::<Slot>::default();
+    let mut loads = 0;
+    for second in 0..seconds {
+        let load = 100 + 40 * (second % 7) + 5 * (second % 3);
+        loads += load;
+        let super_frames = |count, gso_size| Frames {
+            count,
+            bytes: 66 + 44 * gso_size,
+            gso_size: Some(gso_size),
+        };
+        let small = |count, bytes| Frames {
+            count,
+            bytes,
+            gso_size: None,
+        };
+        match dev {
+            "vnet0" => {
+                add(&mut slot.ingress, &super_frames(10 * load, 1448));
+                add(&mut slot.egress, &small(4 * load, 66));
+                slot.caused_work = work(44 * 3 * loads, 0);
+            }
+            "vnet1" => {
+                add(&mut slot.egress, &super_frames(6 * load, 1448));
+                add(&mut slot.ingress, &small(2 * load, 66));
+                add(&mut slot.ingress, &small(load / 10, 700));
+            }
+            "vnet2" => {
+                add(&mut slot.egress, &super_frames(load, 8948));
+                add(&mut slot.ingress, &super_frames(load / 2, 1448));
+                slot.egress.drop_packets += load / 50;
+            }
+            "vnet3" => {
+                add(&mut slot.egress, &small(44 * 3 * load, 1514));
+                add(&mut slot.ingress, &small(3 * load, 66));
+                slot.egress_work = work(44 * 3 * loads, 0);
+            }
+            "vnet4" => {
+                add(&mut slot.egress, &small(2 * load, 1514));
+                slot.egress_work = work(2 * loads, 44);
+            }
+            "tap9" => add(&mut slot.ingress, &small(second % 2, 60)),
+            "eno1" => {
+                add(&mut slot.egress, &super_frames(load, 1448));
+                add(&mut slot.ingress, &small(30 * load, 1514));
+            }
+            _ => {}
+        }
+    }
+    Interface {
+        dev: dev.into(),
+        ifindex,
+        generation: u64::from(ifindex),
+        mtu: 1500,
+        master: (kind != Kind::Bridge).then_some(if dev == "vnet2" { 3 } else { 2 }),
+        kind,
+        counters: Counters::Counted(slot),
+        ..Interface::default()
+    }
+}
+
+fn vm(name: &str, id: Option<u32>, cards: &[&str]) -> Vm {
+    let nics = cards.iter().map(|card| match *card {
+        "vfio" => Nic {
+            backend: "vfio".into(),
+            unobservable: Some("vfio: the device belongs to the guest".into()),
+            ..Nic::default()
+        },
+        dev => Nic {
+            dev: Some(dev.into()),
+            backend: "tap".into(),
+            ..Nic::default()
+        },
+    });
+    Vm {
+        name: name.into(),
+        uuid: id.map(|id| format!("{id:08}-0000-4000-8000-525400000000")),
+        id,
+        state: match id {
+            Some(_) => VmState::Running,
+            None => VmState::Shutoff,
+        },
+        nics: nics.collect(),
+        ..Vm::default()
+    }
+}
+
+/// One sample, so many seconds after the first one.
+fn sample(number: u64, seconds: u64) -> Sample {
+    let tap = |dev: &str, ifindex| interface(dev, ifindex, Kind::Tap, number);
+    Sample {
+        time_unix_ms: START_UNIX_MS + seconds * 1000,
+        monotonic_ns: 1_000_000_000_000 + number * 1_000_000_000,
+        host: Host {
+            name: "kvm1".into(),
+            kernel: "6.18.44".into(),
+            online_cpus: 8,
+            hook: Hook::Tp,
+            unattributed: work(number * 20, 0),
+            notes: match number {
+                4 => vec!["libvirt does not answer; names are those of a minute ago".into()],
+                _ => Vec::new(),
+            },
+            ..Host::default()
+        },
+        interfaces: vec![
+            interface("br0", 2, Kind::Bridge, number),
+            interface("br-storage", 3, Kind::Bridge, number),
+            interface("eno1", 4, Kind::Physical, number),
+            tap("vnet0", 5),
+            tap("vnet1", 6),
+            tap("vnet2", 7),
+            tap("vnet3", 8),
+            tap("vnet4", 9),
+            tap("tap9", 10),
+        ],
+        vms: vec![
+            vm("web", Some(1), &["vnet0"]),
+            vm("db", Some(2), &["vnet1", "vnet2"]),
+            vm("legacy", Some(3), &["vnet3"]),
+            vm("bürö-日本-with-a-long-name", Some(4), &["vnet4", "vfio"]),
+            vm("gpu", Some(5), &["vfio"]),
+            vm("off", None, &[]),
+        ],
+    }
+}
+
+/// Records so many samples, `apart` seconds from one to the next by the clock
+/// on the wall; rates are always of one second.
+pub fn record(path: &Path, samples: u64, apart: u64) {
+    let mut recorder = Recorder::create(path, None).expect("writable");
+    for number in 0..samples {
+        let sample = sample(number, number * apart);
+        recorder.write(&sample, false).expect("written");
+    }
+}

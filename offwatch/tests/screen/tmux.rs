@@ -1,0 +1,193 @@
+//! A real terminal: a tmux server of its own, with one window.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// What is waited for comes at once on an idle machine; this is for others.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The terminal; it ends with this.
+pub struct Tmux {
+    directory: Option<tempfile::TempDir>,
+}
+
+/// Whether tmux is there; tells if it is not.
+pub fn is_there() -> bool {
+    let found = Command::new("tmux").arg("-V").output().is_ok();
+    if !found {
+        eprintln!("skipped: no tmux (cargo xtask setup installs it)");
+    }
+    found
+}
+
+impl Tmux {
+    /// Runs a shell script in a terminal of that size. `$BIN` is offwatch.
+    pub fn start(width: u16, height: u16, script: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let settings = "set -g status off\nset -g remain-on-exit on\n";
+        std::fs::write(directory.path().join("tmux.conf"), settings).expect("written");
+        std::fs::write(directory.path().join("script"), script).expect("written");
+        let terminal = Self {
+            directory: Some(directory),
+        };
+        let (width, height) = (width.to_string(), height.to_string());
+        terminal.tmux(&[
+            "new-session",
+            "-d",
+            "-x",
+            &width,
+            "-y",
+            &height,
+            "sh",
+            "script",
+        ]);
+        terminal
+    }
+
+    /// A path beside the script.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
+    }
+
+    fn directory(&self) -> &Path {
+        self.directory
+            .as_ref()
+            .map_or(Path::new("."), |found| found.path())
+    }
+
+    /// Ends the terminal; its files stay until what is returned is dropped.
+    pub fn end(mut self) -> Option<tempfile::TempDir> {
+        self.tmux(&["kill-server"]);
+        self.directory.take()
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let output = Command::new("tmux")
+            .args(["-u", "-S", "socket", "-f", "tmux.conf"])
+            .args(args)
+            .current_dir(self.directory())
+            .env_remove("TMUX")
+            .env_remove("NO_COLOR")
+            .env("BIN", env!("CARGO_BIN_EXE_offwatch"))
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC")
+            .output()
+            .expect("tmux runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "tmux {args:?}: {stderr}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Types keys, by the names that tmux has for them.
+    pub fn keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys", "-t", ":0"], keys].concat());
+    }
+
+    /// Types text as it is.
+    pub fn text(&self, text: &str) {
+        self.tmux(&["send-keys", "-t", ":0", "-l", text]);
+    }
+
+    pub fn resize(&self, width: u16, height: u16) {
+        let (width, height) = (width.to_string(), height.to_string());
+        self.tmux(&["resize-window", "-t", ":0", "-x", &width, "-y", &height]);
+    }
+
+    /// What is on the screen, without spaces at the ends of lines.
+    pub fn screen(&self) -> String {
+        let text = self.tmux(&["capture-pane", "-p", "-t", ":0"]);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n").trim_end().to_owned() + "\n"
+    }
+
+    /// The same with the escape sequences of colours.
+    pub fn coloured_screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-e", "-t", ":0"])
+    }
+
+    /// One of tmux's variables, as `alternate_on`.
+    pub fn variable(&self, name: &str) -> String {
+        let format = format!("#{{{name}}}");
+        let value = self.tmux(&["display-message", "-p", "-t", ":0", &format]);
+        value.trim_end().to_owned()
+    }
+
+    /// Waits until the screen is as wanted.
+    #[track_caller]
+    pub fn wait(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.screen();
+            if is_so(&screen) {
+                return screen;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the screen never had {what}:\n{screen}"
+            );
+            sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Waits until a text is on the screen.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) -> String {
+        self.wait(text, |screen| screen.contains(text))
+    }
+
+    /// Waits until a file beside the script has a whole line, and returns it.
+    #[track_caller]
+    pub fn wait_for_file(&self, name: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let content = std::fs::read_to_string(self.path(name)).unwrap_or_default();
+            if content.ends_with('\n') {
+                return content;
+            }
+            assert!(Instant::now() < deadline, "no {name}:\n{}", self.screen());
+            sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Waits until the screen is the one that is stored, or stores it if
+    /// `OFFWATCH_BLESS` is set.
+    #[track_caller]
+    pub fn expect(&self, golden: &str) {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden")
+            .join(format!("{golden}.txt"));
+        if std::env::var_os("OFFWATCH_BLESS").is_some() {
+            // Whoever looks at it afterwards sees whether it was complete.
+            sleep(Duration::from_secs(1));
+            std::fs::write(&path, self.screen()).expect("stored");
+            return;
+        }
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.screen();
+            if screen == stored {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "not the stored screen {}:\n{screen}\nbut\n{stored}",
+                path.display()
+            );
+            sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        if self.directory.is_some() {
+            self.tmux(&["kill-server"]);
+        }
+    }
+}
