@@ -9,7 +9,10 @@ mod state;
 mod terminal;
 mod theme;
 
-use crossterm::event::{Event, KeyEventKind};
+use crossterm::{
+    event::{Event, KeyEventKind},
+    style::force_color_output,
+};
 use jiff::tz::TimeZone;
 
 pub use self::terminal::Screen;
@@ -46,8 +49,13 @@ pub struct Looks {
 
 /// Shows what comes from a feed until the user or the feed ends it.
 pub async fn run(mut feed: Feed, settings: Settings, looks: Looks) -> Result<(), Error> {
+    let theme = Theme::new(looks.colour);
+    // It has its own mind about NO_COLOR; the user's wish is known here.
+    force_color_output(theme.colour);
     let mut screen = Screen::open(looks.mouse)?;
-    let result = App::new(settings, looks).run(&mut feed, &mut screen).await;
+    let result = App::new(settings, theme, &looks)
+        .run(&mut feed, &mut screen)
+        .await;
     // The terminal is given back before anything is waited for.
     drop(screen);
     feed.end().await;
@@ -75,11 +83,11 @@ struct App {
 }
 
 impl App {
-    fn new(settings: Settings, looks: Looks) -> Self {
+    fn new(settings: Settings, theme: Theme, looks: &Looks) -> Self {
         Self {
             state: State::new(&settings, looks.is_replay),
-            theme: Theme::new(looks.colour),
-            zone: looks.zone,
+            theme,
+            zone: looks.zone.clone(),
             cpu_history: CpuHistory::new(settings.hist_cpu_seconds),
             settings,
             model: None,

@@ -1,10 +1,13 @@
 //! A recording of a host that never was, with something of everything.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use offwatch::{
     record::Recorder,
-    sample::{Counters, Hook, Host, Interface, Kind, Nic, Sample, Vm, VmState},
+    sample::{
+        Counters, DiskStats, Hook, Host, Interface, Kind, Nic, NicStats, Node, Sample, Vcpu, Vm,
+        VmState, VmStats,
+    },
 };
 use offwatch_common::{Slot, Traffic, Work, histogram};
 
@@ -104,7 +107,53 @@ fn interface(dev: &str, ifindex: u32, kind: Kind, seconds: u64) -> Interface {
     }
 }
 
-fn vm(name: &str, id: Option<u32>, cards: &[&str]) -> Vm {
+/// What libvirt tells of a VM after so many seconds.
+fn stats(id: u32, cards: &[&str], seconds: u64) -> VmStats {
+    let id = u64::from(id);
+    // A different share in each second.
+    let busy: u64 = (0..seconds).map(|second| (second * 7 + id * 3) % 11).sum();
+    let disk = |name: &str, factor: u64| DiskStats {
+        name: name.into(),
+        read_requests: Some(busy * factor),
+        read_bytes: Some(busy * factor * 4096),
+        write_requests: Some(seconds * factor),
+        write_bytes: Some(seconds * factor * 512),
+    };
+    let nic = |dev: &&str| NicStats {
+        name: (*dev).into(),
+        rx_bytes: Some(busy * 1000),
+        rx_packets: Some(busy * 2),
+        tx_bytes: Some(seconds * id * 300),
+        tx_packets: Some(seconds * id),
+        ..NicStats::default()
+    };
+    VmStats {
+        monotonic_ns: monotonic_ns(seconds),
+        start: id,
+        cpu_time_ns: Some(3_600_000_000_000 * id + busy * 100_000_000),
+        vcpus: Some(vec![Vcpu {
+            time_ns: Some(busy * 90_000_000),
+            pcpu: Some(id as u32 % 4),
+            ..Vcpu::default()
+        }]),
+        memory_kib: Some(id * 1_048_576),
+        disks: Some(vec![disk("vda", 1), disk("vdb", id)]),
+        nics: Some(
+            cards
+                .iter()
+                .filter(|card| **card != "vfio")
+                .map(nic)
+                .collect(),
+        ),
+        ..VmStats::default()
+    }
+}
+
+fn monotonic_ns(number: u64) -> u64 {
+    1_000_000_000_000 + number * 1_000_000_000
+}
+
+fn vm(number: u64, name: &str, id: Option<u32>, cards: &[&str]) -> Vm {
     let nics = cards.iter().map(|card| match *card {
         "vfio" => Nic {
             backend: "vfio".into(),
@@ -126,6 +175,10 @@ fn vm(name: &str, id: Option<u32>, cards: &[&str]) -> Vm {
             None => VmState::Shutoff,
         },
         nics: nics.collect(),
+        // Nobody tells of the one with the hardware.
+        stats: id
+            .filter(|id| *id != 5)
+            .map(|id| Arc::new(stats(id, cards, number))),
         ..Vm::default()
     }
 }
@@ -135,11 +188,19 @@ fn sample(number: u64, seconds: u64) -> Sample {
     let tap = |dev: &str, ifindex| interface(dev, ifindex, Kind::Tap, number);
     Sample {
         time_unix_ms: START_UNIX_MS + seconds * 1000,
-        monotonic_ns: 1_000_000_000_000 + number * 1_000_000_000,
+        monotonic_ns: monotonic_ns(number),
         host: Host {
             name: "kvm1".into(),
             kernel: "6.18.44".into(),
-            online_cpus: 8,
+            online_cpus: 4,
+            node: Some(Arc::new(Node {
+                host_name: "kvm1".into(),
+                arch: "x86_64".into(),
+                online_cpus: 4,
+                cpus: 4,
+                mhz: Some(2600),
+                memory_kib: 33_554_432,
+            })),
             hook: Hook::Tp,
             unattributed: work(number * 20, 0),
             notes: match number {
@@ -160,19 +221,24 @@ fn sample(number: u64, seconds: u64) -> Sample {
             tap("tap9", 10),
         ],
         vms: vec![
-            vm("web", Some(1), &["vnet0"]),
-            vm("db", Some(2), &["vnet1", "vnet2"]),
-            vm("legacy", Some(3), &["vnet3"]),
-            vm("bürö-日本-with-a-long-name", Some(4), &["vnet4", "vfio"]),
-            vm("gpu", Some(5), &["vfio"]),
-            vm("off", None, &[]),
+            vm(number, "web", Some(1), &["vnet0"]),
+            vm(number, "db", Some(2), &["vnet1", "vnet2"]),
+            vm(number, "legacy", Some(3), &["vnet3"]),
+            vm(
+                number,
+                "bürö-日本-with-a-long-name",
+                Some(4),
+                &["vnet4", "vfio"],
+            ),
+            vm(number, "gpu", Some(5), &["vfio"]),
+            vm(number, "off", None, &[]),
         ],
     }
 }
 
 /// Records so many samples, `apart` seconds from one to the next by the clock
 /// on the wall; rates are always of one second.
-pub fn record(path: &Path, samples: u64, apart: u64) {
+pub(crate) fn record(path: &Path, samples: u64, apart: u64) {
     let mut recorder = Recorder::create(path, None).expect("writable");
     for number in 0..samples {
         let sample = sample(number, number * apart);

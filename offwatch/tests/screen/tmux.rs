@@ -8,16 +8,16 @@ use std::{
 };
 
 /// What is waited for comes at once on an idle machine; this is for others.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-pub const LOOK_AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The terminal; it ends with this.
-pub struct Tmux {
+pub(crate) struct Tmux {
     directory: Option<tempfile::TempDir>,
 }
 
 /// Whether tmux is there; tells if it is not.
-pub fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     let found = Command::new("tmux").arg("-V").output().is_ok();
     if !found {
         eprintln!("skipped: no tmux (cargo xtask setup installs it)");
@@ -27,7 +27,7 @@ pub fn is_there() -> bool {
 
 impl Tmux {
     /// Runs a shell script in a terminal of that size. `$BIN` is offwatch.
-    pub fn start(width: u16, height: u16, script: &str) -> Self {
+    pub(crate) fn start(width: u16, height: u16, script: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let settings = "set -g status off\nset -g remain-on-exit on\n";
         std::fs::write(directory.path().join("tmux.conf"), settings).expect("written");
@@ -50,7 +50,7 @@ impl Tmux {
     }
 
     /// A path beside the script.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory().join(name)
     }
 
@@ -61,7 +61,7 @@ impl Tmux {
     }
 
     /// Ends the terminal; its files stay until what is returned is dropped.
-    pub fn end(mut self) -> Option<tempfile::TempDir> {
+    pub(crate) fn end(mut self) -> Option<tempfile::TempDir> {
         self.tmux(&["kill-server"]);
         self.directory.take()
     }
@@ -84,34 +84,34 @@ impl Tmux {
     }
 
     /// Types keys, by the names that tmux has for them.
-    pub fn keys(&self, keys: &[&str]) {
+    pub(crate) fn keys(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys", "-t", ":0"], keys].concat());
     }
 
     /// Types text as it is.
-    pub fn text(&self, text: &str) {
+    pub(crate) fn text(&self, text: &str) {
         self.tmux(&["send-keys", "-t", ":0", "-l", text]);
     }
 
-    pub fn resize(&self, width: u16, height: u16) {
+    pub(crate) fn resize(&self, width: u16, height: u16) {
         let (width, height) = (width.to_string(), height.to_string());
         self.tmux(&["resize-window", "-t", ":0", "-x", &width, "-y", &height]);
     }
 
     /// What is on the screen, without spaces at the ends of lines.
-    pub fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         let text = self.tmux(&["capture-pane", "-p", "-t", ":0"]);
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         lines.join("\n").trim_end().to_owned() + "\n"
     }
 
     /// The same with the escape sequences of colours.
-    pub fn coloured_screen(&self) -> String {
+    pub(crate) fn coloured_screen(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-e", "-t", ":0"])
     }
 
     /// One of tmux's variables, as `alternate_on`.
-    pub fn variable(&self, name: &str) -> String {
+    pub(crate) fn variable(&self, name: &str) -> String {
         let format = format!("#{{{name}}}");
         let value = self.tmux(&["display-message", "-p", "-t", ":0", &format]);
         value.trim_end().to_owned()
@@ -119,7 +119,7 @@ impl Tmux {
 
     /// Waits until the screen is as wanted.
     #[track_caller]
-    pub fn wait(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let screen = self.screen();
@@ -136,13 +136,13 @@ impl Tmux {
 
     /// Waits until a text is on the screen.
     #[track_caller]
-    pub fn wait_for(&self, text: &str) -> String {
+    pub(crate) fn wait_for(&self, text: &str) -> String {
         self.wait(text, |screen| screen.contains(text))
     }
 
     /// Waits until a file beside the script has a whole line, and returns it.
     #[track_caller]
-    pub fn wait_for_file(&self, name: &str) -> String {
+    pub(crate) fn wait_for_file(&self, name: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let content = std::fs::read_to_string(self.path(name)).unwrap_or_default();
@@ -157,7 +157,7 @@ impl Tmux {
     /// Waits until the screen is the one that is stored, or stores it if
     /// `OFFWATCH_BLESS` is set.
     #[track_caller]
-    pub fn expect(&self, golden: &str) {
+    pub(crate) fn expect(&self, golden: &str) {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("tests/golden")
             .join(format!("{golden}.txt"));

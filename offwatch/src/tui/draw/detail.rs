@@ -262,11 +262,8 @@ impl<'model> Page<'model> {
     fn reasons(&self) -> Vec<Line<'static>> {
         let interfaces = self.interfaces().iter();
         let reasons = interfaces.flat_map(|interface| {
-            let name = plain(offloads::name(interface));
             let reasons = interface.reasons().into_iter();
-            let lines =
-                reasons.map(move |reason| Line::from(format!("  {name}: {}", plain(reason))));
-            lines.collect::<Vec<_>>()
+            reasons.map(|reason| Line::from(format!("  {}", offloads::told(interface, reason))))
         });
         let no_cost = Line::from(format!("  {}", columns::NO_COST));
         let reasons = reasons.chain([no_cost]);

@@ -218,10 +218,15 @@ pub(super) fn reason(row: Listed, model: &Model) -> Option<String> {
     }
     let missing = interfaces.iter().find_map(|interface| {
         let reason = *interface.reasons().first()?;
-        Some(match &interface.dev {
-            Some(dev) => format!("{}: {reason}", plain(dev)),
-            None => reason.to_owned(),
-        })
+        Some(told(interface, reason))
     });
     missing.or_else(|| Some(columns::NO_COST.into()))
+}
+
+/// A reason with the name of the interface, if it has one.
+pub(super) fn told(interface: &Interface, reason: &str) -> String {
+    match &interface.dev {
+        Some(dev) => plain(&format!("{dev}: {reason}")),
+        None => plain(reason),
+    }
 }
