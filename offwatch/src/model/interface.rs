@@ -95,12 +95,16 @@ impl Interface {
         }
     }
 
-    /// Why values are missing, each reason once. That no work is done for frames
-    /// on their way from a device is no reason to tell.
+    /// Why values of the two directions and of `caused` are missing, each reason
+    /// once. That no work is done for frames on their way from a device is no
+    /// reason to tell, nor is how work was counted.
     pub fn reasons(&self) -> BTreeSet<&str> {
-        let told = self.unavailable.values().map(String::as_str);
-        told.filter(|reason| *reason != WORK_AT_DESTINATION)
-            .collect()
+        let told = self.unavailable.iter().filter(|(path, reason)| {
+            let (part, field) = path.split_once('.').unwrap_or((path, ""));
+            let counted = ["from_vm", "to_vm", "rx", "tx", "caused"].contains(&part);
+            counted && !field.contains('.') && reason.as_str() != WORK_AT_DESTINATION
+        });
+        told.map(|(_, reason)| reason.as_str()).collect()
     }
 }
 

@@ -129,9 +129,12 @@ mod tests {
                     .collect(),
                 ..Sample::default()
             };
-            if factor > 0 {
-                sample.host.unattributed = Some(unattributed);
-            }
+            let before = factor == 0;
+            sample.host.unattributed = Some(if before {
+                Work::default()
+            } else {
+                unattributed
+            });
             sample
         };
         let model = Model::new(&sample(1), Some((&sample(0), Duration::from_secs(1))));
@@ -160,7 +163,7 @@ mod tests {
     #[test]
     fn lower_bounds_prove_nothing() {
         let bound = Work {
-            gso_segments_gone: 9,
+            gso_segments_gone: 900,
             ..Work::default()
         };
         let blame = blame(&[("web", 0, 20), ("legacy", 20, 0)], bound);

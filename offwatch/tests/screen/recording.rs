@@ -202,7 +202,7 @@ fn sample(number: u64, seconds: u64) -> Sample {
                 memory_kib: 33_554_432,
             })),
             hook: Hook::Tp,
-            unattributed: work(number * 20, 0),
+            unattributed: Some(work(number * 20, 0)),
             notes: match number {
                 4 => vec!["libvirt does not answer; names are those of a minute ago".into()],
                 _ => Vec::new(),
