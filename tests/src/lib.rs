@@ -12,6 +12,7 @@ pub mod command;
 pub mod domains;
 pub mod equal;
 pub mod ethtool;
+pub mod exact;
 pub mod footprint;
 pub mod frames;
 pub mod guest;

@@ -41,7 +41,7 @@ fn a_full_ring_is_told_from_other_drops() -> Result<()> {
         lab.wait_quiet()?;
         let guest = lab.guest(1);
         let before = guest.kernel_stats()?;
-        guest.pause();
+        guest.pause()?;
         let (from, to) = (lab.guest(0).config(), guest.config());
         let frame = FrameSpec::udp4((from.mac, from.ip4), (to.mac, to.ip4), 400);
         let (frame, header) = frame.build()?;
@@ -49,7 +49,7 @@ fn a_full_ring_is_told_from_other_drops() -> Result<()> {
             lab.guest(0).inject(&frame, header)?;
         }
         let (drops, unavailable) = drops(&observer, guest.tap())?;
-        guest.resume();
+        guest.resume()?;
         let dropped = guest.kernel_stats()?.since(&before).tx_dropped;
         assert!(dropped > FRAMES / 2, "{hook}: only {dropped} were dropped");
         if drops["full_ring"].is_null() {

@@ -28,8 +28,9 @@ const CLAIMED: u64 = 1;
 #[map]
 static CALLS: PerCpuArray<[Call; DEPTH]> = PerCpuArray::with_max_entries(1, 0);
 
-/// Returns without a call, by function: work that was not counted, because the
-/// call came before the programs or the task changed the CPU.
+/// By function, calls that were not seen to return, and returns whose call was not
+/// seen: work that was not counted, because the call came before the programs, the
+/// task changed the CPU or the kernel left a program out.
 #[map]
 static MISSED_CALLS: Array<u64> = Array::with_max_entries(function::COUNT as u32, BPF_F_MMAPABLE);
 
@@ -66,6 +67,9 @@ pub(super) fn claim() -> Option<&'static mut Call> {
         }
     }
     let call = calls.get_mut(core::hint::black_box(place) & (DEPTH - 1))?;
+    if oldest != 0 {
+        missed(call.function);
+    }
     // From here on an interrupt takes another place.
     call.task = CLAIMED;
     compiler_fence(Ordering::SeqCst);
@@ -102,9 +106,7 @@ pub(super) fn take_back(function: u32, skb: u64) -> Option<Call> {
         }
     }
     if place == DEPTH {
-        if let Some(missed) = MISSED_CALLS.get_ptr_mut(function) {
-            add(missed, 1);
-        }
+        missed(function);
         return None;
     }
     let call = calls.get_mut(core::hint::black_box(place) & (DEPTH - 1))?;
@@ -112,6 +114,13 @@ pub(super) fn take_back(function: u32, skb: u64) -> Option<Call> {
     compiler_fence(Ordering::SeqCst);
     call.task = FREE;
     Some(taken)
+}
+
+#[inline(always)]
+fn missed(function: u32) {
+    if let Some(missed) = MISSED_CALLS.get_ptr_mut(function) {
+        add(missed, 1);
+    }
 }
 
 #[inline(always)]

@@ -39,9 +39,7 @@ impl Joiner<'_> {
     /// `None` if there is no figure at all.
     pub(super) fn caused(&self, now: Figures<'_>, before: Option<Figures<'_>>) -> Option<Caused> {
         let shown = now.shown();
-        if shown.segments.or(shown.checksum_bytes).is_none() {
-            return None;
-        }
+        shown.segments.or(shown.checksum_bytes)?;
         let totals = before.map(|before| CausedTotals::of(before.shown()));
         let mut caused = Caused::measure(CausedTotals::of(shown), totals, self.interval);
         caused.software_work_approximate = shown.approximate;

@@ -137,6 +137,7 @@ impl Probe {
 
     /// Begins to count an interface. Counting an interface twice changes nothing.
     pub fn observe(&mut self, ifindex: u32) {
+        self.exact.begin();
         if self.slots.assign(ifindex) && self.hook == Hook::Tc {
             let attached = self.tc.attach(&mut self.ebpf, ifindex);
             if let Err(reason) = attached {

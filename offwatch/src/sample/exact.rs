@@ -61,8 +61,8 @@ pub struct ExactHooks {
     pub checksum: Exactness,
     /// `skb_crc32c_csum_help`.
     pub crc32c: Exactness,
-    /// Calls of these functions that returned without having been seen to
-    /// begin: what they did is counted nowhere.
+    /// Calls of these functions of which only the beginning or only the end was
+    /// seen: what they did is counted nowhere.
     pub missed_calls: u64,
     /// Work for frames of the host itself, or whose source the kernel had
     /// forgotten.

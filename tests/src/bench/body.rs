@@ -74,6 +74,7 @@ fn on_the_way(load: Load, path: &Path, empty: &mut Empty) -> Result<Vec<Body>> {
     let method = match load.shape {
         super::path::Shape::Small => "run-time statistics, UDP 64 B",
         super::path::Shape::Super => "run-time statistics, 64 KB super-frames",
+        super::path::Shape::Cut => "run-time statistics, 64 KB super-frames that are cut",
     };
     Ok(best
         .into_iter()

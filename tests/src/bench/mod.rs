@@ -6,6 +6,7 @@
 
 mod body;
 mod control;
+pub mod exact;
 mod path;
 mod report;
 mod rounds;
@@ -68,6 +69,8 @@ pub fn run(config: &Config) -> Result<Report> {
         let cost = rounds::measure(&path, &mut empty, config.rounds())?;
         report.paths.push(PathReport::new(load, &cost));
     }
+    eprintln!("exact hooks...");
+    report.exact = exact::measure(config.rounds())?;
     report.budgets = budgets(&report);
     Ok(report)
 }

@@ -43,6 +43,8 @@ pub(super) enum Shape {
     Small,
     /// TCP super-frames of 64 KB that nobody needs to cut.
     Super,
+    /// The same to a tap that does not accept them.
+    Cut,
 }
 
 impl Load {
@@ -65,6 +67,7 @@ impl Load {
         let shape = match self.shape {
             Shape::Small => "UDP 64 B",
             Shape::Super => "TCP 64 KB super-frames",
+            Shape::Cut => "TCP 64 KB super-frames that are cut",
         };
         let wiring = match self.wiring {
             Wiring::Bridge => "tap, bridge, tap",
@@ -80,6 +83,7 @@ impl Shape {
         match self {
             Self::Small => 256,
             Self::Super => 64,
+            Self::Cut => 16,
         }
     }
 
@@ -87,10 +91,29 @@ impl Shape {
     fn batches(self) -> usize {
         match self {
             Self::Small => 120,
-            Self::Super => 40,
+            Self::Super | Self::Cut => 40,
+        }
+    }
+
+    /// Frames that come out for each that goes in.
+    fn pieces(self) -> u64 {
+        match self {
+            Self::Small | Self::Super => 1,
+            Self::Cut => SEGMENTS,
+        }
+    }
+
+    /// What the tap at the end accepts.
+    fn accepted(self) -> Offloads {
+        match self {
+            Self::Small | Self::Super => Offloads::ALL,
+            Self::Cut => Offloads::CSUM_ONLY,
         }
     }
 }
+
+/// Segments of a super-frame.
+const SEGMENTS: u64 = 45;
 
 /// Larger than what any tap hands out here.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -117,7 +140,7 @@ impl Path {
         ns.sysctl(&[("net/ipv6/conf/default/disable_ipv6", "1")])?;
         let from = Tap::create(&ns, "from", 1)?;
         let to = Tap::create(&ns, "to", 1)?;
-        to.set_offloads(Offloads::ALL)?;
+        to.set_offloads(load.shape.accepted())?;
         let mut devices = vec!["from", "to"];
         let last_bridge = match load.wiring {
             Wiring::Bridge => {
@@ -194,9 +217,10 @@ impl Path {
         }
         let spent = thread_time()? - start;
         let received = self.drain(buffer)?;
+        let expected = frames * self.shape.pieces();
         ensure!(
-            received == frames,
-            "of {frames} frames {received} came through"
+            received == expected,
+            "of {expected} frames {received} came through"
         );
         Ok(spent.as_nanos() as f64 / frames as f64)
     }
@@ -222,9 +246,9 @@ fn packet(shape: Shape) -> Result<Vec<u8>> {
     );
     let spec = match shape {
         Shape::Small => small,
-        Shape::Super => FrameSpec {
+        Shape::Super | Shape::Cut => FrameSpec {
             l4: L4::Tcp { options_bytes: 12 },
-            payload_bytes: 45 * 1448,
+            payload_bytes: SEGMENTS as usize * 1448,
             partial_checksum: true,
             segmentation: Segmentation::Segment(1448),
             ..small

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     body::Body,
     control::{Control, READ_INTERFACES},
+    exact::ExactCost,
     path::Load,
     rounds::{Cost, baselines},
     stats::Estimate,
@@ -22,6 +23,7 @@ pub struct Report {
     kernel: String,
     cpu: String,
     pub(super) paths: Vec<PathReport>,
+    pub(super) exact: Vec<ExactCost>,
     pub(super) bodies: Vec<Body>,
     pub(super) control: Vec<Control>,
     /// System calls to read [`READ_INTERFACES`] slots.
@@ -41,6 +43,7 @@ impl Report {
             kernel: uname.release().to_string_lossy().into_owned(),
             cpu: model.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             paths: Vec::new(),
+            exact: Vec::new(),
             bodies: Vec::new(),
             control: Vec::new(),
             read_syscalls: None,
@@ -141,6 +144,10 @@ impl fmt::Display for Report {
         )?;
         for path in &self.paths {
             write!(f, "\n{path}")?;
+        }
+        writeln!(f, "\nExact hooks, for each call of __skb_gso_segment")?;
+        for cost in &self.exact {
+            writeln!(f, "{cost}")?;
         }
         writeln!(
             f,

@@ -60,7 +60,8 @@ pub(super) fn attach(
     })
 }
 
-/// The entry first: what returns unseen is missed, what begins unseen is not.
+/// The return first: a return without a call is told at once, a call without a
+/// return only when its place is needed.
 fn fexit(
     ebpf: &mut Ebpf,
     btf: &LoaderBtf,
@@ -72,12 +73,11 @@ fn fexit(
     program_of_entry.load(name, btf).map_err(refusal)?;
     let program_of_exit: &mut FExit = program(ebpf, exit).map_err(text)?;
     program_of_exit.load(name, btf).map_err(refusal)?;
+    let link = program_of_exit.attach().map_err(refusal)?;
     let program_of_entry: &mut FEntry = program(ebpf, entry).map_err(text)?;
-    let link = program_of_entry.attach().map_err(refusal)?;
-    let program_of_exit: &mut FExit = program(ebpf, exit).map_err(text)?;
-    if let Err(error) = program_of_exit.attach() {
-        let program_of_entry: &mut FEntry = program(ebpf, entry).map_err(text)?;
-        program_of_entry.detach(link).map_err(refusal)?;
+    if let Err(error) = program_of_entry.attach() {
+        let program_of_exit: &mut FExit = program(ebpf, exit).map_err(text)?;
+        program_of_exit.detach(link).map_err(refusal)?;
         return Err(refusal(error));
     }
     Ok(())
@@ -92,12 +92,12 @@ fn kprobe(
         let program: &mut KProbe = program(ebpf, part).map_err(text)?;
         program.load().map_err(refusal)?;
     }
-    let program_of_entry: &mut KProbe = program(ebpf, entry).map_err(text)?;
-    let link = program_of_entry.attach(name, 0).map_err(refusal)?;
     let program_of_exit: &mut KProbe = program(ebpf, exit).map_err(text)?;
-    if let Err(error) = program_of_exit.attach(name, 0) {
-        let program_of_entry: &mut KProbe = program(ebpf, entry).map_err(text)?;
-        program_of_entry.detach(link).map_err(refusal)?;
+    let link = program_of_exit.attach(name, 0).map_err(refusal)?;
+    let program_of_entry: &mut KProbe = program(ebpf, entry).map_err(text)?;
+    if let Err(error) = program_of_entry.attach(name, 0) {
+        let program_of_exit: &mut KProbe = program(ebpf, exit).map_err(text)?;
+        program_of_exit.detach(link).map_err(refusal)?;
         return Err(refusal(error));
     }
     Ok(())

@@ -106,8 +106,9 @@ pub(super) struct Exact {
     functions: [Exactness; function::COUNT],
     unknown_drops: Unavailable,
     missed: Memory<u64>,
-    /// Missed while the programs were being attached.
-    missed_before: u64,
+    /// Missed before anything was observed: calls that were under way when the
+    /// programs were attached.
+    missed_before: Option<u64>,
     counters: Memory<ExactSlot>,
     unattributed_before: Box<ExactSlot>,
 }
@@ -142,11 +143,17 @@ impl Exact {
         Ok(Self {
             functions,
             unknown_drops: setup.plan.unknown_drops.clone(),
-            missed_before: total(&missed),
             missed,
+            missed_before: None,
             unattributed_before: counters.get(0).unwrap_or_default(),
             counters,
         })
+    }
+
+    /// Something is observed from now on.
+    pub(super) fn begin(&mut self) {
+        self.missed_before
+            .get_or_insert_with(|| total(&self.missed));
     }
 
     /// What is counted exactly, and what is counted for no interface.
@@ -156,7 +163,9 @@ impl Exact {
             segmentation,
             checksum,
             crc32c,
-            missed_calls: total(&self.missed).wrapping_sub(self.missed_before),
+            missed_calls: self
+                .missed_before
+                .map_or(0, |before| total(&self.missed).wrapping_sub(before)),
             unattributed: Box::new(self.unattributed()),
             unknown_drops: self.unknown_drops.clone(),
         }

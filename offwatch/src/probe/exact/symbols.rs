@@ -102,7 +102,7 @@ impl Symbols {
         for symbol in found {
             if symbol.start == 0 {
                 return Err(format!(
-                    "{KALLSYMS} shows no addresses to this process (kernel.kptr_restrict)"
+                    "{KALLSYMS} shows no addresses to this process (CAP_SYSLOG, kernel.kptr_restrict)"
                 ));
             }
             *pieces.get_mut(count).ok_or_else(|| {
