@@ -13,7 +13,7 @@ use offwatch_tests::traffic::{TcpOptions, tcp_stream};
 use offwatch_tests::udp::{UdpOptions, udp_blast, udp_stream};
 use offwatch_tests::vnet::VnetHdr;
 use offwatch_tests::{
-    Guest, GuestConfig, Lab, Netns, Offloads, Truth, kernel, link, scaled, skip_unless_lab,
+    Backend, Guest, GuestConfig, Lab, Netns, Offloads, Truth, kernel, link, scaled, skip_unless_lab,
 };
 
 /// Of each of the two streams of UDP.
@@ -354,7 +354,10 @@ fn hand_made_frames_of_every_kind_are_accepted() -> Result<()> {
     );
     assert_truth_is_the_kernels(web)?;
 
-    // What the kernel refuses is not counted.
+    // What the kernel refuses is not counted. vhost-net does not tell of it.
+    if web.config().backend != Backend::Relay {
+        return Ok(());
+    }
     let header = VnetHdr {
         hdr_len: 2000,
         ..VnetHdr::default()

@@ -13,7 +13,7 @@ use offwatch_tests::{
     link,
     observer::{Observer, Seen, grown, hooks},
     scaled, skip_unless_vhost,
-    traffic::{TcpOptions, tcp_stream},
+    traffic::{TcpFlow, TcpOptions, tcp_stream},
     udp::{UdpOptions, udp_stream},
 };
 
@@ -73,6 +73,41 @@ fn small_frames_of_a_batch_are_each_counted() -> Result<()> {
 fn super_frames_are_counted_with_their_segments() -> Result<()> {
     skip_unless_vhost!();
     HOOKS.into_iter().try_for_each(super_frames)
+}
+
+/// What the other tests rest on: the lab's truth and the kernel's counters can
+/// be read at one moment, though the kernel carries the frames.
+#[test]
+fn truth_equals_the_kernels_counters_under_load() -> Result<()> {
+    skip_unless_vhost!();
+    let lab = lab()?;
+    let (web, db) = (lab.guest(WEB).endpoint(), lab.guest(DB).endpoint());
+    let flows = [
+        TcpFlow::start(&web, &db, TcpOptions::new(Family::V4, 0))?,
+        TcpFlow::start(&db, &web, TcpOptions::new(Family::V6, 0))?,
+    ];
+    for _ in 0..50 {
+        for guest in lab.guests() {
+            let Counts {
+                from_vm,
+                to_vm,
+                kernel,
+            } = guest.counts()?;
+            let truth = [
+                (from_vm.packets, from_vm.bytes),
+                (to_vm.packets, to_vm.bytes),
+            ];
+            let kernels = [
+                (kernel.rx_packets, kernel.rx_bytes),
+                (kernel.tx_packets, kernel.tx_bytes),
+            ];
+            assert_eq!(truth, kernels, "{}", guest.name());
+        }
+    }
+    for flow in flows {
+        assert!(flow.stop()? > 0, "both carried something");
+    }
+    Ok(())
 }
 
 #[test]
