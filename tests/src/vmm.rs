@@ -18,10 +18,11 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// The same as the kernel has it for a process: cut after 15 bytes.
 const COMM: &std::ffi::CStr = c"qemu-system-x86";
 
-/// Descriptors of the taps, in the new process.
-const HOST_TAP: RawFd = 30;
+/// Descriptors of the taps in the new process: above those in use while it is
+/// made, below the usual limit.
+const HOST_TAP: RawFd = 1000;
 /// See [`HOST_TAP`].
-const GUEST_TAP: RawFd = 31;
+const GUEST_TAP: RawFd = 1001;
 
 /// What the new process says when it carries frames.
 const READY: &str = "ready";
@@ -87,16 +88,23 @@ impl Drop for Vmm {
 
 fn command(host: &Netns, config: &GuestConfig, host_tap: &Tap, guest_tap: &Tap) -> Result<Command> {
     let queue = |tap: &Tap| tap.queues().first().map(AsRawFd::as_raw_fd);
-    let taps = [(host_tap, HOST_TAP), (guest_tap, GUEST_TAP)];
-    let passed = taps.map(|(tap, to)| queue(tap).map(|from| (from, to)));
+    let (host_tap, guest_tap) = queue(host_tap)
+        .zip(queue(guest_tap))
+        .context("tap without queues")?;
+    ensure!(host_tap.max(guest_tap) < HOST_TAP, "too many open files");
+    let passed = [(host_tap, HOST_TAP), (guest_tap, GUEST_TAP)];
     let program = std::env::current_exe().context("the path of this test")?;
     let mut command = host.command(program.to_str().context("a path of plain text")?);
     let mac = format_mac(config.mac);
+    let vhost = match config.backend {
+        Backend::Relay => "off",
+        Backend::Vhost | Backend::VhostKthread => "on",
+    };
     command
         .arg0(PROGRAM)
         .args(["-name", &format!("guest={},debug-threads=on", config.name)])
         .arg("-netdev")
-        .arg(format!("tap,fd={HOST_TAP},id=hostnet0,vhost=on"))
+        .arg(format!("tap,fd={HOST_TAP},id=hostnet0,vhost={vhost}"))
         .arg("-device")
         .arg(format!("virtio-net-pci,netdev=hostnet0,id=net0,mac={mac}"))
         .env(BACKEND_VARIABLE, config.backend.name())
@@ -106,7 +114,7 @@ fn command(host: &Netns, config: &GuestConfig, host_tap: &Tap, guest_tap: &Tap) 
     // calls; it neither allocates nor takes a lock. Nothing uses `to` there.
     unsafe {
         command.pre_exec(move || {
-            for (from, to) in passed.into_iter().flatten() {
+            for (from, to) in passed {
                 // A duplicate stays open across exec.
                 nix::Error::result(libc::dup2(from, to))?;
             }
