@@ -26,7 +26,10 @@ use crate::{
         vms::{LinkTable, Vms},
     },
     probe::{BpfLog, ExactChoice, Probe, ProbeError, ProbeOptions, Reading},
-    sample::{Counters, ExactCounters, ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm},
+    sample::{
+        Counters, ExactCounters, ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm,
+        offloads::Fact,
+    },
 };
 
 /// What to observe, and how.
@@ -54,8 +57,6 @@ pub struct Collector {
     log: Option<BpfLog>,
     links: Links,
     table: BTreeMap<u32, Link>,
-    /// Interfaces to be read in the next samples, in how many.
-    unread: BTreeMap<u32, u8>,
     evidence: Evidence,
     vms: Vms,
     vhost: VhostThreads,
@@ -97,7 +98,6 @@ impl Collector {
             log,
             links,
             table: BTreeMap::new(),
-            unread: BTreeMap::new(),
             evidence: Evidence::open(host.online_cpus),
             vms,
             vhost: VhostThreads::new("/proc"),
@@ -121,9 +121,6 @@ impl Collector {
             };
             match event {
                 LinkEvent::Changed(link) => self.changed(*link),
-                LinkEvent::Qdisc(ifindex) => {
-                    self.unread.insert(ifindex, 2);
-                }
                 LinkEvent::Gone(ifindex) => self.gone(ifindex),
                 // What is still queued is older than what was lost: a new
                 // subscription first, then the listing.
@@ -152,7 +149,6 @@ impl Collector {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        self.read_again();
         let links = self
             .table
             .values()
@@ -175,16 +171,14 @@ impl Collector {
                 self.unlisted
             ));
         }
-        let mut interfaces: Vec<Interface> = self
-            .table
-            .values()
-            .map(|link| self.interface(link))
-            .collect();
+        let counted: Vec<Counted> = self.table.keys().map(|of| self.counted(*of)).collect();
+        // After the counters, which it holds against the kernel's.
         self.evidence
-            .refresh(&self.table, &interfaces, self.probe.as_ref());
-        for (link, interface) in self.table.values().zip(&mut interfaces) {
-            self.evidence.describe(link, interface);
-        }
+            .refresh(&mut self.table, &counted, self.probe.as_ref());
+        let interfaces = self.table.values().zip(counted);
+        let interfaces = interfaces
+            .map(|(link, counted)| self.interface(link, counted))
+            .collect();
         notes.extend(self.evidence.note(&self.table));
         Sample {
             time_unix_ms: wall_clock_ms(),
@@ -204,17 +198,6 @@ impl Collector {
             },
             interfaces,
             vms,
-        }
-    }
-
-    fn read_again(&mut self) {
-        for (ifindex, times) in std::mem::take(&mut self.unread) {
-            if times > 1 {
-                self.unread.insert(ifindex, times - 1);
-            }
-            if let Some(link) = self.links.read(ifindex) {
-                self.changed(link);
-            }
         }
     }
 
@@ -275,12 +258,20 @@ impl Collector {
         probe.read_exact(ifindex)
     }
 
-    fn interface(&self, link: &Link) -> Interface {
+    fn counted(&self, ifindex: u32) -> Counted {
         let (generation, reading) = match &self.probe {
-            Some(probe) => probe.read(link.ifindex),
+            Some(probe) => probe.read(ifindex),
             None => (0, Reading::Unavailable(self.uncounted.clone())),
         };
-        let counters = match (unobserved(link), reading) {
+        Counted {
+            ifindex,
+            generation,
+            reading,
+        }
+    }
+
+    fn interface(&self, link: &Link, counted: Counted) -> Interface {
+        let counters = match (unobserved(link), counted.reading) {
             (Some(reason), _) => Counters::Unavailable(reason.into()),
             (None, Reading::Counted(slot)) => Counters::Counted(slot),
             (None, Reading::Unavailable(reason)) => Counters::Unavailable(reason),
@@ -293,16 +284,25 @@ impl Collector {
         Interface {
             dev: link.dev.clone(),
             ifindex: link.ifindex,
-            generation,
+            generation: counted.generation,
             kind: link.kind.clone(),
             mac: link.mac.clone(),
             master: link.master,
             mtu: link.mtu,
             counters,
             exact,
-            ..Interface::default()
+            offloads: self.evidence.offloads(link.ifindex),
+            limits: Fact::Known(Arc::clone(&link.limits)),
+            kernel: self.evidence.counters(link.ifindex),
         }
     }
+}
+
+/// What the hooks have counted for an interface.
+struct Counted {
+    ifindex: u32,
+    generation: u64,
+    reading: Reading,
 }
 
 /// Why an interface is not counted, if it is not.

@@ -177,10 +177,10 @@ pub struct Interface {
     pub counters: Counters,
     /// Its offloads.
     #[serde(default)]
-    pub offloads: Offloads,
+    pub offloads: Arc<Offloads>,
     /// Its limits.
     #[serde(default)]
-    pub limits: Fact<Limits>,
+    pub limits: Fact<Arc<Limits>>,
     /// The kernel's own counters.
     #[serde(default)]
     pub kernel: Fact<KernelCounters>,

@@ -22,6 +22,7 @@ pub mod link;
 pub mod netns;
 pub mod observer;
 pub mod offloads;
+pub mod packet;
 pub mod pod;
 mod port;
 pub mod quiet;

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 
 use offwatch_common::{Slot, Traffic};
 
-use super::shortfall::{Look, Shortfall};
+use super::{
+    Counted,
+    shortfall::{Look, Shortfall},
+};
 use crate::{
-    inventory::{
-        counters::{CounterSweep, INTERFACES_A_DATAGRAM},
-        link::Link,
-        rolling::Made,
-    },
+    inventory::{counters::CounterSweep, link::Link, rolling::Made},
+    probe::{Probe, Reading},
     sample::{
-        Counters, Hook, Interface,
+        Hook,
         offloads::{Fact, KernelCounters},
     },
 };
 
-/// Datagrams read in each sample: 2,240 interfaces, 1 ms. Where there are more,
-/// each has its turn.
+/// Datagrams read in each sample: about 2,200 interfaces, 1 ms. Where there are
+/// more, each has its turn.
 const SWEEP_DATAGRAMS: usize = 16;
 
 /// What a queue of a tap, or vhost for it, may hold beside the ring.
@@ -38,14 +38,6 @@ struct Known {
     generation: u64,
     from_vm: Shortfall,
     to_vm: Shortfall,
-}
-
-/// What an interface needs to be known of for its counters to be compared.
-pub(super) struct Comparable<'link> {
-    /// The interface.
-    pub(super) link: &'link Link,
-    /// Whether its frames are merged before the hooks see them.
-    pub(super) napi: Option<bool>,
 }
 
 impl CounterFollower {
@@ -83,57 +75,62 @@ impl CounterFollower {
         read
     }
 
-    /// Takes what was read of an interface into account: `before` is what
-    /// offwatch had counted before, `after` what it has counted now.
+    /// Takes what was read of an interface into account. `counted` is what
+    /// offwatch had counted before that; `merges` tells whether GRO works on
+    /// what a guest sends, where that is known.
     pub(super) fn compare(
         &mut self,
         (counters, made): (KernelCounters, Made),
-        hook: Hook,
-        comparable: &Comparable<'_>,
-        before: &Interface,
-        after: Option<&Slot>,
+        link: &Link,
+        merges: Option<bool>,
+        counted: &Counted,
+        probe: &Probe,
     ) {
-        let ifindex = before.ifindex;
-        let known = self.known.entry(ifindex).or_insert_with(|| Known {
+        let known = self.known.entry(link.ifindex).or_insert_with(|| Known {
             counters,
-            generation: before.generation,
+            generation: counted.generation,
             from_vm: Shortfall::default(),
             to_vm: Shortfall::default(),
         });
         known.counters = counters;
-        if known.generation != before.generation {
-            known.generation = before.generation;
+        if known.generation != counted.generation {
+            known.generation = counted.generation;
             (known.from_vm, known.to_vm) = Default::default();
         }
-        let (Counters::Counted(before), Some(after)) = (&before.counters, after) else {
-            return;
-        };
-        let Some(tap) = &comparable.link.tap else {
+        let (Some(tap), Reading::Counted(slot)) = (&link.tap, &counted.reading) else {
             return;
         };
         let queues = u64::from(tap.queues);
+        let look = |kernel, side: fn(&Slot) -> &Traffic, on_the_way| Look {
+            kernel,
+            own: packets(side(slot)),
+            is_before: made.now,
+            on_the_way,
+        };
+        let now = |side: fn(&Slot) -> &Traffic| match probe.read(link.ifindex) {
+            (generation, Reading::Counted(slot)) if generation == counted.generation => {
+                Some(packets(side(&slot)))
+            }
+            _ => None,
+        };
         // Programs at tc count a frame to the guest before it is cut.
-        if hook != Hook::Tc
-            && let Some(ring) = comparable.link.limits.tx_queue_frames
+        if probe.hook() != Hook::Tc
+            && let Some(ring) = link.limits.tx_queue_frames
         {
-            known.to_vm.look(&Look {
-                kernel: counters.tx_packets,
-                before: made.now.then(|| packets(&before.egress)),
-                after: packets(&after.egress),
-                on_the_way: queues * (u64::from(ring) + BATCH_FRAMES),
-            });
+            let egress: fn(&Slot) -> &Traffic = |slot| &slot.egress;
+            let on_the_way = queues * (u64::from(ring) + BATCH_FRAMES);
+            let look = look(counters.tx_packets, egress, on_the_way);
+            known.to_vm.look(&look, || now(egress));
         }
         // XDP programs and GRO take frames before the hooks see them.
-        if !comparable.link.xdp
-            && comparable.napi == Some(false)
+        if !link.xdp
+            && merges == Some(false)
             && let Some(backlog) = self.backlog_frames
         {
-            known.from_vm.look(&Look {
-                kernel: counters.rx_packets,
-                before: made.now.then(|| packets(&before.ingress)),
-                after: packets(&after.ingress),
-                on_the_way: queues * BATCH_FRAMES + backlog,
-            });
+            let ingress: fn(&Slot) -> &Traffic = |slot| &slot.ingress;
+            let on_the_way = queues * BATCH_FRAMES + backlog;
+            let look = look(counters.rx_packets, ingress, on_the_way);
+            known.from_vm.look(&look, || now(ingress));
         }
     }
 
@@ -142,20 +139,23 @@ impl CounterFollower {
         match (&self.sweep, self.known.get(&ifindex)) {
             (_, Some(known)) => Fact::Known(known.counters),
             (Fact::Unavailable(reason), None) => Fact::Unavailable(reason.clone()),
-            (Fact::Known(_), None) => Fact::unavailable(NOT_YET),
+            (Fact::Known(_), None) => {
+                Fact::unavailable("not read yet: of many interfaces, each has its turn")
+            }
         }
     }
 
-    /// Frames that passed the hooks unseen, from and to a guest: at least.
-    pub(super) fn shortfall(&self, ifindex: u32) -> (u64, u64) {
-        self.known.get(&ifindex).map_or((0, 0), |known| {
-            (known.from_vm.frames(), known.to_vm.frames())
-        })
+    /// Interfaces with frames that passed the hooks unseen, and how many: at
+    /// least.
+    pub(super) fn unseen(&self) -> Vec<(u32, u64)> {
+        let frames = |known: &Known| known.from_vm.frames() + known.to_vm.frames();
+        let all = self
+            .known
+            .iter()
+            .map(|(ifindex, known)| (*ifindex, frames(known)));
+        all.filter(|(_, frames)| *frames > 0).collect()
     }
 }
-
-const NOT_YET: &str = "not read yet: of many interfaces, each has its turn";
-const _: () = assert!(SWEEP_DATAGRAMS * INTERFACES_A_DATAGRAM == 2_240);
 
 fn packets(traffic: &Traffic) -> u64 {
     traffic.kinds.iter().map(|kind| kind.packets).sum()

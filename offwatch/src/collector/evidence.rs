@@ -4,21 +4,27 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    sync::Arc,
 };
 
 use super::{
-    counters::{Comparable, CounterFollower},
-    features::FeatureFollower,
+    Counted,
+    counters::CounterFollower,
+    features::{FeatureFollower, OffloadTable},
 };
 use crate::{
-    inventory::{kernel_log::KernelLogReader, link::Link, protocols, sysfs::Sysfs},
-    probe::{Probe, Reading},
+    inventory::{
+        kernel_log::KernelLogReader, limits::LimitSweep, link::Link, protocols, sysfs::Sysfs,
+    },
+    probe::Probe,
     sample::{
-        self, Interface, Kind,
-        offloads::{Fact, FeatureNames, Offloads},
+        self, Kind,
+        offloads::{Fact, FeatureNames, KernelCounters, Offloads},
     },
 };
 
+/// Datagrams with limits read in each sample: about 100 interfaces, 1 ms.
+const LIMIT_DATAGRAMS: usize = 4;
 /// Records of the kernel's log read in each sample.
 const LOG_RECORDS: usize = 1_000;
 /// More than any log that is kept has.
@@ -28,17 +34,16 @@ const NAMED: usize = 3;
 
 /// Follows all of it.
 pub(super) struct Evidence {
+    offloads: OffloadTable,
     features: FeatureFollower,
     counters: CounterFollower,
+    limits: Option<LimitSweep>,
     sysfs: Fact<Sysfs>,
     log: Fact<KernelLogReader>,
-    /// Of each tap: whether GRO works on it.
-    napi: BTreeMap<u32, Fact<bool>>,
-    /// Of each physical interface.
-    tx_timeouts: BTreeMap<u32, Fact<u64>>,
-    /// Interfaces of which these are to be read.
+    /// Interfaces of which sysfs is to be read.
     stale: BTreeSet<u32>,
-    /// The physical interface read last.
+    /// Those with hardware below, and the one whose turn it was last.
+    physical: BTreeSet<u32>,
     turn: u32,
 }
 
@@ -47,66 +52,82 @@ impl Evidence {
     /// run on a tokio runtime.
     pub(super) fn open(online_cpus: u32) -> Self {
         Self {
+            offloads: OffloadTable::new(),
             features: FeatureFollower::open(),
             counters: CounterFollower::open(online_cpus),
-            sysfs: fact(Sysfs::open().map_err(|error| Sysfs::reason(&error))),
-            log: fact(open_log().map_err(|error| KernelLogReader::reason(&error))),
-            napi: BTreeMap::new(),
-            tx_timeouts: BTreeMap::new(),
+            // Without it, limits are those that the kernel notified of last.
+            limits: LimitSweep::open().ok(),
+            sysfs: fact(Sysfs::open(), Sysfs::reason),
+            log: fact(open_log(), KernelLogReader::reason),
             stale: BTreeSet::new(),
+            physical: BTreeSet::new(),
             turn: 0,
         }
     }
 
-    /// Waits for the next notification and takes it to heart. Nothing is lost
-    /// if the wait is given up.
+    /// Waits for the next notification and counts it. Nothing is lost if the
+    /// wait is given up.
     pub(super) async fn follow(&mut self) {
-        self.features.follow().await;
+        self.features.follow(&mut self.offloads).await;
     }
 
     /// An interface is new or changed.
     pub(super) fn changed(&mut self, link: &Link) {
+        let known = self.offloads.entry(link.ifindex).or_insert_with(|| {
+            Arc::new(Offloads {
+                features_changed: Fact::Known(0),
+                ..Offloads::default()
+            })
+        });
+        if known.tap != link.tap {
+            Arc::make_mut(known).tap = link.tap;
+        }
         self.features.changed(link.ifindex);
         self.stale.insert(link.ifindex);
+        if link.kind == Kind::Physical {
+            self.physical.insert(link.ifindex);
+        }
     }
 
     /// An interface is gone.
     pub(super) fn gone(&mut self, ifindex: u32) {
+        self.offloads.remove(&ifindex);
         self.features.gone(ifindex);
         self.counters.gone(ifindex);
         self.stale.remove(&ifindex);
-        self.napi.remove(&ifindex);
-        self.tx_timeouts.remove(&ifindex);
+        self.physical.remove(&ifindex);
     }
 
     /// Reads what may have changed. `counted` is what `probe`, if there is one,
     /// has just read, in the order of `links`.
     pub(super) fn refresh(
         &mut self,
-        links: &BTreeMap<u32, Link>,
-        counted: &[Interface],
+        links: &mut BTreeMap<u32, Link>,
+        counted: &[Counted],
         probe: Option<&Probe>,
     ) {
         self.read_sysfs(links);
         for (ifindex, counters, made) in self.counters.refresh() {
-            let place = counted.binary_search_by_key(&ifindex, |interface| interface.ifindex);
-            let (Ok(place), Some(link), Some(probe)) = (place, links.get(&ifindex), probe) else {
-                continue;
-            };
-            let after = link.tap.and_then(|_| match probe.read(ifindex) {
-                (_, Reading::Counted(slot)) => Some(slot),
-                (_, Reading::Unavailable(_)) => None,
-            });
-            let napi = self.napi.get(&ifindex).and_then(Fact::known).copied();
-            self.counters.compare(
-                (counters, made),
-                probe.hook(),
-                &Comparable { link, napi },
-                &counted[place],
-                after.as_deref(),
-            );
+            let place = counted.binary_search_by_key(&ifindex, |counted| counted.ifindex);
+            if let (Ok(place), Some(link), Some(probe)) = (place, links.get(&ifindex), probe) {
+                let offloads = self.offloads.get(&ifindex);
+                let napi = offloads.and_then(|known| known.napi.as_ref()?.known().copied());
+                let counted = &counted[place];
+                let read = (counters, made);
+                self.counters.compare(read, link, napi, counted, probe);
+            }
         }
-        self.features.refresh();
+        self.features.refresh(&mut self.offloads);
+        if let Some(sweep) = &mut self.limits {
+            // What fails here, the next round reads.
+            let _ = sweep.advance(LIMIT_DATAGRAMS, |ifindex, limits| {
+                if let Some(link) = links.get_mut(&ifindex)
+                    && *link.limits != limits
+                {
+                    link.limits = Arc::new(limits);
+                }
+            });
+        }
         if let Fact::Known(log) = &mut self.log
             && let Err(error) = log.read(LOG_RECORDS)
         {
@@ -117,43 +138,38 @@ impl Evidence {
     /// Reads what is new, and of one physical interface in turn whether a queue
     /// was stuck: that takes some system calls a queue.
     fn read_sysfs(&mut self, links: &BTreeMap<u32, Link>) {
-        let mut later = self.tx_timeouts.range(self.turn + 1..);
-        if let Some((next, _)) = later.next().or_else(|| self.tx_timeouts.iter().next()) {
+        let mut later = self.physical.range(self.turn + 1..);
+        if let Some(next) = later.next().or_else(|| self.physical.first()) {
             self.turn = *next;
             self.stale.insert(*next);
         }
         for ifindex in std::mem::take(&mut self.stale) {
-            let Some(link) = links.get(&ifindex) else {
+            let (Some(link), Some(known)) = (links.get(&ifindex), self.offloads.get_mut(&ifindex))
+            else {
                 continue;
             };
             match link.kind {
                 Kind::Tap => {
-                    let napi = self.sysfs(|sysfs| sysfs.tap_has_napi(&link.dev));
-                    self.napi.insert(ifindex, napi);
+                    let napi = ask(&self.sysfs, |sysfs| sysfs.tap_has_napi(&link.dev));
+                    Arc::make_mut(known).napi = Some(napi);
                 }
                 Kind::Physical => {
-                    let timeouts = self.sysfs(|sysfs| sysfs.tx_timeouts(&link.dev));
-                    self.tx_timeouts.insert(ifindex, timeouts);
+                    let timeouts = ask(&self.sysfs, |sysfs| sysfs.tx_timeouts(&link.dev));
+                    Arc::make_mut(known).tx_timeouts = Some(timeouts);
                 }
                 _ => {}
             }
         }
     }
 
-    /// Adds what is known of an interface.
-    pub(super) fn describe(&self, link: &Link, interface: &mut Interface) {
-        let (features, features_changed) = self.features.of(link.ifindex);
-        let tx_timeouts = self.tx_timeouts.get(&link.ifindex).cloned();
-        interface.offloads = Offloads {
-            features,
-            features_changed,
-            tap: link.tap,
-            napi: self.napi.get(&link.ifindex).cloned(),
-            tx_timeouts: tx_timeouts
-                .unwrap_or_else(|| Fact::unavailable("only hardware has a transmit watchdog")),
-        };
-        interface.limits = Fact::Known(link.limits.clone());
-        interface.kernel = self.counters.of(link.ifindex);
+    /// What is known of an interface's offloads.
+    pub(super) fn offloads(&self, ifindex: u32) -> Arc<Offloads> {
+        self.offloads.get(&ifindex).cloned().unwrap_or_default()
+    }
+
+    /// The kernel's counters of an interface.
+    pub(super) fn counters(&self, ifindex: u32) -> Fact<KernelCounters> {
+        self.counters.of(ifindex)
     }
 
     /// How the kernel calls offload features.
@@ -163,11 +179,10 @@ impl Evidence {
 
     /// What the kernel says about the host.
     pub(super) fn host(&self) -> sample::evidence::Evidence {
-        let protocols = protocols::read();
         sample::evidence::Evidence {
-            protocols: fact(
-                protocols.map_err(|error| format!("/proc/net cannot be read: {error}")),
-            ),
+            protocols: fact(protocols::read(), |error| {
+                format!("/proc/net cannot be read: {error}")
+            }),
             kernel_log: match &self.log {
                 Fact::Known(log) => Fact::Known(log.log().clone()),
                 Fact::Unavailable(reason) => Fact::Unavailable(reason.clone()),
@@ -177,18 +192,14 @@ impl Evidence {
 
     /// A note if frames of taps passed the hooks unseen.
     pub(super) fn note(&self, links: &BTreeMap<u32, Link>) -> Option<String> {
-        let mut taps: Vec<(u64, &str)> = links
-            .values()
-            .map(|link| {
-                let (from_vm, to_vm) = self.counters.shortfall(link.ifindex);
-                (from_vm + to_vm, link.dev.as_str())
-            })
-            .filter(|(frames, _)| *frames > 0)
+        let mut unseen = self.counters.unseen();
+        unseen.sort_unstable_by_key(|(ifindex, frames)| (std::cmp::Reverse(*frames), *ifindex));
+        let frames: u64 = unseen.iter().map(|(_, frames)| frames).sum();
+        let named = unseen.iter().take(NAMED);
+        let named: Vec<&str> = named
+            .filter_map(|(ifindex, _)| Some(links.get(ifindex)?.dev.as_str()))
             .collect();
-        taps.sort_unstable_by(|one, other| other.cmp(one));
-        let frames: u64 = taps.iter().map(|(frames, _)| frames).sum();
-        let named: Vec<&str> = taps.iter().take(NAMED).map(|(_, dev)| *dev).collect();
-        let more = match taps.len().saturating_sub(NAMED) {
+        let more = match unseen.len().saturating_sub(NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
@@ -201,19 +212,19 @@ impl Evidence {
             )
         })
     }
+}
 
-    fn sysfs<T>(&self, read: impl Fn(&Sysfs) -> io::Result<T>) -> Fact<T> {
-        match &self.sysfs {
-            Fact::Known(sysfs) => fact(read(sysfs).map_err(|error| Sysfs::reason(&error))),
-            Fact::Unavailable(reason) => Fact::Unavailable(reason.clone()),
-        }
+fn ask<T>(sysfs: &Fact<Sysfs>, read: impl Fn(&Sysfs) -> io::Result<T>) -> Fact<T> {
+    match sysfs {
+        Fact::Known(sysfs) => fact(read(sysfs), Sysfs::reason),
+        Fact::Unavailable(reason) => Fact::Unavailable(reason.clone()),
     }
 }
 
-fn fact<T>(result: Result<T, String>) -> Fact<T> {
+fn fact<T>(result: io::Result<T>, reason: impl FnOnce(&io::Error) -> String) -> Fact<T> {
     match result {
         Ok(known) => Fact::Known(known),
-        Err(reason) => Fact::unavailable(reason),
+        Err(error) => Fact::unavailable(reason(&error)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     future::pending,
     io,
+    sync::Arc,
 };
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
         features::{Family, FeatureReader, FeatureSweep, Monitor},
         notifications::Lost,
     },
-    sample::offloads::{Fact, FeatureNames, Features},
+    sample::offloads::{Fact, FeatureNames, Features, Offloads},
 };
 
 /// Above so many, listing all interfaces is cheaper than asking for each.
@@ -19,14 +20,16 @@ const SINGLE_READINGS: usize = 64;
 /// Datagrams of the sweep in each sample: about 400 interfaces, 0.5 ms.
 const SWEEP_DATAGRAMS: usize = 2;
 
-/// Features of all observed interfaces. They are read when an interface is new
-/// or the kernel tells of a change. It does not tell when a feature is asked for
-/// and stays off, so all interfaces are also read in turn, some in each sample.
+/// What is known of all interfaces, by ifindex. Samples share it until it changes.
+pub(super) type OffloadTable = HashMap<u32, Arc<Offloads>>;
+
+/// Reads features when an interface is new or the kernel tells of a change. It
+/// does not tell when a feature is asked for and stays off, so all interfaces
+/// are also read in turn, some in each sample.
 pub(super) struct FeatureFollower {
     kernel: Fact<Kernel>,
     names: FeatureNames,
-    known: HashMap<u32, Known>,
-    /// Those to be read before the next sample.
+    /// Interfaces to be read before the next sample.
     stale: BTreeSet<u32>,
 }
 
@@ -60,11 +63,6 @@ impl Kernel {
     }
 }
 
-struct Known {
-    features: Fact<Features>,
-    changes: Fact<u64>,
-}
-
 impl FeatureFollower {
     /// Never fails: where features cannot be read, that is what is told of each
     /// interface. Must run on a tokio runtime.
@@ -73,7 +71,6 @@ impl FeatureFollower {
         Self {
             kernel,
             names,
-            known: HashMap::new(),
             stale: BTreeSet::new(),
         }
     }
@@ -83,9 +80,9 @@ impl FeatureFollower {
         &self.names
     }
 
-    /// Waits for the next notification and takes it to heart. Nothing is lost
-    /// if the wait is given up.
-    pub(super) async fn follow(&mut self) {
+    /// Waits for the next notification and counts it. Nothing is lost if the
+    /// wait is given up.
+    pub(super) async fn follow(&mut self, table: &mut OffloadTable) {
         let changed = match &mut self.kernel {
             Fact::Known(kernel) => kernel.monitor.next().await,
             Fact::Unavailable(_) => pending().await,
@@ -94,8 +91,8 @@ impl FeatureFollower {
             Ok(ifindex) => {
                 // A notification about an interface that is not known yet is
                 // older than what will be read of it.
-                if let Some(known) = self.known.get_mut(&ifindex) {
-                    if let Fact::Known(changes) = &mut known.changes {
+                if let Some(known) = table.get_mut(&ifindex) {
+                    if let Fact::Known(changes) = &mut Arc::make_mut(known).features_changed {
                         *changes += 1;
                     }
                     self.stale.insert(ifindex);
@@ -104,8 +101,8 @@ impl FeatureFollower {
             Err(Lost) => {
                 // Subscribed anew before anything is read.
                 (self.kernel, self.names) = Kernel::open();
-                for (ifindex, known) in &mut self.known {
-                    known.changes =
+                for (ifindex, known) in table {
+                    Arc::make_mut(known).features_changed =
                         Fact::unavailable("the kernel dropped notifications: too many at once");
                     self.stale.insert(*ifindex);
                 }
@@ -115,36 +112,34 @@ impl FeatureFollower {
 
     /// An interface is new or changed.
     pub(super) fn changed(&mut self, ifindex: u32) {
-        self.known.entry(ifindex).or_insert_with(|| Known {
-            features: Fact::default(),
-            changes: Fact::Known(0),
-        });
         self.stale.insert(ifindex);
     }
 
     /// An interface is gone.
     pub(super) fn gone(&mut self, ifindex: u32) {
-        self.known.remove(&ifindex);
         self.stale.remove(&ifindex);
     }
 
     /// Reads what may have changed.
-    pub(super) fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self, table: &mut OffloadTable) {
         let kernel = match &mut self.kernel {
             Fact::Known(kernel) => kernel,
             Fact::Unavailable(reason) => {
                 for ifindex in std::mem::take(&mut self.stale) {
-                    if let Some(known) = self.known.get_mut(&ifindex) {
+                    if let Some(known) = table.get_mut(&ifindex) {
+                        let known = Arc::make_mut(known);
                         known.features = Fact::Unavailable(reason.clone());
-                        known.changes = Fact::Unavailable(reason.clone());
+                        known.features_changed = Fact::Unavailable(reason.clone());
                     }
                 }
                 return;
             }
         };
-        let mut read = |ifindex, features| {
-            if let Some(known) = self.known.get_mut(&ifindex) {
-                known.features = features;
+        let mut read = |ifindex, features: Fact<Features>| {
+            if let Some(known) = table.get_mut(&ifindex)
+                && known.features != features
+            {
+                Arc::make_mut(known).features = features;
             }
         };
         // First: parts of the sweep may be older than a notification. What
@@ -164,14 +159,6 @@ impl FeatureFollower {
                 Err(error) => Fact::unavailable(reason(&error)),
             };
             read(ifindex, features);
-        }
-    }
-
-    /// Features of an interface, and how often they changed.
-    pub(super) fn of(&self, ifindex: u32) -> (Fact<Features>, Fact<u64>) {
-        match self.known.get(&ifindex) {
-            Some(known) => (known.features.clone(), known.changes.clone()),
-            None => <(Fact<Features>, Fact<u64>)>::default(),
         }
     }
 }

@@ -1,10 +1,52 @@
 //! Limits of an interface, and how a tap was made, from the attributes of
 //! `RTM_NEWLINK`.
 
-use netlink_packet_core::Nla as _;
-use netlink_packet_route::link::{InfoData, LinkAttribute, LinkInfo, LinkXdp, XdpAttached};
+use std::io;
 
+use netlink_packet_core::Nla as _;
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{InfoData, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage, LinkXdp, XdpAttached},
+};
+use netlink_sys::protocols::NETLINK_ROUTE;
+
+use super::{netlink::Requests, rolling::Rolling};
 use crate::sample::offloads::{Limits, Tap};
+
+/// Reads limits of all interfaces a part at a time, again and again: the kernel
+/// does not notify when a GSO limit or the qdisc changes.
+pub struct LimitSweep(Rolling<RouteNetlinkMessage>);
+
+impl LimitSweep {
+    /// Opens a socket in the network namespace of this thread.
+    pub fn open() -> io::Result<Self> {
+        let mut message = LinkMessage::default();
+        let without_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
+        message.attributes.push(without_counters);
+        let requests = Requests::open(NETLINK_ROUTE)?;
+        Ok(Self(Rolling::new(
+            requests,
+            RouteNetlinkMessage::GetLink(message),
+        )))
+    }
+
+    /// Reads at most so many datagrams, each with about 25 interfaces. What the
+    /// kernel made before this call is left out: a notification that has been
+    /// read may be newer.
+    pub fn advance(
+        &mut self,
+        datagrams: usize,
+        mut each: impl FnMut(u32, Limits),
+    ) -> io::Result<()> {
+        self.0.advance(datagrams, |message, made| {
+            if let RouteNetlinkMessage::NewLink(message) = message
+                && made.now
+            {
+                each(message.header.index, limits(&message.attributes));
+            }
+        })
+    }
+}
 
 /// Limits in the attributes of a link.
 pub fn limits(attributes: &[LinkAttribute]) -> Limits {

@@ -1,6 +1,6 @@
 //! Network interfaces, by rtnetlink: all of them at start, then each change.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt, stream::FusedStream};
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
@@ -8,15 +8,10 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
 };
-use netlink_sys::{AsyncSocket as _, protocols::NETLINK_ROUTE};
+use netlink_sys::AsyncSocket as _;
 use rtnetlink::{Handle, MulticastGroup};
 
-use super::{
-    limits::{has_xdp, is_tun, limits, tap},
-    netlink::Requests,
-    notifications::Lost,
-    qdisc::QdiscMonitor,
-};
+use super::limits::{has_xdp, is_tun, limits, tap};
 use crate::sample::{
     Kind,
     offloads::{Limits, Tap},
@@ -37,8 +32,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// MTU in bytes.
     pub mtu: u32,
-    /// Its other limits.
-    pub limits: Limits,
+    /// Its other limits, when it was last notified of or listed.
+    pub limits: Arc<Limits>,
     /// How it was made, if it is a tap.
     pub tap: Option<Tap>,
     /// An XDP program takes its frames before anything else sees them.
@@ -50,9 +45,6 @@ pub struct Link {
 pub enum LinkEvent {
     /// An interface is new or changed.
     Changed(Box<Link>),
-    /// The interface with this ifindex has another root qdisc: read it, and once
-    /// more when changes that were told before have been seen.
-    Qdisc(u32),
     /// The interface with this ifindex is gone.
     Gone(u32),
     /// The kernel dropped notifications: list all interfaces again.
@@ -84,8 +76,6 @@ type Notifications = dyn FusedStream<Item = (NetlinkMessage<RouteNetlinkMessage>
 pub struct Links {
     handle: Handle,
     notifications: Box<Notifications>,
-    qdiscs: QdiscMonitor,
-    requests: Requests<RouteNetlinkMessage>,
 }
 
 impl Links {
@@ -105,8 +95,6 @@ impl Links {
         Ok(Self {
             handle,
             notifications: Box::new(notifications),
-            qdiscs: QdiscMonitor::open()?,
-            requests: Requests::open(NETLINK_ROUTE)?,
         })
     }
 
@@ -116,48 +104,26 @@ impl Links {
         Ok(messages.iter().filter_map(link).collect())
     }
 
-    /// Reads one interface; `None` if it is gone.
-    pub fn read(&mut self, ifindex: u32) -> Option<Link> {
-        let mut message = LinkMessage::default();
-        message.header.index = ifindex;
-        let request = RouteNetlinkMessage::GetLink(message);
-        let answers = self.requests.request(request).ok()?;
-        answers.iter().find_map(|answer| match answer {
-            RouteNetlinkMessage::NewLink(message) => link(message),
-            _ => None,
-        })
-    }
-
     /// Waits for the next change. Nothing is lost if the wait is given up.
     pub async fn next(&mut self) -> LinkEvent {
-        tokio::select! {
-            event = next_of_links(&mut *self.notifications) => event,
-            changed = self.qdiscs.next() => match changed {
-                Ok(ifindex) => LinkEvent::Qdisc(ifindex),
-                Err(Lost) => LinkEvent::Lost,
-            },
-        }
-    }
-}
-
-async fn next_of_links(notifications: &mut Notifications) -> LinkEvent {
-    while let Some((message, _)) = notifications.next().await {
-        match message.payload {
-            NetlinkPayload::Overrun(_) => return LinkEvent::Lost,
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => {
-                if let Some(link) = link(&message) {
-                    return LinkEvent::Changed(Box::new(link));
+        while let Some((message, _)) = self.notifications.next().await {
+            match message.payload {
+                NetlinkPayload::Overrun(_) => return LinkEvent::Lost,
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => {
+                    if let Some(link) = link(&message) {
+                        return LinkEvent::Changed(Box::new(link));
+                    }
                 }
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message))
+                    if is_device(&message) =>
+                {
+                    return LinkEvent::Gone(message.header.index);
+                }
+                _ => {}
             }
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message))
-                if is_device(&message) =>
-            {
-                return LinkEvent::Gone(message.header.index);
-            }
-            _ => {}
         }
+        LinkEvent::Closed
     }
-    LinkEvent::Closed
 }
 
 /// Bridges announce that a port joined or left as RTM_NEWLINK and RTM_DELLINK
@@ -177,7 +143,7 @@ fn link(message: &LinkMessage) -> Option<Link> {
         mac: None,
         master: None,
         mtu: 0,
-        limits: limits(&message.attributes),
+        limits: Arc::new(limits(&message.attributes)),
         tap: None,
         xdp: has_xdp(&message.attributes),
     };

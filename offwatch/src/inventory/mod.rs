@@ -14,7 +14,6 @@ pub mod node;
 pub mod notifications;
 pub mod procfs;
 pub mod protocols;
-pub mod qdisc;
 pub mod qemu_args;
 pub mod rolling;
 pub mod status;

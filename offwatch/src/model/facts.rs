@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::offloads::{Catalogue, Guest, MACVTAP, Offloads, UNKNOWN};
+use super::offloads::{Catalogue, Guest, MACVTAP, Offloads};
 use crate::sample::{
     self, Unavailable,
-    offloads::{Fact, KernelCounters},
+    offloads::{Fact, KernelCounters, Limits},
 };
 
 /// Offloads, limits and the kernel's own counters of an interface.
@@ -22,11 +22,12 @@ pub struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tap: Option<Tap>,
     /// Its limits.
-    pub limits: Option<Limits>,
+    pub limits: Option<Arc<Limits>>,
     /// The kernel's own counters.
     pub kernel: Option<Kernel>,
-    /// How often the kernel found a transmit queue stuck.
-    pub tx_timeouts_total: Option<u64>,
+    /// How often the kernel found a transmit queue stuck; of hardware only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_timeouts_total: Option<Option<u64>>,
 }
 
 /// How a tap was made.
@@ -41,56 +42,6 @@ pub struct Tap {
     pub queues: u32,
     /// GRO works on what the guest sends (`IFF_NAPI`); else `rx-gro` means nothing.
     pub napi: Option<bool>,
-}
-
-/// Declares limits and, for kernels that do not tell one, why it is null.
-macro_rules! limits {
-    ($($(#[$doc:meta])* $field:ident: $type:ty, $since:literal;)*) => {
-        /// Limits of an interface.
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-        pub struct Limits {
-            $($(#[$doc])* pub $field: Option<$type>,)*
-        }
-
-        impl Limits {
-            fn of(limits: &sample::offloads::Limits, unavailable: &mut Unavailable) -> Self {
-                $(
-                    if limits.$field.is_none() {
-                        let path = concat!("limits.", stringify!($field));
-                        unavailable.insert(path.into(), concat!("needs Linux ", $since).into());
-                    }
-                )*
-                Self {
-                    $($field: limits.$field.clone(),)*
-                }
-            }
-        }
-    };
-}
-
-limits! {
-    /// Longest GSO frame handed to the device, bytes.
-    gso_max_size_bytes: u32, "4.8";
-    /// Most segments of one.
-    gso_max_segs: u32, "4.8";
-    /// Longest IPv4 GSO frame, bytes.
-    gso_ipv4_max_size_bytes: u32, "6.3";
-    /// Longest frame that GRO makes, bytes.
-    gro_max_size_bytes: u32, "5.19";
-    /// Longest IPv4 frame that GRO makes, bytes.
-    gro_ipv4_max_size_bytes: u32, "6.3";
-    /// Longest frame that the device itself can segment, bytes.
-    tso_max_size_bytes: u32, "5.19";
-    /// Most segments of one.
-    tso_max_segs: u32, "5.19";
-    /// Root queueing discipline.
-    qdisc: String, "2.6";
-    /// Transmit queue length in frames: for a tap, the ring that the guest drains.
-    tx_queue_frames: u32, "2.6";
-    /// Transmit queues.
-    tx_queues: u32, "3.4";
-    /// Receive queues.
-    rx_queues: u32, "3.4";
 }
 
 /// The kernel's own counters since the interface exists, from the host's side,
@@ -144,29 +95,28 @@ impl Facts {
     ) -> Self {
         let known = &found.offloads;
         let offloads = catalogue.get(found);
-        match offloads
-            .as_deref()
-            .map(|offloads| &offloads.accepted_by_guest)
-        {
-            Some(Guest::Hidden) => {
-                unavailable.insert("offloads.accepted_by_guest".into(), MACVTAP.into());
-            }
-            Some(Guest::Negotiated(accepted)) if !accepted.unknown.is_empty() => {
-                unavailable.insert("offloads.accepted_by_guest.unknown".into(), UNKNOWN.into());
-            }
-            _ => {}
-        }
         let mut explain = |field: &str, reason: Option<&str>| {
             if let Some(reason) = reason {
                 unavailable.insert(field.into(), reason.into());
             }
         };
+        if let Some(offloads) = &offloads
+            && offloads.accepted_by_guest == Guest::Hidden
+        {
+            explain("offloads.accepted_by_guest", Some(MACVTAP));
+        }
+        let (napi, timeouts) = (known.napi.as_ref(), known.tx_timeouts.as_ref());
         explain("offloads", known.features.reason());
         explain("features_changed_total", known.features_changed.reason());
-        explain("tap.napi", known.napi.as_ref().and_then(Fact::reason));
+        explain("tap.napi", napi.and_then(Fact::reason));
         explain("limits", found.limits.reason());
         explain("kernel", found.kernel.reason());
-        explain("tx_timeouts_total", known.tx_timeouts.reason());
+        explain("tx_timeouts_total", timeouts.and_then(Fact::reason));
+        if let Fact::Known(limits) = &found.limits {
+            for (field, since) in untold(limits) {
+                explain(field, Some(since));
+            }
+        }
         Self {
             offloads,
             features_changed_total: known.features_changed.known().copied(),
@@ -174,30 +124,72 @@ impl Facts {
                 vnet_hdr: tap.vnet_hdr,
                 multi_queue: tap.multi_queue,
                 queues: tap.queues,
-                napi: known.napi.as_ref().and_then(Fact::known).copied(),
+                napi: napi.and_then(Fact::known).copied(),
             }),
-            limits: found
-                .limits
-                .known()
-                .map(|limits| Limits::of(limits, unavailable)),
+            limits: found.limits.known().cloned(),
             kernel: found
                 .kernel
                 .known()
                 .map(|counters| Kernel::of(counters, now_ns)),
-            tx_timeouts_total: known.tx_timeouts.known().copied(),
+            tx_timeouts_total: timeouts.map(|timeouts| timeouts.known().copied()),
         }
     }
 
     /// Nothing, as there is no interface.
     pub(super) fn missing(reason: &str, unavailable: &mut Unavailable) -> Self {
-        const FIELDS: [&str; 5] = [
-            "offloads",
-            "features_changed_total",
-            "limits",
-            "kernel",
-            "tx_timeouts_total",
-        ];
+        const FIELDS: [&str; 4] = ["offloads", "features_changed_total", "limits", "kernel"];
         unavailable.extend(FIELDS.map(|field| (field.to_owned(), reason.to_owned())));
         Self::default()
     }
+}
+
+/// Limits that the kernel does not tell, and why.
+fn untold(limits: &Limits) -> impl Iterator<Item = (&'static str, &'static str)> {
+    const EVER: &str = "the kernel does not tell it of this interface";
+    const GRO_AND_TSO: &str = "needs Linux 5.19";
+    const IPV4: &str = "needs Linux 6.3";
+    [
+        (
+            "limits.gso_max_size_bytes",
+            limits.gso_max_size_bytes.is_some(),
+            EVER,
+        ),
+        ("limits.gso_max_segs", limits.gso_max_segs.is_some(), EVER),
+        (
+            "limits.gso_ipv4_max_size_bytes",
+            limits.gso_ipv4_max_size_bytes.is_some(),
+            IPV4,
+        ),
+        (
+            "limits.gro_max_size_bytes",
+            limits.gro_max_size_bytes.is_some(),
+            GRO_AND_TSO,
+        ),
+        (
+            "limits.gro_ipv4_max_size_bytes",
+            limits.gro_ipv4_max_size_bytes.is_some(),
+            IPV4,
+        ),
+        (
+            "limits.tso_max_size_bytes",
+            limits.tso_max_size_bytes.is_some(),
+            GRO_AND_TSO,
+        ),
+        (
+            "limits.tso_max_segs",
+            limits.tso_max_segs.is_some(),
+            GRO_AND_TSO,
+        ),
+        ("limits.qdisc", limits.qdisc.is_some(), EVER),
+        (
+            "limits.tx_queue_frames",
+            limits.tx_queue_frames.is_some(),
+            EVER,
+        ),
+        ("limits.tx_queues", limits.tx_queues.is_some(), EVER),
+        ("limits.rx_queues", limits.rx_queues.is_some(), EVER),
+    ]
+    .into_iter()
+    .filter(|(_, is_told, _)| !is_told)
+    .map(|(field, _, reason)| (field, reason))
 }

@@ -35,7 +35,7 @@ pub use self::{
     duration::{NsRow, Percentiles},
     evidence::{Evidence, KernelLog, Protocols, SignCount},
     exact::{Derived, Exact, Means, WorkSources},
-    facts::{Facts, Kernel, Limits, Tap},
+    facts::{Facts, Kernel, Tap},
     histogram::HistogramRow,
     interface::{Interface, Sides},
     offloads::{Accepted, Guest, OFFLOADS, Offloads, OnOff},

@@ -1,6 +1,6 @@
 //! Offload features of an interface, and what its guest accepts of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -64,8 +64,9 @@ const SCATTER_GATHER: &str = "tx-scatter-gather";
 const ECN: &str = "tx-tcp-ecn-segmentation";
 
 /// Why it cannot be said of some features whether a guest accepts them.
-pub(super) const UNKNOWN: &str = "off and not asked for: the guest's driver declined it when it \
-    last negotiated, or somebody has switched it off since; the kernel does not tell them apart";
+const UNKNOWN: &str = "off and not asked for: the guest's driver declined it when it last \
+    negotiated, or somebody has switched it off since, or what it needs is off; the kernel does \
+    not tell these apart";
 /// Why it cannot be said of a macvtap.
 pub(super) const MACVTAP: &str = "a macvtap does not show what its guest accepts";
 
@@ -124,49 +125,69 @@ pub struct Accepted {
     /// It does not, or no driver has negotiated yet: they are asked for, nothing
     /// else keeps them off, and they are off.
     pub no: Vec<&'static str>,
-    /// It may or may not: the reason is told beside.
+    /// It may or may not.
     pub unknown: Vec<&'static str>,
+    /// Why that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_because: Option<&'static str>,
 }
 
-/// Makes the features of interfaces. Most taps of a host have the same, which
-/// are made once.
+/// The features of interfaces. Most taps of a host have the same, which are
+/// made once.
 pub(super) struct Catalogue {
-    made: HashMap<(Features, bool, bool), Arc<Offloads>>,
+    made: Vec<(Key, Arc<Offloads>)>,
+}
+
+/// What decides how features are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    features: Features,
+    is_tap: bool,
+    is_macvtap: bool,
 }
 
 impl Catalogue {
     /// Of all interfaces of a sample.
     pub(super) fn of(sample: &sample::Sample) -> Self {
-        let names = &sample.host.feature_names;
-        let mut made = HashMap::new();
+        let mut catalogue = Self { made: Vec::new() };
         for interface in &sample.interfaces {
-            if let Some(key) = key(interface) {
-                made.entry(key)
-                    .or_insert_with(|| Arc::new(offloads(key, names)));
+            if let Some(key) = Key::of(interface)
+                && catalogue.find(&key).is_none()
+            {
+                let offloads = offloads(key, &sample.host.feature_names);
+                catalogue.made.push((key, Arc::new(offloads)));
             }
         }
-        Self { made }
+        catalogue
     }
 
     /// Of one of them, if they are known.
     pub(super) fn get(&self, interface: &sample::Interface) -> Option<Arc<Offloads>> {
-        key(interface).and_then(|key| self.made.get(&key).cloned())
+        Key::of(interface).and_then(|key| self.find(&key).cloned())
+    }
+
+    fn find(&self, key: &Key) -> Option<&Arc<Offloads>> {
+        let mut made = self.made.iter();
+        made.find(|(known, _)| known == key)
+            .map(|(_, offloads)| offloads)
     }
 }
 
-fn key(interface: &sample::Interface) -> Option<(Features, bool, bool)> {
-    let features = *interface.offloads.features.known()?;
-    let is_macvtap = interface.kind.name() == "macvtap";
-    Some((features, interface.kind == Kind::Tap, is_macvtap))
+impl Key {
+    fn of(interface: &sample::Interface) -> Option<Self> {
+        Some(Self {
+            features: *interface.offloads.features.known()?,
+            is_tap: interface.kind == Kind::Tap,
+            is_macvtap: interface.kind.name() == "macvtap",
+        })
+    }
 }
 
-fn offloads(
-    (features, is_tap, is_macvtap): (Features, bool, bool),
-    names: &FeatureNames,
-) -> Offloads {
+fn offloads(key: Key, names: &FeatureNames) -> Offloads {
+    let features = &key.features;
     let mut offloads = Offloads {
-        accepted_by_guest: match (is_tap, is_macvtap) {
-            (true, _) => Guest::Negotiated(accepted(&features, names)),
+        accepted_by_guest: match (key.is_tap, key.is_macvtap) {
+            (true, _) => Guest::Negotiated(accepted(features, names)),
             (_, true) => Guest::Hidden,
             _ => Guest::Absent,
         },
@@ -231,6 +252,7 @@ fn accepted(features: &Features, names: &FeatureNames) -> Accepted {
     if accepted.no.contains(&CHECKSUM) {
         accepted.no.append(&mut accepted.unknown);
     }
+    accepted.unknown_because = (!accepted.unknown.is_empty()).then_some(UNKNOWN);
     accepted
 }
 
@@ -269,7 +291,15 @@ mod tests {
             never_changed: set(&[]),
         };
         let names = FeatureNames(NAMES.map(String::from).to_vec());
-        offloads((features, true, false), &names)
+        offloads(key(features, true, false), &names)
+    }
+
+    fn key(features: Features, is_tap: bool, is_macvtap: bool) -> Key {
+        Key {
+            features,
+            is_tap,
+            is_macvtap,
+        }
     }
 
     fn guest(wanted: &[&str], active: &[&str]) -> Accepted {
@@ -312,7 +342,9 @@ mod tests {
     #[test]
     fn declined_or_switched_off_is_not_told_apart() {
         let on = ["tx-scatter-gather", CHECKSUM];
-        assert_eq!(guest(&on, &on).unknown, TSO);
+        let accepted = guest(&on, &on);
+        assert_eq!(accepted.unknown, TSO);
+        assert_eq!(accepted.unknown_because, Some(UNKNOWN));
     }
 
     #[test]
@@ -332,7 +364,8 @@ mod tests {
         let features = Features::default();
         let names = FeatureNames::default();
         let json = |is_tap, is_macvtap| {
-            serde_json::to_value(offloads((features, is_tap, is_macvtap), &names)).expect("JSON")
+            let shown = offloads(key(features, is_tap, is_macvtap), &names);
+            serde_json::to_value(shown).expect("JSON")
         };
         assert_eq!(json(false, false).get("accepted_by_guest"), None);
         assert!(json(false, true)["accepted_by_guest"].is_null());

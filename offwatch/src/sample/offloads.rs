@@ -57,8 +57,9 @@ pub struct Offloads {
     pub tap: Option<Tap>,
     /// Whether GRO works on what the guest sends (`IFF_NAPI`), if it is a tap.
     pub napi: Option<Fact<bool>>,
-    /// How often the kernel found a transmit queue stuck.
-    pub tx_timeouts: Fact<u64>,
+    /// How often the kernel found a transmit queue stuck, if it is hardware:
+    /// nothing else has a transmit watchdog.
+    pub tx_timeouts: Option<Fact<u64>>,
 }
 
 /// A set of features, by the numbers that the running kernel gives them.
