@@ -114,6 +114,7 @@ impl Collector {
         let mut until = pin!(until);
         loop {
             let event = tokio::select! {
+                // What has happened is seen before the sample is taken.
                 biased;
                 event = self.links.next() => event,
                 () = self.evidence.follow() => continue,

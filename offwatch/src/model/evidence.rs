@@ -123,3 +123,60 @@ impl KernelLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{evidence::SignCount as Found, offloads::Fact};
+
+    fn now(retrans: u64) -> evidence::Evidence {
+        evidence::Evidence {
+            protocols: Fact::Known(ProtocolCounters {
+                tcp_retrans_segs: Some(retrans),
+                ..ProtocolCounters::default()
+            }),
+            kernel_log: Fact::Known(evidence::KernelLog {
+                complete: false,
+                signs: vec![Found {
+                    sign: Sign::BadOffload,
+                    count: 2,
+                    last_us: 1_500_000,
+                }],
+            }),
+        }
+    }
+
+    #[test]
+    fn totals_rates_and_signs_are_shown() {
+        let mut unavailable = Unavailable::new();
+        let interval = Some(Duration::from_secs(2));
+        let evidence = Evidence::of(&now(30), Some(&now(10)), interval, "", &mut unavailable);
+        let json = serde_json::to_value(&evidence).expect("plain data");
+        let protocols = &json["protocols"];
+        assert_eq!(protocols["tcp_retrans_segs_total"], 30);
+        assert_eq!(protocols["tcp_retrans_segs_per_s"], 10.0);
+        let log = serde_json::json!({
+            "complete": false,
+            "signs": [{"sign": "bad_offload", "total": 2, "last_seconds_after_boot": 1.5}],
+        });
+        assert_eq!(json["kernel_log"], log);
+        let values = protocols.as_object().expect("an object").iter();
+        for (field, value) in values {
+            let path = format!("evidence.protocols.{field}");
+            assert_eq!(value.is_null(), unavailable.contains_key(&path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_null_with_its_reason() {
+        let mut unavailable = Unavailable::new();
+        let hidden = evidence::Evidence {
+            kernel_log: Fact::unavailable("CAP_SYSLOG missing"),
+            ..evidence::Evidence::default()
+        };
+        let evidence = Evidence::of(&hidden, None, None, "first sample", &mut unavailable);
+        assert_eq!(evidence, Evidence::default());
+        assert_eq!(unavailable["evidence.kernel_log"], "CAP_SYSLOG missing");
+        assert!(unavailable["evidence.protocols"].contains("recording"));
+    }
+}

@@ -193,3 +193,143 @@ fn untold(limits: &Limits) -> impl Iterator<Item = (&'static str, &'static str)>
     .filter(|(_, is_told, _)| !is_told)
     .map(|(field, _, reason)| (field, reason))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::sample::{
+        Interface, Kind, Sample,
+        offloads::{FeatureNames, FeatureSet, Features},
+    };
+
+    fn facts(found: &Interface) -> (Value, Unavailable) {
+        let names = FeatureNames(vec!["tx-scatter-gather".into()]);
+        let mut sample = Sample::default();
+        sample.host.feature_names = names;
+        sample.interfaces = vec![found.clone()];
+        let mut unavailable = Unavailable::new();
+        let catalogue = Catalogue::of(&sample);
+        let facts = Facts::of(found, &catalogue, 5_000_000, &mut unavailable);
+        (
+            serde_json::to_value(facts).expect("plain data"),
+            unavailable,
+        )
+    }
+
+    /// Every null is explained, and nothing else is.
+    fn assert_explained(value: &Value, unavailable: &Unavailable) {
+        let mut nulls = Vec::new();
+        find_nulls(value, "", &mut nulls);
+        let explained: Vec<&str> = unavailable.keys().map(String::as_str).collect();
+        nulls.sort_unstable();
+        assert_eq!(nulls, explained);
+        assert!(unavailable.values().all(|reason| !reason.is_empty()));
+    }
+
+    fn find_nulls(value: &Value, path: &str, nulls: &mut Vec<String>) {
+        let Value::Object(fields) = value else {
+            nulls.extend(value.is_null().then(|| path.to_owned()));
+            return;
+        };
+        for (name, value) in fields {
+            let dot = if path.is_empty() { "" } else { "." };
+            find_nulls(value, &format!("{path}{dot}{name}"), nulls);
+        }
+    }
+
+    fn tap() -> Interface {
+        let on = FeatureSet::from_words(&[1]).expect("one word");
+        Interface {
+            kind: Kind::Tap,
+            offloads: Arc::new(sample::offloads::Offloads {
+                features: Fact::Known(Features {
+                    changeable: on,
+                    wanted: on,
+                    active: on,
+                    ..Features::default()
+                }),
+                features_changed: Fact::Known(3),
+                tap: Some(sample::offloads::Tap {
+                    vnet_hdr: true,
+                    multi_queue: false,
+                    queues: 1,
+                }),
+                napi: Some(Fact::Known(false)),
+                tx_timeouts: None,
+            }),
+            limits: Fact::Known(Arc::new(Limits {
+                gso_max_size_bytes: Some(65_536),
+                ..Limits::default()
+            })),
+            kernel: Fact::Known(KernelCounters {
+                monotonic_ns: 2_000_000,
+                tx_dropped: 7,
+                ..KernelCounters::default()
+            }),
+            ..Interface::default()
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_shown() {
+        let (shown, unavailable) = facts(&tap());
+        assert_eq!(shown["offloads"]["active"]["on"][0], "tx-scatter-gather");
+        assert_eq!(shown["features_changed_total"], 3);
+        assert_eq!(shown["tap"]["vnet_hdr"], true);
+        assert_eq!(shown["kernel"]["tx_dropped_total"], 7);
+        assert_eq!(shown["kernel"]["age_ms"], 3);
+        assert_eq!(shown["limits"]["gso_max_size_bytes"], 65_536);
+        assert_eq!(
+            unavailable["limits.gso_ipv4_max_size_bytes"],
+            "needs Linux 6.3"
+        );
+        assert_eq!(
+            shown.get("tx_timeouts_total"),
+            None,
+            "a tap has no watchdog"
+        );
+        assert_explained(&shown, &unavailable);
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_with_its_reason() {
+        let mut hidden = tap();
+        hidden.limits = Fact::unavailable("no limits");
+        hidden.kernel = Fact::unavailable("no counters");
+        hidden.offloads = Arc::new(sample::offloads::Offloads {
+            features: Fact::unavailable("no features"),
+            features_changed: Fact::unavailable("no changes"),
+            napi: Some(Fact::unavailable("no flags")),
+            tx_timeouts: Some(Fact::unavailable("no sysfs")),
+            ..(*hidden.offloads).clone()
+        });
+        let (shown, unavailable) = facts(&hidden);
+        assert_eq!(unavailable["tap.napi"], "no flags");
+        assert_eq!(unavailable["tx_timeouts_total"], "no sysfs");
+        assert_eq!(unavailable.len(), 6);
+        assert_explained(&shown, &unavailable);
+
+        let mut macvtap = tap();
+        macvtap.kind = Kind::Other("macvtap".into());
+        let (shown, unavailable) = facts(&macvtap);
+        assert!(unavailable["offloads.accepted_by_guest"].contains("macvtap"));
+        assert_explained(&shown, &unavailable);
+    }
+
+    #[test]
+    fn an_older_recording_and_a_missing_interface_say_so() {
+        let (shown, unavailable) = facts(&Interface::default());
+        let reason = "the recording does not hold it";
+        assert!(
+            unavailable.values().all(|why| why == reason),
+            "{unavailable:?}"
+        );
+        assert_explained(&shown, &unavailable);
+        let mut unavailable = Unavailable::new();
+        let missing = Facts::missing("not here", &mut unavailable);
+        let missing = serde_json::to_value(missing).expect("plain data");
+        assert_explained(&missing, &unavailable);
+    }
+}
