@@ -108,6 +108,47 @@ fn limits_are_what_ip_prints() -> Result<()> {
     Ok(())
 }
 
+/// Only some are read in each sample, of what the kernel does not notify.
+#[test]
+fn of_many_interfaces_each_has_its_turn() -> Result<()> {
+    skip_unless_lab!();
+    const TAPS: usize = 500;
+    let mut lab = Lab::new()?;
+    (0..TAPS).try_for_each(|tap| lab.add_idle_tap(&format!("tap{tap}")))?;
+    let observer = Observer::start(lab.host(), &[])?;
+    let devices = [0, TAPS / 2, TAPS - 1].map(|tap| format!("tap{tap}"));
+    for device in &devices {
+        run(
+            lab.host(),
+            &["ip", "link", "set", device, "gso_max_size", "16000"],
+        )?;
+        // Off already, as no driver has negotiated: now nobody asks for it.
+        link::set_features(lab.host(), device, &["tx", "off"])?;
+    }
+    let has_changed = |shown: &Value| {
+        let unwanted = &shown["offloads"]["wanted"]["off"];
+        let unwanted = unwanted.as_array().into_iter().flatten();
+        shown["limits"]["gso_max_size_bytes"] == 16_000
+            && unwanted
+                .clone()
+                .any(|name| *name == "tx-checksum-ip-generic")
+    };
+    wait_until("all changes to be shown", PATIENCE, || {
+        let model = observer.now()?;
+        let shown = devices.iter().map(|device| interface(&model, device));
+        Ok(shown
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .all(has_changed))
+    })?;
+    let model = observer.now()?;
+    let untouched = interface(&model, "tap1")?;
+    assert_eq!(untouched["limits"]["gso_max_size_bytes"], 65_536);
+    assert_eq!(untouched["features_changed_total"], 0);
+    assert_eq!(number(&untouched["kernel"], "rx_packets_total")?, 0);
+    Ok(())
+}
+
 #[test]
 fn taps_are_shown_as_they_were_made() -> Result<()> {
     skip_unless_lab!();
