@@ -3,6 +3,7 @@
 mod counters;
 mod evidence;
 mod features;
+mod own_nics;
 mod shortfall;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 use nix::unistd::{SysconfVar, sysconf};
 use offwatch_common::ExactSlot;
 
-use self::evidence::Evidence;
+use self::{evidence::Evidence, own_nics::own_nics};
 use crate::{
     clock::{monotonic_ns, wall_clock_ms},
     error::Error,
@@ -37,8 +38,9 @@ use crate::{
 pub struct Options {
     /// Hooks to try, in order.
     pub hooks: &'static [Hook],
-    /// Without counting packets there is nothing to show. Else what keeps them
-    /// from being counted is only noted.
+    /// Samples hold interfaces and network cards, with what is counted of their
+    /// packets. Without, packets are counted only for VMs whose traffic libvirt
+    /// does not tell, and that they cannot be is only noted.
     pub needs_packets: bool,
     /// Programs at the functions that do software work.
     pub exact: ExactChoice,
@@ -58,6 +60,9 @@ pub struct Collector {
     links: Links,
     table: BTreeMap<u32, Link>,
     evidence: Evidence,
+    /// The same as the inventory of VMs wants it; none if it has changed.
+    link_table: Option<LinkTable>,
+    needs_packets: bool,
     vms: Vms,
     vhost: VhostThreads,
     host: Host,
@@ -99,6 +104,8 @@ impl Collector {
             links,
             table: BTreeMap::new(),
             evidence: Evidence::open(host.online_cpus),
+            link_table: None,
+            needs_packets: options.needs_packets,
             vms,
             vhost: VhostThreads::new("/proc"),
             host,
@@ -150,36 +157,32 @@ impl Collector {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        let links = self
-            .table
-            .values()
-            .map(|link| (link.dev.as_str(), link.ifindex, &link.kind));
-        let (mut vms, mut notes) = self.vms.list(&LinkTable::new(links));
+        let table = &self.table;
+        let link_table = self.link_table.get_or_insert_with(|| {
+            let links = table.values();
+            LinkTable::new(links.map(|link| (link.dev.as_str(), link.ifindex, &link.kind)))
+        });
+        let mut notes = self.vms.update(link_table);
+        let mut vms = match self.needs_packets {
+            true => self.vms.all().to_vec(),
+            false => self.vms.all().iter().map(without_nics).collect(),
+        };
         let vhost = self.vhost.cpu_ns(vms.iter().filter_map(|vm| vm.pid));
         for vm in &mut vms {
             vm.vhost_cpu_ns = vm.pid.and_then(|pid| vhost.get(&pid).copied());
         }
-        let needs_counters = |vm: &Vm| {
-            let mut stats = vm.stats.iter();
-            stats.any(|stats| stats.nics.is_none())
-        };
-        if self.probe.is_none() && vms.iter().any(needs_counters) {
-            notes.push(format!("packets are not counted: {}", self.uncounted));
-        }
+        self.count_nics(&mut vms, &mut notes);
         if self.unlisted != 0 {
             notes.push(format!(
                 "{} interfaces are not shown: their names are not UTF-8",
                 self.unlisted
             ));
         }
-        let counted: Vec<Counted> = self.table.keys().map(|of| self.counted(*of)).collect();
-        // After the counters, which it holds against the kernel's.
-        self.evidence
-            .refresh(&mut self.table, &counted, self.probe.as_ref());
-        let interfaces = self.table.values().zip(counted);
-        let interfaces = interfaces
-            .map(|(link, counted)| self.interface(link, counted))
-            .collect();
+        let interfaces = if self.needs_packets {
+            self.interfaces()
+        } else {
+            Vec::new()
+        };
         notes.extend(self.evidence.note(&self.table));
         Sample {
             time_unix_ms: wall_clock_ms(),
@@ -199,6 +202,38 @@ impl Collector {
             },
             interfaces,
             vms,
+        }
+    }
+
+    /// Adds offwatch's own counts for VMs whose traffic libvirt does not tell.
+    fn interfaces(&mut self) -> Vec<Interface> {
+        let counted: Vec<Counted> = self.table.keys().map(|of| self.counted(*of)).collect();
+        // After the counters, which it holds against the kernel's.
+        self.evidence
+            .refresh(&mut self.table, &counted, self.probe.as_ref());
+        let interfaces = self.table.values().zip(counted);
+        interfaces
+            .map(|(link, counted)| self.interface(link, counted))
+            .collect()
+    }
+
+    fn count_nics(&self, vms: &mut [Vm], notes: &mut Vec<String>) {
+        let mut is_lacking = false;
+        for (vm, known) in vms.iter_mut().zip(self.vms.all()) {
+            let Some(stats) = &mut vm.stats else { continue };
+            if stats.nics.is_some() {
+                continue;
+            }
+            match (&self.probe, &self.link_table) {
+                (Some(probe), Some(links)) => {
+                    let read = |dev: &str| Some(probe.read(links.ifindex(dev)?));
+                    Arc::make_mut(stats).nics = own_nics(&known.nics, read);
+                }
+                _ => is_lacking = true,
+            }
+        }
+        if is_lacking {
+            notes.push(format!("packets are not counted: {}", self.uncounted));
         }
     }
 
@@ -223,6 +258,7 @@ impl Collector {
     }
 
     fn changed(&mut self, link: Link) {
+        self.link_table = None;
         if let Some(probe) = &mut self.probe
             && unobserved(&link).is_none()
         {
@@ -234,6 +270,7 @@ impl Collector {
 
     fn gone(&mut self, ifindex: u32) {
         self.evidence.gone(ifindex);
+        self.link_table = None;
         self.table.remove(&ifindex);
         let Some(probe) = &mut self.probe else { return };
         probe.forget(ifindex);
@@ -304,6 +341,21 @@ struct Counted {
     ifindex: u32,
     generation: u64,
     reading: Reading,
+}
+
+/// A VM without its cards, where nobody looks at them.
+fn without_nics(vm: &Vm) -> Vm {
+    Vm {
+        name: vm.name.clone(),
+        uuid: vm.uuid.clone(),
+        id: vm.id,
+        pid: vm.pid,
+        state: vm.state,
+        source: vm.source,
+        nics: Vec::new(),
+        stats: vm.stats.clone(),
+        ..Vm::default()
+    }
 }
 
 /// Why an interface is not counted, if it is not.

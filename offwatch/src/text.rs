@@ -11,7 +11,9 @@ pub fn plain(text: &str) -> String {
 
 /// Whether [`plain`] would change nothing.
 pub fn is_plain(text: &str) -> bool {
-    !text.chars().any(is_unprintable)
+    // Most names are ASCII, which takes less to look at.
+    let is_graphic = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    text.bytes().all(is_graphic) || !text.chars().any(is_unprintable)
 }
 
 fn is_unprintable(c: char) -> bool {

@@ -14,6 +14,8 @@ fn offwatch(args: &[&str]) -> Output {
 fn run(args: &[&str], stdin: Option<&[u8]>) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_offwatch"))
         .args(args)
+        // No init file of whoever runs the test.
+        .env("HOME", "/nonexistent")
         .stdin(if stdin.is_some() {
             Stdio::piped()
         } else {
@@ -247,6 +249,7 @@ fn a_stream_is_one_object_a_line() {
 fn a_closed_pipe_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_offwatch"))
         .args(["top", "--stream", "--replay", &recording()])
+        .env("HOME", "/nonexistent")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

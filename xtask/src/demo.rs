@@ -41,7 +41,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let program = offwatch.with_file_name("offwatch-lab");
     announce(program.as_os_str());
     let mut lab = root_command(program.as_os_str(), is_root());
-    lab.arg("--").arg(offwatch).args(["top", "-c", "{uri}"]);
+    lab.arg("--")
+        .arg(offwatch)
+        .args(["top", "-4", "-c", "{uri}"]);
     let has_end = |argument: &String| ["--once", "--stream"].contains(&argument.as_str());
     if !live && !args.arguments.iter().any(has_end) {
         lab.args(SNAPSHOTS);

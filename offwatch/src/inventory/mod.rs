@@ -8,6 +8,7 @@ pub mod kernel_log;
 pub mod libvirt;
 pub mod limits;
 pub mod link;
+pub mod listing;
 pub mod netlink;
 pub mod nic;
 pub mod node;

@@ -60,6 +60,9 @@ fn unobservable(backend: &str) -> Option<String> {
 /// user can start a process whose command line holds escape sequences.
 pub fn printable(name: &str) -> String {
     const LONGEST: usize = 255;
+    if name.len() <= LONGEST && crate::text::is_plain(name) {
+        return name.to_owned();
+    }
     let kept: String = name.chars().take(LONGEST).collect();
     crate::text::plain(&kept)
 }

@@ -30,8 +30,7 @@ pub struct VmStats {
     pub memory_rss_kib: Option<u64>,
     /// Disks.
     pub disks: Option<Vec<DiskStats>>,
-    /// Network cards as libvirt counts them. Without, offwatch's own counters
-    /// of the interfaces are what there is.
+    /// Network cards as libvirt counts them, else as offwatch does.
     pub nics: Option<Vec<NicStats>>,
 }
 
@@ -103,13 +102,16 @@ pub struct DiskStats {
     pub write_bytes: Option<u64>,
 }
 
-/// A network card, from the guest's side: what libvirt calls received is what
-/// the guest received.
+/// A network card, from the guest's side: received is what the guest received.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NicStats {
     /// The host's interface (`vnet0`).
     pub name: String,
+    /// Counted by offwatch itself, not by libvirt: generation of the interface,
+    /// which tells it from another one that had its name before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// Bytes received.
     pub rx_bytes: Option<u64>,
     /// Frames received.

@@ -61,6 +61,7 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
         needs_packets: is_once(args)
             || recorder.is_some()
             || sinks.csv_long.is_some()
+            || !args.dev.is_empty()
             || format.needs_packets(&settings),
         connect: settings.connect.clone(),
         bpf_log: args.bpf_log,

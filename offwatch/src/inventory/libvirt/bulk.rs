@@ -29,6 +29,9 @@ pub(super) enum Value<'a> {
     Text(&'a CStr),
 }
 
+/// A UUID as libvirt has it.
+pub(super) type Uuid = [u8; sys::VIR_UUID_BUFLEN as usize];
+
 /// The answer: one record for each domain. Freed when dropped.
 pub(super) struct Records {
     list: *mut sys::virDomainStatsRecordPtr,
@@ -58,11 +61,6 @@ pub(super) fn all(
 }
 
 impl Records {
-    /// How many domains there are.
-    pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
     /// The records, in libvirt's order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let pointers = match self.list.is_null() {
@@ -102,15 +100,13 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Its UUID in text form.
-    pub(super) fn uuid(self) -> Option<String> {
-        let mut text = [0_u8; sys::VIR_UUID_STRING_BUFLEN as usize];
+    /// Its UUID.
+    pub(super) fn uuid(self) -> Option<Uuid> {
+        let mut uuid = Uuid::default();
         // SAFETY: the domain lives as long as the list, and the buffer has the
         // size that libvirt asks for.
-        let result =
-            unsafe { sys::virDomainGetUUIDString((*self.record).dom, text.as_mut_ptr().cast()) };
-        let uuid = CStr::from_bytes_until_nul(&text).ok()?;
-        (result == 0).then(|| uuid.to_string_lossy().into_owned())
+        let result = unsafe { sys::virDomainGetUUID((*self.record).dom, uuid.as_mut_ptr()) };
+        (result == 0).then_some(uuid)
     }
 
     /// Its id while it is active.

@@ -1,21 +1,20 @@
 //! Listings: each domain's XML is read once and kept until something may have
 //! changed it.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use virt::connect::Connect;
-use virt::domain::Domain;
 use virt::error::{Error as VirtError, ErrorNumber};
 
-use super::domains::{Listed, list_domains};
+use super::domains::{Handle, Listed, list_domains, text};
 use super::failure::one_line;
 use super::pcpus;
 use super::worker::Worker;
 use crate::inventory::domain_xml;
-use crate::inventory::nic::{self, is_network_card};
+use crate::inventory::listing::Listing;
+use crate::inventory::nic::{self, is_network_card, printable};
 use crate::inventory::status::DIRECTORY;
 use crate::sample::{Nic, Source, Vm, VmStats};
 
@@ -36,22 +35,29 @@ const LONGEST_STATS: Duration = Duration::from_secs(2);
 /// What is known of a domain from its XML and from files.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    pub(super) id: Option<u32>,
-    pub(super) pid: Option<u32>,
-    pub(super) nics: Vec<Nic>,
+    /// All but state and statistics.
+    pub(super) vm: Arc<Vm>,
+    /// As libvirt has it.
+    pub(super) raw_name: Vec<u8>,
     /// The last that were asked for.
     pub(super) stats: Option<Arc<VmStats>>,
-    pub(super) read: Instant,
+    /// None if libvirt refused its XML.
+    pub(super) read: Option<Instant>,
     pub(super) is_stale: bool,
+    /// The last listing that had the domain.
+    pub(super) listed: u64,
 }
 
-/// What came of reading the XML of a domain.
-enum Xml {
-    Known(Known),
-    /// libvirt refuses.
-    Unreadable,
-    /// The domain ended in between.
-    Ended,
+/// What a listing does, and how much is left for it to do.
+struct Pass<'a> {
+    connect: &'a Connect,
+    with_stats: bool,
+    wants_pcpus: bool,
+    /// XML for its age alone.
+    old: usize,
+    /// XML that was read.
+    read: usize,
+    domains: Vec<Listing>,
 }
 
 impl Worker {
@@ -60,93 +66,107 @@ impl Worker {
         &mut self,
         connect: &Connect,
         with_stats: bool,
-    ) -> Result<Vec<Vm>, VirtError> {
+    ) -> Result<Vec<Listing>, VirtError> {
         let started = Instant::now();
-        let domains = list_domains(connect, with_stats, self.no_wait)?;
-        self.no_wait |= started.elapsed() > LONGEST_STATS;
-        let wants_pcpus = with_stats && self.shared.lock().wants_pcpus;
-        let mut known = HashMap::with_capacity(domains.len());
-        let mut old = OLD_XML_AT_ONCE;
-        let mut read = 0;
-        let mut vms = Vec::with_capacity(domains.len());
-        for listed in domains {
-            let id = listed.id;
-            let before = self.known.remove(&listed.uuid);
-            let before = before.filter(|known| known.id == id);
-            let last_stats = before.as_ref().and_then(|known| known.stats.clone());
-            let mut entry = before.filter(|known| {
-                // A domain that was just started has no interfaces yet.
-                let is_complete = id.is_none() || !known.nics.iter().any(lacks_tap);
-                let is_young = known.read.elapsed() < OLD_XML || old == 0;
-                old -= usize::from(!is_young);
-                is_complete && is_young && !known.is_stale
-            });
-            if entry.is_none() {
-                read += 1;
-                // Each call has its own time to be answered.
-                self.busy(true);
-                entry = match self.read_xml(connect, &listed)? {
-                    Xml::Known(known) => Some(known),
-                    Xml::Unreadable => None,
-                    Xml::Ended => continue,
-                };
-            }
-            let mut stats = listed.stats;
-            if let Some(stats) = stats.as_mut().filter(|_| wants_pcpus) {
-                self.busy(true);
-                add_pcpus(&listed.domain, stats);
-            }
-            let stats = match with_stats {
-                true => stats.map(Arc::new),
-                false => last_stats,
-            };
-            if let Some(known) = &mut entry {
-                known.stats.clone_from(&stats);
-            }
-            vms.push(Vm {
-                name: listed.name,
-                uuid: Some(listed.uuid.clone()),
-                id,
-                pid: entry.as_ref().and_then(|known| known.pid),
-                state: listed.state,
-                source: Source::Libvirt,
-                nics: entry
-                    .as_ref()
-                    .map(|known| known.nics.clone())
-                    .unwrap_or_default(),
-                stats,
-                ..Vm::default()
-            });
-            known.extend(entry.map(|entry| (listed.uuid, entry)));
-        }
-        self.known = known;
+        self.listings += 1;
+        let mut pass = Pass {
+            connect,
+            with_stats,
+            wants_pcpus: with_stats && self.shared.lock().wants_pcpus,
+            old: OLD_XML_AT_ONCE,
+            read: 0,
+            domains: Vec::with_capacity(self.known.len()),
+        };
+        let no_wait = self.no_wait;
+        let mut answered = None;
+        list_domains(connect, with_stats, no_wait, &mut |listed| {
+            answered.get_or_insert_with(|| started.elapsed());
+            self.take(&mut pass, listed)
+        })?;
+        self.no_wait |= answered.is_some_and(|answered| answered > LONGEST_STATS);
+        let number = self.listings;
+        self.known.retain(|_, known| known.listed == number);
         let (now, took) = (Instant::now(), started.elapsed());
         self.next_list = now + SHORTEST_PAUSE.max(took * LIST_PAUSE);
         // Reading a few costs nothing worth a limit.
-        if read > OLD_XML_AT_ONCE {
+        if pass.read > OLD_XML_AT_ONCE {
             self.next_full_read = now + took * FULL_READ_PAUSE;
         }
-        Ok(vms)
+        Ok(pass.domains)
     }
 
-    fn read_xml(&self, connect: &Connect, listed: &Listed) -> Result<Xml, VirtError> {
-        let Listed { name, id, .. } = listed;
-        match listed.domain.get_xml_desc(0) {
-            Ok(xml) => Ok(Xml::Known(Known {
-                id: *id,
-                pid: id.and_then(|_| self.pid(name)),
-                nics: nics(name, &xml),
-                stats: None,
-                read: Instant::now(),
-                is_stale: false,
-            })),
-            Err(error) if error.code() == ErrorNumber::NoDomain => Ok(Xml::Ended),
-            Err(error) if !connect.is_alive().unwrap_or(false) => Err(error),
+    /// Takes up one domain.
+    fn take(&mut self, pass: &mut Pass<'_>, listed: Listed<'_>) -> Result<(), VirtError> {
+        let is_usable = self.known.get(&listed.uuid).is_some_and(|known| {
+            let (is_usable, is_old) = known.is_usable(&listed, pass.old > 0);
+            pass.old -= usize::from(is_old);
+            is_usable
+        });
+        if !is_usable {
+            pass.read += 1;
+            // Each call has its own time to be answered.
+            self.busy(true);
+            let Some(known) = self.read_xml(pass.connect, &listed)? else {
+                // It ended in between.
+                return Ok(());
+            };
+            self.known.insert(listed.uuid, known);
+        }
+        let mut stats = listed.stats;
+        if let Some(stats) = stats.as_mut().filter(|_| pass.wants_pcpus) {
+            self.busy(true);
+            add_pcpus(&listed.handle, stats);
+        }
+        let Some(known) = self.known.get_mut(&listed.uuid) else {
+            return Ok(());
+        };
+        if pass.with_stats {
+            known.stats = stats.map(Arc::new);
+        }
+        known.listed = self.listings;
+        pass.domains.push(Listing {
+            vm: Arc::clone(&known.vm),
+            state: listed.state,
+            stats: known.stats.clone(),
+        });
+        Ok(())
+    }
+
+    /// Reads what is not known of a domain; none if there is no such domain.
+    fn read_xml(&self, connect: &Connect, listed: &Listed<'_>) -> Result<Option<Known>, VirtError> {
+        let id = listed.id;
+        let before = self.known.get(&listed.uuid);
+        let before = before.filter(|known| known.vm.id == id);
+        let mut vm = Vm {
+            name: printable(&String::from_utf8_lossy(listed.name)),
+            uuid: Some(text(&listed.uuid)),
+            id,
+            source: Source::Libvirt,
+            ..Vm::default()
+        };
+        let mut read = None;
+        match listed.handle.ask(|domain| domain.get_xml_desc(0)) {
+            Ok(xml) => {
+                vm.pid = id.and_then(|_| self.pid(&vm.name));
+                vm.nics = nics(&vm.name, &xml);
+                read = Some(Instant::now());
+            }
+            Err(error) if error.code() == ErrorNumber::NoDomain => return Ok(None),
+            Err(error) if !connect.is_alive().unwrap_or(false) => return Err(error),
             Err(error) => {
+                let name = &vm.name;
                 log::debug!("libvirt: XML of '{name}': {}", one_line(error.message()));
-                Ok(Xml::Unreadable)
             }
         }
+        let unchanged = before.filter(|known| *known.vm == vm);
+        Ok(Some(Known {
+            vm: unchanged.map_or_else(|| Arc::new(vm), |known| Arc::clone(&known.vm)),
+            raw_name: listed.name.to_owned(),
+            stats: before.and_then(|known| known.stats.clone()),
+            read,
+            is_stale: false,
+            listed: 0,
+        }))
     }
 
     /// Process id of an active domain, if its file is there and may be read.
@@ -159,14 +179,29 @@ impl Worker {
     }
 }
 
+impl Known {
+    /// Whether it still holds for a listed domain, and whether it is old. What
+    /// is old is used on while too much would have to be read at once.
+    fn is_usable(&self, listed: &Listed<'_>, may_read_old: bool) -> (bool, bool) {
+        // A domain that was just started has no interfaces yet.
+        let is_complete = listed.id.is_none() || !self.vm.nics.iter().any(lacks_tap);
+        let is_same = self.vm.id == listed.id && self.raw_name == listed.name;
+        let is_old = match self.read {
+            Some(read) => may_read_old && read.elapsed() >= OLD_XML,
+            None => return (false, false),
+        };
+        (is_complete && is_same && !is_old && !self.is_stale, is_old)
+    }
+}
+
 /// Adds what the domain uses of each physical CPU, as far as libvirt tells.
-fn add_pcpus(domain: &Domain, stats: &mut VmStats) {
+fn add_pcpus(handle: &Handle<'_>, stats: &mut VmStats) {
     let count = stats.vcpus.as_ref().map_or(1, Vec::len);
-    match pcpus::vcpus(domain, count) {
+    match handle.ask(|domain| pcpus::vcpus(domain, count)) {
         Ok(vcpus) => stats.vcpus = Some(vcpus),
         Err(error) => log::debug!("libvirt: vCPUs: {}", one_line(error.message())),
     }
-    match pcpus::times(domain) {
+    match handle.ask(pcpus::times) {
         Ok(times) => stats.pcpus = Some(times),
         Err(error) => log::debug!("libvirt: CPU statistics: {}", one_line(error.message())),
     }

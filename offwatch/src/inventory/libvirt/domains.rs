@@ -7,80 +7,99 @@ use virt::domain::Domain;
 use virt::error::{Error as VirtError, ErrorNumber};
 use virt::sys;
 
-use super::{bulk, totals};
+use super::bulk::{self, Record, Uuid};
+use super::totals;
 use crate::clock::monotonic_ns;
-use crate::inventory::nic::printable;
 use crate::sample::{VmState, VmStats};
 
 /// A domain in a listing.
-pub(super) struct Listed {
-    pub(super) domain: Domain,
-    pub(super) name: String,
-    pub(super) uuid: String,
+pub(super) struct Listed<'a> {
+    pub(super) handle: Handle<'a>,
+    pub(super) name: &'a [u8],
+    pub(super) uuid: Uuid,
     pub(super) id: Option<u32>,
     pub(super) state: VmState,
     pub(super) stats: Option<VmStats>,
 }
 
-/// Lists all domains: in one call, except with drivers that cannot.
+/// What a domain can be asked by.
+pub(super) enum Handle<'a> {
+    Record(Record<'a>),
+    Domain(&'a Domain),
+}
+
+impl Handle<'_> {
+    /// Asks the domain something.
+    pub(super) fn ask<T>(
+        &self,
+        question: impl FnOnce(&Domain) -> Result<T, VirtError>,
+    ) -> Result<T, VirtError> {
+        match self {
+            Self::Record(record) => question(&record.domain()?),
+            Self::Domain(domain) => question(domain),
+        }
+    }
+}
+
+/// Hands all domains to `take`: by one call, except with drivers that cannot.
 pub(super) fn list_domains(
     connect: &Connect,
     with_stats: bool,
     no_wait: bool,
-) -> Result<Vec<Listed>, VirtError> {
+    take: &mut dyn FnMut(Listed<'_>) -> Result<(), VirtError>,
+) -> Result<(), VirtError> {
     let groups = match with_stats {
         true => bulk::ALL_GROUPS,
         false => bulk::STATE_GROUP,
     };
     let now = monotonic_ns();
-    match bulk::all(connect, groups, no_wait) {
-        Ok(records) => of_records(&records, with_stats.then_some(now)),
-        Err(error) if error.code() == ErrorNumber::NoSupport => by_lists(connect),
-        Err(error) => Err(error),
-    }
-}
-
-fn of_records(records: &bulk::Records, taken: Option<u64>) -> Result<Vec<Listed>, VirtError> {
-    let mut listed = Vec::with_capacity(records.len());
+    let records = match bulk::all(connect, groups, no_wait) {
+        Ok(records) => records,
+        Err(error) if error.code() == ErrorNumber::NoSupport => return by_lists(connect, take),
+        Err(error) => return Err(error),
+    };
     for record in records.iter() {
         let (Some(name), Some(uuid)) = (record.name(), record.uuid()) else {
             continue;
         };
         let id = record.id();
-        let (state, stats) = totals::read(record.parameters(), id, taken.unwrap_or_default());
-        listed.push(Listed {
-            domain: record.domain()?,
-            name: printable(&name.to_string_lossy()),
+        let (state, stats) = totals::read(record.parameters(), id, now);
+        take(Listed {
+            handle: Handle::Record(record),
+            name: name.to_bytes(),
             uuid,
             id,
             state,
-            stats: (taken.is_some() && id.is_some()).then_some(stats),
-        });
+            stats: (with_stats && id.is_some()).then_some(stats),
+        })?;
     }
-    Ok(listed)
+    Ok(())
 }
 
 /// The same in three calls, without statistics: asking each domain for its
 /// state would take one call for each.
-fn by_lists(connect: &Connect) -> Result<Vec<Listed>, VirtError> {
+fn by_lists(
+    connect: &Connect,
+    take: &mut dyn FnMut(Listed<'_>) -> Result<(), VirtError>,
+) -> Result<(), VirtError> {
     let domains = connect.list_all_domains(0)?;
-    let paused: HashSet<String> = connect
+    let uuid = |domain: &Domain| domain.get_uuid().map(|uuid| *uuid.as_bytes());
+    let paused: HashSet<Uuid> = connect
         .list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_PAUSED)?
         .iter()
-        .map(Domain::get_uuid_string)
+        .map(uuid)
         .collect::<Result<_, _>>()?;
     // Few, as a rule: blocked, shutting down, crashed, suspended.
     let mut others = HashMap::new();
     for domain in connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_OTHER)? {
         // Without a state it ended in between.
         if let Ok((state, _)) = domain.get_state() {
-            others.insert(domain.get_uuid_string()?, vm_state(state));
+            others.insert(uuid(&domain)?, vm_state(state));
         }
     }
-    let mut listed = Vec::with_capacity(domains.len());
-    for domain in domains {
-        let name = printable(&domain.get_name()?);
-        let uuid = domain.get_uuid_string()?;
+    for domain in &domains {
+        let name = domain.get_name()?;
+        let uuid = uuid(domain)?;
         let id = domain.get_id();
         let state = match others.get(&uuid) {
             Some(&state) => state,
@@ -88,16 +107,31 @@ fn by_lists(connect: &Connect) -> Result<Vec<Listed>, VirtError> {
             None if paused.contains(&uuid) => VmState::Paused,
             None => VmState::Running,
         };
-        listed.push(Listed {
-            domain,
-            name,
+        take(Listed {
+            handle: Handle::Domain(domain),
+            name: name.as_bytes(),
             uuid,
             id,
             state,
             stats: None,
-        });
+        })?;
     }
-    Ok(listed)
+    Ok(())
+}
+
+/// A UUID in text form.
+pub(super) fn text(uuid: &Uuid) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(36);
+    for (at, byte) in uuid.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(DIGITS[usize::from(digit)]));
+        }
+    }
+    text
 }
 
 /// A state by libvirt's number.
@@ -111,5 +145,15 @@ pub(super) fn vm_state(state: sys::virDomainState) -> VmState {
         sys::VIR_DOMAIN_CRASHED => VmState::Crashed,
         sys::VIR_DOMAIN_PMSUSPENDED => VmState::Suspended,
         _ => VmState::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn uuids_as_libvirt_writes_them() {
+        let mut uuid = [0; 16];
+        uuid.iter_mut().zip(0x29..).for_each(|(byte, n)| *byte = n);
+        assert_eq!(super::text(&uuid), "292a2b2c-2d2e-2f30-3132-333435363738");
     }
 }

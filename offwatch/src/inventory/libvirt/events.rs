@@ -7,6 +7,7 @@ use virt::connect::Connect;
 use virt::error::Error;
 use virt::sys;
 
+use super::bulk::Uuid;
 use super::shared::Shared;
 
 /// Registers for all that may change the list or the XML of a domain.
@@ -108,16 +109,12 @@ unsafe fn changed(domain: sys::virDomainPtr, opaque: *mut c_void) {
     // SAFETY: `opaque` is the reference that `register` gave to libvirt,
     // which gives it up only after the last callback.
     let shared = unsafe { &*opaque.cast_const().cast::<Shared>() };
-    let mut uuid = [0_u8; sys::VIR_UUID_STRING_BUFLEN as usize];
+    let mut uuid = Uuid::default();
     // SAFETY: the buffer has the size that libvirt asks for.
-    let result = unsafe { sys::virDomainGetUUIDString(domain, uuid.as_mut_ptr().cast()) };
-    let uuid = std::ffi::CStr::from_bytes_until_nul(&uuid);
+    let result = unsafe { sys::virDomainGetUUID(domain, uuid.as_mut_ptr()) };
     let mut inner = shared.lock();
-    if let (0, Ok(uuid)) = (result, uuid) {
-        inner
-            .request
-            .xml
-            .insert(uuid.to_string_lossy().into_owned());
+    if result == 0 {
+        inner.request.xml.insert(uuid);
     }
     inner.request.list = true;
     drop(inner);

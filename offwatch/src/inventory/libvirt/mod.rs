@@ -30,7 +30,8 @@ use std::time::Duration;
 pub use self::failure::Failure;
 use self::shared::Shared;
 use self::worker::Worker;
-use crate::sample::{Node, Vm};
+use crate::inventory::listing::Listing;
+use crate::sample::Node;
 
 /// A call that takes longer than this counts as unanswered.
 const SLOW: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ pub enum State {
 pub struct Snapshot {
     /// All domains, active and inactive, in libvirt's order. Out of date
     /// unless connected.
-    pub vms: Arc<Vec<Vm>>,
+    pub domains: Arc<Vec<Listing>>,
     /// State of the connection.
     pub state: State,
     /// Age of the listing; none if there never was one.
@@ -138,7 +139,7 @@ impl Libvirt {
     pub fn latest(&self) -> Snapshot {
         let inner = self.shared.lock();
         Snapshot {
-            vms: Arc::clone(&inner.vms),
+            domains: Arc::clone(&inner.domains),
             state: inner.state(),
             age: inner.listed.map(|listed| listed.elapsed()),
             node: inner.node.clone(),

@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::bulk::Uuid;
 use super::{Failure, SLOW, State};
-use crate::sample::{Node, Vm};
+use crate::inventory::listing::Listing;
+use crate::sample::Node;
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -23,7 +25,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub(super) uri: String,
-    pub(super) vms: Arc<Vec<Vm>>,
+    pub(super) domains: Arc<Vec<Listing>>,
     pub(super) state: State,
     pub(super) listed: Option<Instant>,
     /// The machine, if libvirt has told.
@@ -50,7 +52,7 @@ pub(super) struct Request {
     /// All XML may have changed.
     pub(super) all_xml: bool,
     /// XML of these domains has changed, by UUID.
-    pub(super) xml: HashSet<String>,
+    pub(super) xml: HashSet<Uuid>,
     pub(super) stop: bool,
 }
 

@@ -246,6 +246,7 @@ mod tests {
             ]),
             nics: Some(vec![NicStats {
                 name: "vnet0".into(),
+                generation: None,
                 rx_bytes: Some(11),
                 rx_packets: Some(12),
                 rx_errors: Some(13),

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::bulk::Uuid;
 use super::cache::Known;
 use super::connection::{Connection, FIRST_RETRY, prepare_library};
 use super::failure::one_line;
@@ -20,8 +21,10 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) uri: String,
-    /// Devices of domains whose XML was read, by UUID.
-    pub(super) known: HashMap<String, Known>,
+    /// Domains whose XML was read, by UUID.
+    pub(super) known: HashMap<Uuid, Known>,
+    /// How many listings there were.
+    pub(super) listings: u64,
     /// No listing before.
     pub(super) next_list: Instant,
     /// No full reading of XML before.
@@ -36,6 +39,7 @@ impl Worker {
             shared,
             uri,
             known: HashMap::new(),
+            listings: 0,
             next_list: Instant::now(),
             next_full_read: Instant::now(),
             no_wait: false,
@@ -94,10 +98,10 @@ impl Worker {
             }
             self.busy(false);
             match listed {
-                Ok(vms) => {
+                Ok(domains) => {
                     *pause = FIRST_RETRY;
                     self.shared.publish(|inner| {
-                        inner.vms = Arc::new(vms);
+                        inner.domains = Arc::new(domains);
                         inner.state = State::Connected;
                         inner.listed = Some(Instant::now());
                         if request.stats {

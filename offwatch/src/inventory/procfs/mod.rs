@@ -18,7 +18,7 @@ mod taps;
 mod tests;
 pub mod usage;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -102,11 +102,18 @@ impl Scanner {
 
     /// Lists the VMMs and, if `deep`, looks for taps in all other processes
     /// too, which takes some 0.1 s for 1,000 processes. Holders found once are
-    /// followed by later scans. In the order of process ids.
-    pub fn scan(&mut self, deep: bool, host: Host<'_>) -> io::Result<Vec<Process>> {
+    /// followed by later scans. Processes that are `known` already are left out.
+    /// In the order of process ids.
+    pub fn scan(
+        &mut self,
+        deep: bool,
+        known: &HashSet<u32>,
+        host: Host<'_>,
+    ) -> io::Result<Vec<Process>> {
         let now = Instant::now();
         let mut pids: Vec<u32> = fs::read_dir(&self.root)?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|pid| !known.contains(pid))
             .collect();
         pids.sort_unstable();
         let mut others = HashMap::with_capacity(self.others.len());

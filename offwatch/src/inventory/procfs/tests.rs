@@ -43,7 +43,7 @@ fn scan(scanner: &mut Scanner, deep: bool) -> Vec<Process> {
         macvtap: &|ifindex| (ifindex == 7).then(|| "macvtap0".to_owned()),
         is_network_card: &|address| address == "0000:3b:02.1",
     };
-    scanner.scan(deep, host).unwrap()
+    scanner.scan(deep, &HashSet::new(), host).unwrap()
 }
 
 fn devs(process: &Process) -> Vec<&str> {
@@ -182,6 +182,21 @@ fn other_vmms_and_holders() {
 }
 
 #[test]
+fn what_is_known_already_is_not_read() {
+    let tree = Tree::new();
+    tree.process(5, "kvm", b"kvm\0-name\0a\0");
+    tree.process(6, "kvm", b"kvm\0-name\0b\0");
+    let host = Host {
+        macvtap: &|_| None,
+        is_network_card: &|_| false,
+    };
+    let known = HashSet::from([5]);
+    let processes = tree.scanner().scan(true, &known, host).unwrap();
+    let pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
+    assert_eq!(pids, [6]);
+}
+
+#[test]
 fn what_is_no_vm() {
     let tree = Tree::new();
     tree.process(
@@ -291,5 +306,5 @@ fn the_real_proc_can_be_scanned() {
         macvtap: &|_| None,
         is_network_card: &|_| false,
     };
-    assert!(nowhere.scan(true, host).is_err());
+    assert!(nowhere.scan(true, &HashSet::new(), host).is_err());
 }

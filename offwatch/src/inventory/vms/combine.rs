@@ -9,6 +9,9 @@ use crate::sample::{Source, Vm, VmState};
 /// them, and to VMs the process ids that only the processes tell.
 pub fn combine(known: Vec<Vm>, processes: &[Process]) -> Vec<Vm> {
     let mut vms = known;
+    if processes.is_empty() {
+        return vms;
+    }
     let index = |key: &dyn Fn(&Vm) -> Vec<String>| -> HashMap<String, usize> {
         let keys = vms
             .iter()
@@ -83,7 +86,7 @@ pub(super) fn unreadable(vms: &[Vm], processes: &[Process]) -> usize {
         .count()
 }
 
-pub(super) fn devs(vm: &Vm) -> impl Iterator<Item = &str> {
+fn devs(vm: &Vm) -> impl Iterator<Item = &str> {
     vm.nics.iter().filter_map(|nic| nic.dev.as_deref())
 }
 

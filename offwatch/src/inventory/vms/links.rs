@@ -1,6 +1,7 @@
 //! The interfaces of the observed namespace, as far as VMs are concerned.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::inventory::nic::{self, backend};
 use crate::sample::{Kind, Nic};
@@ -8,16 +9,29 @@ use crate::sample::{Kind, Nic};
 /// The interfaces of the observed namespace, as far as VMs are concerned.
 #[derive(Clone, Debug, Default)]
 pub struct LinkTable {
-    pub(super) kinds: HashMap<String, Kind>,
+    /// Another one for each table that is made.
+    pub(super) revision: u64,
+    /// By name.
+    links: HashMap<String, Known>,
     pub(super) macvtaps: HashMap<u32, String>,
     /// Those that may have an owner.
     pub(super) taps: BTreeSet<(u32, String)>,
 }
 
+#[derive(Clone, Debug)]
+struct Known {
+    ifindex: u32,
+    kind: Kind,
+}
+
 impl LinkTable {
     /// From name, ifindex and kind of each interface.
     pub fn new<'a>(links: impl IntoIterator<Item = (&'a str, u32, &'a Kind)>) -> Self {
-        let mut all = Self::default();
+        static REVISIONS: AtomicU64 = AtomicU64::new(1);
+        let mut all = Self {
+            revision: REVISIONS.fetch_add(1, Ordering::Relaxed),
+            ..Self::default()
+        };
         for (dev, ifindex, kind) in links {
             if is_macvtap(kind) {
                 all.macvtaps.insert(ifindex, dev.to_owned());
@@ -25,9 +39,15 @@ impl LinkTable {
             if is_macvtap(kind) || *kind == Kind::Tap {
                 all.taps.insert((ifindex, dev.to_owned()));
             }
-            all.kinds.insert(dev.to_owned(), kind.clone());
+            let kind = kind.clone();
+            all.links.insert(dev.to_owned(), Known { ifindex, kind });
         }
         all
+    }
+
+    /// ifindex of an interface, by name.
+    pub fn ifindex(&self, dev: &str) -> Option<u32> {
+        self.links.get(dev).map(|link| link.ifindex)
     }
 }
 
@@ -36,11 +56,13 @@ fn is_macvtap(kind: &Kind) -> bool {
 }
 
 /// Corrects a card by what its interface is: a name tells nothing, and
-/// `<interface type='ethernet'>` takes a macvtap as well as a tap.
-pub(super) fn refine(card: &mut Nic, is_active: bool, links: &LinkTable) {
-    let Some(dev) = &card.dev else { return };
-    match links.kinds.get(dev) {
-        Some(kind) if is_macvtap(kind) && card.backend == backend::TAP => {
+/// `<interface type='ethernet'>` takes a macvtap as well as a tap. Returns the
+/// ifindex.
+pub(super) fn refine(card: &mut Nic, is_active: bool, links: &LinkTable) -> Option<u32> {
+    let dev = card.dev.as_ref()?;
+    let link = links.links.get(dev);
+    match link {
+        Some(link) if is_macvtap(&link.kind) && card.backend == backend::TAP => {
             *card = nic::nic(backend::MACVTAP, card.dev.take(), card.mac.take());
         }
         None if is_active && card.unobservable.is_none() => {
@@ -51,6 +73,7 @@ pub(super) fn refine(card: &mut Nic, is_active: bool, links: &LinkTable) {
         }
         _ => {}
     }
+    link.map(|link| link.ifindex)
 }
 
 #[cfg(test)]
@@ -66,7 +89,7 @@ mod tests {
         let macvtap = Kind::Other("macvtap".into());
         let links = LinkTable::new([("vnet0", 4, &macvtap), ("macvtap0", 5, &Kind::Tap)]);
         let mut nic = tap("vnet0");
-        refine(&mut nic, true, &links);
+        assert_eq!(refine(&mut nic, true, &links), Some(4));
         assert_eq!(nic.backend, "macvtap");
         assert_eq!(nic.dev.as_deref(), Some("vnet0"));
         assert!(nic.unobservable.is_some());
@@ -74,7 +97,7 @@ mod tests {
         refine(&mut nic, true, &links);
         assert_eq!(nic, tap("macvtap0"));
         let mut nic = tap("gone0");
-        refine(&mut nic, true, &links);
+        assert_eq!(refine(&mut nic, true, &links), None);
         assert!(nic.unobservable.unwrap().contains("gone0"));
     }
 }

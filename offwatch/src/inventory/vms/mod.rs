@@ -6,37 +6,38 @@
 //! by an interface, never by name.
 
 mod combine;
+mod daemon;
 mod links;
+mod merged;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::combine::combine;
-use self::combine::{devs, is_active, order, unreadable};
+use self::combine::{is_active, unreadable};
+use self::daemon::{Answer, Daemon};
 pub use self::links::LinkTable;
 use self::links::refine;
+use self::merged::{Merged, add_usage};
 #[cfg(feature = "libvirt")]
-use super::libvirt::{Libvirt, State};
+use super::libvirt::Libvirt;
+use super::listing::Listing;
 use super::nic::is_network_card;
-use super::procfs::{Host, Process, Scanner, usage};
+use super::procfs::{Host, Process, Scanner};
 use super::status;
 use crate::sample::{Node, Vm};
 
-/// How long the first answer of a libvirt that the user named may take.
-#[cfg(feature = "libvirt")]
-const NAMED_PATIENCE: Duration = Duration::from_secs(10);
-/// The same where the user named none: the VMs of `/proc` do until it answers.
-#[cfg(feature = "libvirt")]
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Pause between two looks at all processes while a tap has no owner, at first.
 const FIRST_SEARCH: Duration = Duration::from_secs(1);
 /// The same at most: a tap without an owner may stay so for ever.
 const LAST_SEARCH: Duration = Duration::from_secs(60);
+/// Pause between two scans of `/proc` while libvirt tells of all VMs.
+const SCAN_PAUSE: Duration = Duration::from_secs(5);
 
 /// Where the host's files are; a test has its own.
 #[derive(Clone, Debug)]
@@ -64,8 +65,7 @@ impl Default for Paths {
 pub struct Vms {
     paths: Paths,
     scanner: Scanner,
-    #[cfg(feature = "libvirt")]
-    libvirt: Option<Libvirt>,
+    daemon: Daemon,
     was_connected: bool,
     /// Taps at the last look.
     taps: BTreeSet<(u32, String)>,
@@ -73,55 +73,23 @@ pub struct Vms {
     has_orphans: bool,
     next_search: Instant,
     search_pause: Duration,
-}
-
-/// What libvirt says at this moment.
-#[cfg_attr(
-    not(feature = "libvirt"),
-    allow(dead_code, reason = "nobody answers then")
-)]
-enum Answer {
-    /// It is not to be asked.
-    Nothing,
-    /// Its listing.
-    Vms(Vec<Vm>),
-    /// Not yet.
-    Connecting,
-    /// There is none.
-    Failed {
-        /// Why, and what to do.
-        reason: String,
-        /// libvirt's words alone.
-        message: String,
-    },
+    /// VMMs and holders of taps at the last scan.
+    processes: Vec<Process>,
+    next_scan: Instant,
+    /// VMs whose taps may not be read.
+    unreadable: usize,
+    merged: Merged,
 }
 
 impl Vms {
     /// The VMs of this host and of the network namespace of this process. A
     /// libvirt that the user named must answer. Waits for libvirt's first
     /// answer, some seconds at most.
-    #[cfg(feature = "libvirt")]
     pub fn open(connect: Option<String>) -> Result<Self, String> {
-        let must_answer = connect.is_some();
-        let libvirt = Libvirt::spawn(connect);
-        let first = libvirt.wait_first(if must_answer {
-            NAMED_PATIENCE
-        } else {
-            PATIENCE
-        });
-        match first.state {
-            State::Failed(failure) if must_answer => Err(failure.to_string()),
-            _ => Ok(Self::new(Paths::default(), own_netns()).with_libvirt(libvirt)),
-        }
-    }
-
-    /// The VMs of this host and of the network namespace of this process.
-    #[cfg(not(feature = "libvirt"))]
-    pub fn open(connect: Option<String>) -> Result<Self, String> {
-        match connect {
-            Some(uri) => Err(format!("cannot connect to '{uri}': built without libvirt")),
-            None => Ok(Self::new(Paths::default(), own_netns())),
-        }
+        Ok(Self {
+            daemon: Daemon::open(connect)?,
+            ..Self::new(Paths::default(), own_netns())
+        })
     }
 
     /// For the network namespace of an inode number. Without one, every
@@ -130,13 +98,16 @@ impl Vms {
         Self {
             scanner: Scanner::new(&paths.proc, netns),
             paths,
-            #[cfg(feature = "libvirt")]
-            libvirt: None,
+            daemon: Daemon::default(),
             was_connected: false,
             taps: BTreeSet::new(),
             has_orphans: true,
             next_search: Instant::now(),
             search_pause: FIRST_SEARCH,
+            processes: Vec::new(),
+            next_scan: Instant::now(),
+            unreadable: 0,
+            merged: Merged::default(),
         }
     }
 
@@ -144,58 +115,39 @@ impl Vms {
     #[cfg(feature = "libvirt")]
     #[must_use]
     pub fn with_libvirt(mut self, libvirt: Libvirt) -> Self {
-        self.libvirt = Some(libvirt);
+        self.daemon = Daemon::of(libvirt);
         self
     }
 
     /// Asks libvirt for new statistics. The future completes when they are
     /// there, or cannot be, and may be given up at any time.
-    #[cfg(feature = "libvirt")]
     pub fn refresh_stats(&self) -> impl Future<Output = ()> + use<> {
-        let answer = self.libvirt.as_ref().map(Libvirt::refresh_stats);
-        async move {
-            if let Some(answer) = answer {
-                answer.await;
-            }
-        }
-    }
-
-    /// Nobody is asked.
-    #[cfg(not(feature = "libvirt"))]
-    pub fn refresh_stats(&self) -> impl Future<Output = ()> + use<> {
-        std::future::ready(())
+        self.daemon.refresh_stats()
     }
 
     /// Whether statistics are to tell what each VM uses of each physical CPU.
-    #[cfg_attr(
-        not(feature = "libvirt"),
-        allow(clippy::unused_self, reason = "nobody is asked then")
-    )]
     pub fn want_pcpus(&self, wanted: bool) {
-        #[cfg(feature = "libvirt")]
-        if let Some(libvirt) = &self.libvirt {
-            libvirt.want_pcpus(wanted);
-        }
-        #[cfg(not(feature = "libvirt"))]
-        let _ = wanted;
+        self.daemon.want_pcpus(wanted);
     }
 
     /// The machine as libvirt last told it.
-    #[cfg(feature = "libvirt")]
     pub fn node(&self) -> Option<Arc<Node>> {
-        self.libvirt.as_ref()?.latest().node
+        self.daemon.node()
     }
 
-    /// The machine as libvirt last told it.
-    #[cfg(not(feature = "libvirt"))]
-    pub fn node(&self) -> Option<Arc<Node>> {
-        None
+    /// Whether libvirt answers: what it lists, or why not.
+    pub fn libvirt_state(&self) -> Result<String, String> {
+        self.daemon.state()
     }
 
-    /// The VMs at this moment, running ones by id and then by name, and notes
-    /// on what is missing. Never waits for libvirt: the listing is the last
-    /// one that it gave.
-    pub fn list(&mut self, links: &LinkTable) -> (Vec<Vm>, Vec<String>) {
+    /// The VMs at the last update, running ones by id and then by name.
+    pub fn all(&self) -> &[Vm] {
+        &self.merged.vms
+    }
+
+    /// Takes up what is new and returns notes on what is missing. Never waits
+    /// for libvirt: its listing is the last one that it gave.
+    pub fn update(&mut self, links: &LinkTable) -> Vec<String> {
         let taps_changed = self.taps != links.taps;
         if taps_changed {
             self.taps.clone_from(&links.taps);
@@ -204,89 +156,62 @@ impl Vms {
             self.has_orphans = true;
         }
         let mut notes = Vec::new();
-        let answer = self.ask_libvirt(taps_changed);
-        let known = self.known(answer, &mut notes);
-        let processes = self.processes(links, &mut notes);
-        let mut vms = combine(known, &processes);
-        let unreadable = unreadable(&vms, &processes);
-        if unreadable > 0 {
+        let answer = self.daemon.ask(taps_changed);
+        let by_libvirt = matches!(answer, Answer::Domains(_));
+        let is_scan_due = self.is_scan_due(taps_changed, by_libvirt);
+        match answer {
+            Answer::Domains(domains)
+                if !is_scan_due && self.merged.is_of(&domains, links.revision) =>
+            {
+                self.merged.renew(&domains);
+            }
+            answer => self.merge(answer, is_scan_due, links, &mut notes),
+        }
+        add_usage(&self.paths.proc, &mut self.merged, &self.processes);
+        if self.unreadable > 0 {
             notes.push(format!(
-                "fdinfo of {unreadable} processes not readable: needs CAP_SYS_PTRACE"
+                "fdinfo of {} processes not readable: needs CAP_SYS_PTRACE",
+                self.unreadable
             ));
         }
+        notes
+    }
+
+    /// Puts the VMs of all sources together.
+    fn merge(
+        &mut self,
+        answer: Answer,
+        is_scan_due: bool,
+        links: &LinkTable,
+        notes: &mut Vec<String>,
+    ) {
+        let domains = match &answer {
+            Answer::Domains(domains) => Arc::clone(domains),
+            _ => Arc::default(),
+        };
+        let known = self.known(answer, notes);
+        if is_scan_due {
+            self.scan(&known, links, notes);
+        }
+        let mut vms = combine(known, &self.processes);
+        self.unreadable = unreadable(&vms, &self.processes);
+        let mut owned = HashSet::with_capacity(links.taps.len());
         for vm in &mut vms {
             let is_active = is_active(vm);
-            for nic in &mut vm.nics {
-                refine(nic, is_active, links);
-            }
+            let cards = vm.nics.iter_mut();
+            owned.extend(cards.filter_map(|nic| refine(nic, is_active, links)));
         }
-        self.add_usage(&mut vms, &processes);
-        let owned: HashSet<&str> = vms.iter().flat_map(devs).collect();
-        self.has_orphans = links
-            .taps
-            .iter()
-            .any(|(_, dev)| !owned.contains(dev.as_str()));
-        vms.sort_by(|a, b| order(a).cmp(&order(b)));
-        (vms, notes)
-    }
-
-    /// Whether libvirt answers: what it lists, or why not.
-    #[cfg(feature = "libvirt")]
-    pub fn libvirt_state(&self) -> Result<String, String> {
-        let Some(libvirt) = &self.libvirt else {
-            return Err("libvirt is not asked".to_owned());
-        };
-        let snapshot = libvirt.latest();
-        match snapshot.state {
-            State::Connected => {
-                let running = snapshot.vms.iter().filter(|vm| is_active(vm)).count();
-                let all = snapshot.vms.len();
-                let uri = libvirt.uri();
-                Ok(format!("{uri}: {all} domains, {running} of them active"))
-            }
-            State::Connecting => {
-                Err("libvirt does not answer; restart libvirtd or virtqemud".to_owned())
-            }
-            State::Failed(failure) => Err(failure.to_string()),
-        }
-    }
-
-    /// Whether libvirt answers.
-    #[cfg(not(feature = "libvirt"))]
-    pub fn libvirt_state(&self) -> Result<String, String> {
-        Err("built without libvirt".to_owned())
-    }
-
-    #[cfg(feature = "libvirt")]
-    fn ask_libvirt(&self, taps_changed: bool) -> Answer {
-        let Some(libvirt) = &self.libvirt else {
-            return Answer::Nothing;
-        };
-        if taps_changed {
-            libvirt.refresh_xml();
-        }
-        let snapshot = libvirt.latest();
-        match snapshot.state {
-            State::Connected => Answer::Vms(snapshot.vms.to_vec()),
-            State::Connecting => Answer::Connecting,
-            State::Failed(failure) => Answer::Failed {
-                reason: failure.to_string(),
-                message: failure.message().to_owned(),
-            },
-        }
-    }
-
-    #[cfg(not(feature = "libvirt"))]
-    fn ask_libvirt(&self, _taps_changed: bool) -> Answer {
-        Answer::Nothing
+        let mut taps = links.taps.iter();
+        self.has_orphans = taps.any(|(ifindex, _)| !owned.contains(ifindex));
+        self.merged = Merged::new(vms, domains, links.revision);
     }
 
     /// The VMs by libvirt or, without it, by its status files.
     fn known(&mut self, answer: Answer, notes: &mut Vec<String>) -> Vec<Vm> {
         match answer {
-            Answer::Vms(vms) => {
+            Answer::Domains(domains) => {
                 self.was_connected = true;
-                return vms;
+                return domains.iter().map(Listing::to_vm).collect();
             }
             Answer::Nothing => {}
             Answer::Connecting => notes.push("libvirt has not answered yet".to_owned()),
@@ -308,35 +233,34 @@ impl Vms {
         vms
     }
 
-    /// Adds what processes used, for VMs of which libvirt tells nothing.
-    fn add_usage(&self, vms: &mut [Vm], processes: &[Process]) {
-        let memory: HashMap<u32, Option<u64>> = processes
-            .iter()
-            .map(|process| (process.pid, process.memory_kib))
-            .collect();
-        for vm in vms.iter_mut().filter(|vm| vm.stats.is_none()) {
-            let Some(pid) = vm.pid else { continue };
-            let memory_kib = memory.get(&pid).copied().flatten();
-            vm.stats = usage::read(&self.paths.proc, pid, memory_kib).map(Arc::new);
-        }
+    /// While libvirt tells of VMs and every tap has an owner, processes seldom
+    /// have anything to add.
+    fn is_scan_due(&self, taps_changed: bool, by_libvirt: bool) -> bool {
+        let now = Instant::now();
+        let is_search_due = self.has_orphans && now >= self.next_search;
+        taps_changed || is_search_due || !by_libvirt || now >= self.next_scan
     }
 
-    fn processes(&mut self, links: &LinkTable, notes: &mut Vec<String>) -> Vec<Process> {
+    fn scan(&mut self, known: &[Vm], links: &LinkTable, notes: &mut Vec<String>) {
         let now = Instant::now();
         let deep = self.has_orphans && now >= self.next_search;
         let host = Host {
             macvtap: &|ifindex| links.macvtaps.get(&ifindex).cloned(),
             is_network_card: &|address| is_network_card(&self.paths.sys, address),
         };
-        let scan = self.scanner.scan(deep, host);
+        // Of these libvirt has told everything.
+        let known = known.iter().filter(|vm| vm.stats.is_some());
+        let known: HashSet<u32> = known.filter_map(|vm| vm.pid).collect();
+        let scan = self.scanner.scan(deep, &known, host);
+        self.next_scan = Instant::now() + SCAN_PAUSE;
         if deep {
             self.next_search = Instant::now() + self.search_pause;
             self.search_pause = (self.search_pause * 2).min(LAST_SEARCH);
         }
-        scan.unwrap_or_else(|error| {
+        self.processes = scan.unwrap_or_else(|error| {
             notes.push(format!("{}: {error}", self.paths.proc.display()));
             Vec::new()
-        })
+        });
     }
 }
 
@@ -346,7 +270,7 @@ pub fn unreadable_processes() -> std::io::Result<usize> {
         macvtap: &|_| None,
         is_network_card: &|_| false,
     };
-    let processes = Scanner::new(Paths::default().proc, None).scan(false, host)?;
+    let processes = Scanner::new(Paths::default().proc, None).scan(false, &HashSet::new(), host)?;
     let unreadable = processes.iter().filter(|process| process.is_unreadable);
     Ok(unreadable.count())
 }

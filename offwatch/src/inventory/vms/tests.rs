@@ -3,7 +3,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
-use crate::sample::{Kind, Source};
+use crate::sample::{Kind, Source, VmState};
 
 const NETNS: u64 = 4026531840;
 const UUID: &str = "299ca1ed-40c0-4352-97b7-f0eeca5000d6";
@@ -52,6 +52,11 @@ impl TestHost {
     }
 }
 
+fn list(vms: &mut Vms, links: &LinkTable) -> (Vec<Vm>, Vec<String>) {
+    let notes = vms.update(links);
+    (vms.all().to_vec(), notes)
+}
+
 #[test]
 fn status_files_and_processes() {
     let host = TestHost::new();
@@ -64,7 +69,7 @@ fn status_files_and_processes() {
         ("ow0", 6, &Kind::Tap),
     ]);
     let mut vms = Vms::new(host.paths(), Some(NETNS));
-    let (found, notes) = vms.list(&links);
+    let (found, notes) = list(&mut vms, &links);
     let rows: Vec<_> = found
         .iter()
         .map(|vm| (vm.name.as_str(), vm.pid, vm.source))
@@ -89,7 +94,10 @@ fn a_status_file_without_its_process_is_out_of_date() {
     fs::write(host.path().join("proc/91/cmdline"), b"vim\0").unwrap();
     fs::write(host.path().join("proc/91/comm"), b"vim\n").unwrap();
     fs::remove_file(host.path().join("proc/91/fd/30")).unwrap();
-    let (found, _) = Vms::new(host.paths(), Some(NETNS)).list(&LinkTable::default());
+    let (found, _) = list(
+        &mut Vms::new(host.paths(), Some(NETNS)),
+        &LinkTable::default(),
+    );
     assert_eq!(found, []);
 }
 
@@ -99,17 +107,17 @@ fn a_search_for_owners_ends_when_all_are_found() {
     host.process(96, "relay\n", b"relay\0", "ow0");
     let mut vms = Vms::new(host.paths(), Some(NETNS));
     let ow0 = LinkTable::new([("ow0", 6, &Kind::Tap)]);
-    vms.list(&ow0);
+    list(&mut vms, &ow0);
     assert!(!vms.has_orphans);
     // A new tap starts it again.
     host.process(97, "relay\n", b"relay\0", "ow1");
-    let (found, _) = vms.list(&ow0);
+    let (found, _) = list(&mut vms, &ow0);
     assert_eq!(found.len(), 1);
     let both = LinkTable::new([("ow0", 6, &Kind::Tap), ("ow1", 7, &Kind::Tap)]);
-    assert_eq!(vms.list(&both).0.len(), 2);
+    assert_eq!(list(&mut vms, &both).0.len(), 2);
     // One without an owner is looked for, but not in every call.
     let orphan = LinkTable::new([("left", 8, &Kind::Tap)]);
-    vms.list(&orphan);
+    list(&mut vms, &orphan);
     assert!(vms.has_orphans && vms.search_pause > FIRST_SEARCH);
 }
 
@@ -118,12 +126,16 @@ fn libvirt_that_stops_answering() {
     let host = TestHost::new();
     host.owt();
     let mut vms = Vms::new(host.paths(), Some(NETNS));
-    let owt = Vm {
-        name: "owt".into(),
-        ..Vm::default()
+    let owt = Listing {
+        vm: Arc::new(Vm {
+            name: "owt".into(),
+            ..Vm::default()
+        }),
+        state: VmState::Running,
+        stats: None,
     };
     let mut notes = Vec::new();
-    let listed = vms.known(Answer::Vms(vec![owt]), &mut notes);
+    let listed = vms.known(Answer::Domains(Arc::new(vec![owt])), &mut notes);
     assert_eq!((listed.len(), notes.len()), (1, 0));
     let failed = Answer::Failed {
         reason: "libvirt: 'qemu:///system': gone".into(),
@@ -157,7 +169,7 @@ fn libvirt_first() {
     libvirt.wait_first(Duration::from_secs(20));
     let mut vms = Vms::new(host.paths(), Some(NETNS)).with_libvirt(libvirt);
     let links = LinkTable::new([("vnet0", 4, &Kind::Tap)]);
-    let (found, notes) = vms.list(&links);
+    let (found, notes) = list(&mut vms, &links);
     let rows: Vec<_> = found
         .iter()
         .map(|vm| (vm.name.as_str(), vm.source))

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Usage, own::Counted};
-use crate::sample::{self, NicStats, Sample, Source, VmStats};
+use super::Usage;
+use crate::sample::{self, Sample, Source, VmStats};
 
 /// Remembers for each VM its last two statistics. A sample without new ones
 /// changes nothing: the last figures stay, and grow older.
@@ -18,8 +18,6 @@ pub struct UsageHistory {
 #[derive(Clone, Debug)]
 struct Entry {
     usage: Usage,
-    /// Cards by offwatch's counters, with generations.
-    own_nics: Option<Vec<(u64, NicStats)>>,
     /// The last sample that had the VM.
     seen: u64,
 }
@@ -40,24 +38,18 @@ impl UsageHistory {
         self.samples += 1;
         let node = sample.host.node.as_deref();
         let online_cpus = node.map_or(sample.host.online_cpus, |node| node.online_cpus);
-        // Few samples need it, and it costs.
-        let mut counted = None;
         for vm in &sample.vms {
             let Some(stats) = &vm.stats else { continue };
-            let own = stats
-                .nics
-                .is_none()
-                .then(|| counted.get_or_insert_with(|| Counted::of(sample)).nics(vm));
             let key = key(vm);
             let entry = match self.by_vm.get_mut(key.as_ref()) {
                 Some(entry) => {
-                    entry.advance(stats, own);
+                    entry.advance(stats);
                     entry
                 }
                 None => self
                     .by_vm
                     .entry(key.into_owned())
-                    .or_insert_with(|| Entry::first(stats, own)),
+                    .or_insert_with(|| Entry::first(stats)),
             };
             entry.seen = self.samples;
             entry.usage.online_cpus = online_cpus;
@@ -75,51 +67,32 @@ impl UsageHistory {
 }
 
 impl Entry {
-    fn first(stats: &Arc<VmStats>, own_nics: Option<Vec<(u64, NicStats)>>) -> Self {
+    fn first(stats: &Arc<VmStats>) -> Self {
         Self {
             usage: Usage {
                 now: Arc::clone(stats),
                 before: None,
-                own_nics: own_nics.as_ref().map(|_| (Vec::new(), Vec::new())),
                 age_ns: 0,
                 is_stale: false,
                 online_cpus: 0,
                 host_memory_kib: None,
             },
-            own_nics,
             seen: 0,
         }
     }
 
-    fn advance(&mut self, stats: &Arc<VmStats>, own_nics: Option<Vec<(u64, NicStats)>>) {
+    fn advance(&mut self, stats: &Arc<VmStats>) {
         let last = &self.usage.now;
         if (last.source, last.start) != (stats.source, stats.start) {
-            *self = Self::first(stats, own_nics);
+            *self = Self::first(stats);
             return;
         }
         self.usage.is_stale = last.monotonic_ns == stats.monotonic_ns;
-        if self.usage.is_stale {
-            return;
+        if !self.usage.is_stale {
+            let last = std::mem::replace(&mut self.usage.now, Arc::clone(stats));
+            self.usage.before = Some(last);
         }
-        let pair = own_nics.as_ref().map(|now| match &self.own_nics {
-            Some(before) => joined(now, before),
-            // libvirt told before, and its totals are not ours.
-            None => (Vec::new(), Vec::new()),
-        });
-        self.usage.own_nics = pair;
-        self.usage.before = Some(std::mem::replace(&mut self.usage.now, Arc::clone(stats)));
-        self.own_nics = own_nics;
     }
-}
-
-/// Those of the same interface: a new one may have the name of an old one.
-fn joined(now: &[(u64, NicStats)], before: &[(u64, NicStats)]) -> (Vec<NicStats>, Vec<NicStats>) {
-    let pairs = now.iter().filter_map(|(generation, now)| {
-        let same = |(other, _): &&(u64, NicStats)| other == generation;
-        let (_, before) = before.iter().find(same)?;
-        Some((now.clone(), before.clone()))
-    });
-    pairs.unzip()
 }
 
 /// What tells a VM from all others: its UUID, or its process where that alone

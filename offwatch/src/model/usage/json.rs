@@ -124,7 +124,10 @@ impl Usage {
             let earlier = before.and_then(|stats| stats.nics.as_ref());
             let nics = nics.iter().map(|nic| {
                 let mut earlier = earlier.into_iter().flatten();
-                Nic::new(nic, earlier.find(|other| other.name == nic.name), interval)
+                let same = |other: &&NicStats| {
+                    (&other.name, other.generation) == (&nic.name, nic.generation)
+                };
+                Nic::new(nic, earlier.find(same), interval)
             });
             nics.collect()
         });
@@ -183,8 +186,8 @@ impl Usage {
             },
         );
         missing("disks", now.disks.is_none(), not_told);
-        let by_offwatch = "needs libvirt; interfaces have what offwatch counts itself";
-        missing("nics", now.nics.is_none(), by_offwatch);
+        let no_nics = "neither libvirt nor offwatch counts its cards";
+        missing("nics", now.nics.is_none(), no_nics);
         reasons
     }
 }

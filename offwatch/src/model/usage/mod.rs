@@ -6,7 +6,6 @@
 mod delta;
 mod history;
 mod json;
-mod own;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +24,6 @@ pub struct Usage {
     pub now: Arc<VmStats>,
     /// Those before, of the same source and the same start of the VM.
     pub before: Option<Arc<VmStats>>,
-    /// Network cards as offwatch itself counts them, now and before, for want
-    /// of libvirt's figures.
-    own_nics: Option<(Vec<NicStats>, Vec<NicStats>)>,
     /// How old the statistics were when the sample was taken, nanoseconds.
     pub age_ns: u64,
     /// They are those of the sample before: there was no newer answer.
@@ -83,7 +79,7 @@ impl Usage {
         let pairs = common(
             self.now.disks.as_deref(),
             before.map(Vec::as_slice),
-            |disk| disk.name.as_str(),
+            |disk| (disk.name.as_str(), None),
         );
         pairs.map(|(now, before): (&DiskStats, &DiskStats)| {
             (now.name.as_str(), DiskDelta::between(now, before))
@@ -97,12 +93,10 @@ impl Usage {
 
     /// Network cards that were there at both ends of the interval.
     pub fn nics(&self) -> impl Iterator<Item = (&str, NicDelta)> {
-        let before = self.before.as_ref().and_then(|stats| stats.nics.as_deref());
-        let (now, before) = match &self.own_nics {
-            Some((now, before)) => (Some(now.as_slice()), Some(before.as_slice())),
-            None => (self.now.nics.as_deref(), before),
-        };
-        let pairs = common(now, before, |nic| nic.name.as_str());
+        let before = self.before.as_ref().and_then(|stats| stats.nics.as_ref());
+        let pairs = common(self.now.nics.as_deref(), before.map(Vec::as_slice), |nic| {
+            (nic.name.as_str(), nic.generation)
+        });
         pairs.map(|(now, before): (&NicStats, &NicStats)| {
             (now.name.as_str(), NicDelta::between(now, before))
         })
@@ -154,17 +148,17 @@ fn grown(now: Option<u64>, before: Option<u64>) -> Option<u64> {
     now?.checked_sub(before?)
 }
 
-/// The devices of `now` that `before` has too, by name.
+/// The devices of `now` that `before` has too, by name and generation.
 fn common<'a, Device>(
     now: Option<&'a [Device]>,
     before: Option<&'a [Device]>,
-    name: fn(&Device) -> &str,
+    key: fn(&Device) -> (&str, Option<u64>),
 ) -> impl Iterator<Item = (&'a Device, &'a Device)> {
     let now = now.unwrap_or_default();
     let before = before.unwrap_or_default();
     now.iter().enumerate().filter_map(move |(at, device)| {
         // As a rule they are in the same order.
-        let is_same = |other: &&Device| name(other) == name(device);
+        let is_same = |other: &&Device| key(other) == key(device);
         let earlier = before.get(at).filter(is_same);
         Some((device, earlier.or_else(|| before.iter().find(is_same))?))
     })

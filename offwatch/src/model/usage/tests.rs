@@ -1,11 +1,7 @@
 use std::sync::Arc;
 
-use offwatch_common::Slot;
-
 use super::*;
-use crate::sample::{
-    Counters, Host, Interface, Nic, Node, PcpuTime, Sample, Source, StatsSource, Vcpu, Vm,
-};
+use crate::sample::{Host, Node, PcpuTime, Sample, StatsSource, Vcpu, Vm};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -174,64 +170,35 @@ fn devices_are_joined_by_name_and_summed() {
     assert_eq!(none.disk(), None);
 }
 
-/// A VM that only its process tells of, with a tap.
-fn by_process(seconds: u64, generation: u64, to_guest: u64, from_guest: u64) -> Sample {
-    let mut slot = Box::<Slot>::default();
-    (slot.egress.kinds[0].packets, slot.egress.kinds[0].bytes) = (to_guest, to_guest * 100);
-    (slot.ingress.kinds[3].packets, slot.ingress.kinds[3].bytes) = (from_guest, from_guest * 10);
-    let vm = Vm {
-        source: Source::Proc,
-        pid: Some(9),
-        nics: vec![Nic {
-            dev: Some("tap0".into()),
-            ..Nic::default()
-        }],
-        ..vm(
-            "a",
-            VmStats {
-                source: StatsSource::Proc,
-                ..stats(seconds, 77, seconds)
-            },
-        )
-    };
-    Sample {
-        interfaces: vec![Interface {
-            dev: "tap0".into(),
-            ifindex: 4,
-            generation,
-            counters: Counters::Counted(slot),
-            ..Interface::default()
-        }],
-        ..sample(seconds, vec![vm])
+fn nic(generation: Option<u64>, rx_bytes: u64) -> NicStats {
+    NicStats {
+        name: "tap0".into(),
+        generation,
+        rx_bytes: Some(rx_bytes),
+        ..NicStats::default()
     }
 }
 
 #[test]
-fn without_libvirt_cards_are_counted_by_offwatch_from_the_guests_side() {
-    let used = usage(&[by_process(1, 5, 10, 20), by_process(2, 5, 13, 24)]);
-    let nics: Vec<_> = used.nics().collect();
-    assert_eq!(nics[0].0, "tap0");
-    let nic = used.nic().unwrap();
-    assert_eq!((nic.rx_packets, nic.rx_bytes), (Some(3), Some(300)));
-    assert_eq!((nic.tx_packets, nic.tx_bytes), (Some(4), Some(40)));
-    assert_eq!(nic.rx_errors, None);
+fn cards_are_compared_with_those_of_the_same_counter() {
+    let with = |seconds, nic| VmStats {
+        nics: Some(vec![nic]),
+        ..stats(seconds, 1, 0)
+    };
+    let received = |before, now| {
+        let used = usage(&[
+            sample(1, vec![vm("a", with(1, before))]),
+            sample(2, vec![vm("a", with(2, now))]),
+        ]);
+        used.nic().and_then(|delta| delta.rx_bytes)
+    };
+    assert_eq!(received(nic(None, 5), nic(None, 8)), Some(3));
+    assert_eq!(received(nic(Some(4), 5), nic(Some(4), 8)), Some(3));
     // Another tap of the same name.
-    let other = usage(&[by_process(1, 5, 10, 20), by_process(2, 6, 13, 24)]);
-    assert_eq!(other.nic(), None);
-    assert_eq!(usage(&[by_process(1, 5, 10, 20)]).nic(), None);
-}
-
-#[test]
-fn libvirts_totals_are_never_compared_with_offwatchs_own() {
-    let mut told = by_process(1, 5, 10, 20);
-    let stats = Arc::make_mut(told.vms[0].stats.as_mut().unwrap());
-    stats.nics = Some(vec![NicStats {
-        name: "tap0".into(),
-        rx_bytes: Some(1),
-        ..NicStats::default()
-    }]);
-    assert_eq!(usage(&[told.clone(), by_process(2, 5, 13, 24)]).nic(), None);
-    assert_eq!(usage(&[by_process(0, 5, 1, 1), told]).nic(), None);
+    assert_eq!(received(nic(Some(4), 5), nic(Some(5), 8)), None);
+    // libvirt counts from elsewhere than offwatch.
+    assert_eq!(received(nic(None, 5), nic(Some(5), 8)), None);
+    assert_eq!(received(nic(Some(4), 5), nic(None, 8)), None);
 }
 
 #[test]

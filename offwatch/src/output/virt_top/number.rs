@@ -79,6 +79,19 @@ impl Display for Id {
     }
 }
 
+/// Something that is known, or `-` at the end of so many characters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OrDash<T>(pub(super) Option<T>, pub(super) usize);
+
+impl<T: Display> Display for OrDash<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(known) => known.fmt(f),
+            None => write!(f, "{:>1$}", '-', self.1),
+        }
+    }
+}
+
 /// A name, made fit for a terminal.
 pub(super) fn shown(name: &str) -> Cow<'_, str> {
     match text::is_plain(name) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     ViewOptions,
     header::{local_time, machine},
-    number::{Count, CpuTime, Id, Percent, shown},
+    number::{Count, CpuTime, Id, OrDash, Percent, shown},
     state::letter,
 };
 use crate::model::overview::{Domain, Overview};
@@ -48,20 +48,19 @@ fn row(block: &mut String, domain: &Domain<'_>, block_in_bytes: bool) {
         true => (disk.read_bytes, disk.write_bytes),
         false => (disk.read_requests, disk.write_requests),
     };
-    let count = |count: Option<u64>, is_zero: bool| match count {
-        None if !is_zero => "   -".to_owned(),
-        count => Count(count.or(Some(0))).to_string(),
+    let count = |count: Option<u64>, is_zero: bool| {
+        let count = count.or(is_zero.then_some(0));
+        OrDash(count.map(|count| Count(Some(count))), 4)
     };
-    let percent = |percent: Option<f64>, is_known: bool| match percent {
-        _ if is_first && is_known => " 0.0".to_owned(),
-        None => "   -".to_owned(),
-        percent => Percent(percent).to_string(),
+    let percent = |percent: Option<f64>, is_known: bool| {
+        let percent = match is_first && is_known {
+            true => Some(0.0),
+            false => percent,
+        };
+        OrDash(percent.map(|percent| Percent(Some(percent))), 4)
     };
     let cpu_time = usage.and_then(|usage| usage.now.cpu_time_ns);
-    let time = match cpu_time {
-        None => "        -".to_owned(),
-        time => CpuTime(time).to_string(),
-    };
+    let time = OrDash(cpu_time.map(|ns| CpuTime(Some(ns))), 9);
     let cpu = usage.and_then(|usage| usage.cpu_percent());
     let memory = usage.and_then(|usage| usage.memory_percent());
     // Writing to a String does not fail.
