@@ -38,16 +38,26 @@ use crate::{
 pub struct Options {
     /// Hooks to try, in order.
     pub hooks: &'static [Hook],
-    /// Samples hold interfaces and network cards, with what is counted of their
-    /// packets. Without, packets are counted only for VMs whose traffic libvirt
-    /// does not tell, and that they cannot be is only noted.
-    pub needs_packets: bool,
+    /// Whether to count packets.
+    pub packets: Packets,
     /// Programs at the functions that do software work.
     pub exact: ExactChoice,
     /// libvirt to ask for names; if it is given it must answer.
     pub connect: Option<String>,
     /// Have the programs log every packet.
     pub bpf_log: bool,
+}
+
+/// Whether samples hold interfaces with counts of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packets {
+    /// They do not: packets are counted only for VMs whose traffic libvirt does
+    /// not tell, and that they cannot be is only noted.
+    Unneeded,
+    /// They do, or hold the reason why packets cannot be counted.
+    Wanted,
+    /// They do: without counting packets there is nothing to show.
+    Needed,
 }
 
 /// Follows the interfaces of this network namespace and reads their counters.
@@ -62,7 +72,7 @@ pub struct Collector {
     evidence: Evidence,
     /// The same as the inventory of VMs wants it; none if it has changed.
     link_table: Option<LinkTable>,
-    needs_packets: bool,
+    holds_interfaces: bool,
     vms: Vms,
     vhost: VhostThreads,
     host: Host,
@@ -80,7 +90,7 @@ impl Collector {
         let links = Links::open()?;
         let (mut probe, uncounted) = match start_probe(options, netns) {
             Ok(probe) => (Some(probe), String::new()),
-            Err(error) if options.needs_packets => return Err(error.into()),
+            Err(error) if options.packets == Packets::Needed => return Err(error.into()),
             Err(error) => (None, error.to_string()),
         };
         let log = match &mut probe {
@@ -105,7 +115,7 @@ impl Collector {
             table: BTreeMap::new(),
             evidence: Evidence::open(host.online_cpus),
             link_table: None,
-            needs_packets: options.needs_packets,
+            holds_interfaces: options.packets != Packets::Unneeded,
             vms,
             vhost: VhostThreads::new("/proc"),
             host,
@@ -163,7 +173,7 @@ impl Collector {
             LinkTable::new(links.map(|link| (link.dev.as_str(), link.ifindex, &link.kind)))
         });
         let mut notes = self.vms.update(link_table);
-        let mut vms = match self.needs_packets {
+        let mut vms = match self.holds_interfaces {
             true => self.vms.all().to_vec(),
             false => self.vms.all().iter().map(without_nics).collect(),
         };
@@ -178,7 +188,7 @@ impl Collector {
                 self.unlisted
             ));
         }
-        let interfaces = if self.needs_packets {
+        let interfaces = if self.holds_interfaces {
             self.interfaces()
         } else {
             Vec::new()

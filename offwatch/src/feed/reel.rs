@@ -13,16 +13,19 @@ use crate::{
 
 /// A recording to be played.
 pub(super) enum Reel {
-    File {
-        recording: Box<Recording>,
-        /// The sample that is shown.
-        number: Option<usize>,
-        /// The sample read last, with its number: the next one needs it.
-        read: Option<(usize, Sample)>,
-        /// What VMs used until then.
-        usage: UsageHistory,
-    },
+    File(Box<Tape>),
     Pipe(Box<Source>),
+}
+
+/// A recording in a file.
+pub(super) struct Tape {
+    recording: Recording,
+    /// The sample that is shown.
+    number: Option<usize>,
+    /// The sample read last, with its number: the next one needs it.
+    read: Option<(usize, Sample)>,
+    /// What VMs used until then.
+    usage: UsageHistory,
 }
 
 impl Reel {
@@ -31,7 +34,7 @@ impl Reel {
         if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
             return Ok(Self::Pipe(Box::new(Source::replay(path)?)));
         }
-        let recording = Box::new(Recording::open(path)?);
+        let recording = Recording::open(path)?;
         if recording.is_empty() {
             let name = recording.name().to_owned();
             return Err(match recording.into_broken() {
@@ -39,77 +42,48 @@ impl Reel {
                 None => RecordError::Empty { name }.into(),
             });
         }
-        Ok(Self::File {
+        Ok(Self::File(Box::new(Tape {
             recording,
             number: None,
             read: None,
             usage: UsageHistory::default(),
-        })
+        })))
+    }
+
+    fn tape(&mut self) -> Result<&mut Tape, Error> {
+        match self {
+            Self::File(tape) => Ok(tape),
+            Self::Pipe(_) => Err(RecordError::Pipe.into()),
+        }
     }
 
     /// Where the shown model is; `None` in a pipe.
     pub(super) fn position(&self) -> Option<Position> {
-        match self {
-            Self::File {
-                recording,
-                number: Some(number),
-                ..
-            } => Some(Position {
-                number: *number,
-                count: recording.len(),
-            }),
-            _ => None,
-        }
+        let Self::File(tape) = self else { return None };
+        Some(Position {
+            number: tape.number?,
+            count: tape.recording.len(),
+        })
     }
 
     /// The next model; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Model>, Error> {
         match self {
             Self::Pipe(source) => Ok(source.tick().await?.map(|tick| tick.model())),
-            Self::File {
-                recording, number, ..
-            } => {
-                let next = number.map_or(0, |number| number + 1);
+            Self::File(tape) => {
+                let next = tape.number.map_or(0, |number| number + 1);
                 // It may still be written.
-                if next >= recording.len() && !recording.extend()? {
+                if next >= tape.recording.len() && !tape.recording.extend()? {
                     return Ok(None);
                 }
-                self.go_to(next).map(Some)
+                tape.go_to(next).map(Some)
             }
         }
     }
 
     /// The model of a sample of a file.
-    pub(super) fn go_to(&mut self, to: usize) -> Result<Model, Error> {
-        let Self::File {
-            recording,
-            number,
-            read,
-            usage,
-        } = self
-        else {
-            return Err(RecordError::Pipe.into());
-        };
-        // Also if it cannot be read: the next step passes it.
-        *number = Some(to);
-        let now = recording.sample(to)?;
-        let before = to.checked_sub(1).filter(|_| recording.continues_run(to));
-        let read_last = read.take().filter(|read| Some(read.0) == before);
-        let earlier = match (before, read_last) {
-            (_, Some((_, sample))) => {
-                usage.advance(&now);
-                Some(sample)
-            }
-            (before, None) => {
-                let earlier = before.map(|before| recording.sample(before)).transpose()?;
-                *usage = UsageHistory::of(&now, earlier.as_ref());
-                earlier
-            }
-        };
-        let earlier = earlier.as_ref().map(|sample| (sample, now.since(sample)));
-        let model = Model::with_usage(&now, earlier, usage);
-        *read = Some((to, now));
-        Ok(model)
+    pub(super) fn go_to(&mut self, number: usize) -> Result<Model, Error> {
+        self.tape()?.go_to(number)
     }
 
     /// Which sample a command leads to; `None` if there is no other one.
@@ -123,42 +97,23 @@ impl Reel {
     }
 
     /// The sample of a time.
-    pub(super) fn at_time(&self, unix_ms: u64) -> Result<usize, Error> {
-        match self {
-            Self::File { recording, .. } => Ok(recording.at_time(unix_ms)),
-            Self::Pipe(_) => Err(RecordError::Pipe.into()),
-        }
+    pub(super) fn at_time(&mut self, unix_ms: u64) -> Result<usize, Error> {
+        Ok(self.tape()?.recording.at_time(unix_ms))
     }
 
     /// The models before the shown one, newest first, where a file has them.
     pub(super) fn past(&self) -> impl Iterator<Item = Model> + '_ {
-        let (recording, shown) = match self {
-            Self::File {
-                recording,
-                number: Some(number),
-                ..
-            } => (Some(recording), *number),
-            _ => (None, 0),
+        let tape = match self {
+            Self::File(tape) => Some(tape),
+            Self::Pipe(_) => None,
         };
-        let mut later: Option<Sample> = None;
-        (0..shown).rev().map_while(move |number| {
-            let recording = recording?;
-            let now = match later.take() {
-                Some(sample) => sample,
-                None => recording.sample(number).ok()?,
-            };
-            if number > 0 && recording.continues_run(number) {
-                later = recording.sample(number - 1).ok();
-            }
-            let earlier = later.as_ref().map(|sample| (sample, now.since(sample)));
-            Some(Model::new(&now, earlier))
-        })
+        tape.into_iter().flat_map(|tape| tape.past())
     }
 
     /// Why there is no next model.
     pub(super) fn end(&self) -> String {
         let broken = match self {
-            Self::File { recording, .. } => recording.broken(),
+            Self::File(tape) => tape.recording.broken(),
             Self::Pipe(_) => None,
         };
         broken.map_or_else(|| "end of the recording".into(), ToString::to_string)
@@ -166,18 +121,55 @@ impl Reel {
 
     /// Milliseconds from the shown sample to the next one in a file.
     pub(super) fn gap_ms(&self) -> Option<u64> {
-        let Self::File {
-            recording,
-            number: Some(number),
-            ..
-        } = self
-        else {
-            return None;
+        let Self::File(tape) = self else { return None };
+        let (recording, number) = (&tape.recording, tape.number?);
+        let next = recording.time_unix_ms(number + 1)?;
+        let between = next.checked_sub(recording.time_unix_ms(number)?);
+        between.filter(|_| recording.continues_run(number + 1))
+    }
+}
+
+impl Tape {
+    fn go_to(&mut self, number: usize) -> Result<Model, Error> {
+        let recording = &self.recording;
+        // Also if it cannot be read: the next step passes it.
+        self.number = Some(number);
+        let now = recording.sample(number)?;
+        let before = number
+            .checked_sub(1)
+            .filter(|_| recording.continues_run(number));
+        let read_last = self.read.take().filter(|read| Some(read.0) == before);
+        let earlier = match (before, read_last) {
+            (_, Some((_, sample))) => {
+                self.usage.advance(&now);
+                Some(sample)
+            }
+            (before, None) => {
+                let earlier = before.map(|before| recording.sample(before)).transpose()?;
+                self.usage = UsageHistory::of(&now, earlier.as_ref());
+                earlier
+            }
         };
-        let next = number + 1;
-        let between = recording
-            .time_unix_ms(next)?
-            .checked_sub(recording.time_unix_ms(*number)?);
-        between.filter(|_| recording.continues_run(next))
+        let earlier = earlier.as_ref().map(|sample| (sample, now.since(sample)));
+        let model = Model::with_usage(&now, earlier, &self.usage);
+        self.read = Some((number, now));
+        Ok(model)
+    }
+
+    fn past(&self) -> impl Iterator<Item = Model> + '_ {
+        let recording = &self.recording;
+        let mut later: Option<Sample> = None;
+        let numbers = (0..self.number.unwrap_or(0)).rev();
+        numbers.map_while(move |number| {
+            let now = match later.take() {
+                Some(sample) => sample,
+                None => recording.sample(number).ok()?,
+            };
+            if recording.continues_run(number) {
+                later = recording.sample(number - 1).ok();
+            }
+            let earlier = later.as_ref().map(|sample| (sample, now.since(sample)));
+            Some(Model::new(&now, earlier))
+        })
     }
 }

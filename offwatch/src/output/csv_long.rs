@@ -112,7 +112,9 @@ const CAUSED: [Column<Caused>; 3] = [
     }),
 ];
 
-const HISTOGRAMS: [(&str, fn(&Side) -> Option<&Vec<HistogramRow>>); 2] = [
+type Histogram = (&'static str, fn(&Side) -> Option<&Vec<HistogramRow>>);
+
+const HISTOGRAMS: [Histogram; 2] = [
     ("gso_size", |side| side.gso_size_interval_histogram.as_ref()),
     ("length", |side| side.length_interval_histogram.as_ref()),
 ];

@@ -1,8 +1,10 @@
 //! What each key does. Pure: keys change the state and may ask for something.
 
+mod prompt;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use jiff::tz::TimeZone;
-use tui_input::{Input, InputRequest};
+use tui_input::Input;
 
 use super::{
     draw::FIRST_ROW,
@@ -11,16 +13,11 @@ use super::{
     state::{Overlay, Page, Prompt, State},
 };
 use crate::{
-    cli,
     feed::Command,
     model::Model,
     output::virt_top::View,
     rank::{Key, Order},
-    settings::{
-        Display,
-        end_time::{Deadline, EndTime, Moment},
-    },
-    text,
+    settings::Display,
 };
 
 /// What a key asks for besides another frame.
@@ -50,6 +47,11 @@ pub(super) const MENU_KEYS: &str = "0123456789abcde";
 const FASTEST: f64 = 1024.0;
 const SLOWEST: f64 = 1.0 / 16.0;
 
+/// The key that ends everything.
+pub(super) fn is_interrupt(key: KeyEvent) -> bool {
+    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)
+}
+
 /// Handles one key. `shown` is missing until there is something to show.
 pub(super) fn on_key(state: &mut State, key: KeyEvent, shown: Option<&Shown<'_>>) -> Action {
     state.message = None;
@@ -59,9 +61,11 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent, shown: Option<&Shown<'_>>
         let rest = key.modifiers.difference(KeyModifiers::ALT);
         return on_key(state, KeyEvent::new(key.code, rest), shown);
     }
+    if is_interrupt(key) {
+        return Action::Quit;
+    }
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         match key.code {
-            KeyCode::Char('c') => return Action::Quit,
             KeyCode::Char('z') => return Action::Suspend,
             KeyCode::Char('l') => return Action::Refresh,
             _ => {}
@@ -70,7 +74,7 @@ pub(super) fn on_key(state: &mut State, key: KeyEvent, shown: Option<&Shown<'_>>
     match (&mut state.overlay, &state.page) {
         (Some(Overlay::Prompt(prompt, _)), _) => {
             let prompt = *prompt;
-            on_prompt(state, prompt, key, shown)
+            prompt::on_key(state, prompt, key, shown)
         }
         (Some(Overlay::Menu(_)), _) => on_menu(state, key.code),
         (Some(Overlay::Help(scroll)), _) => {
@@ -326,109 +330,4 @@ fn on_menu(state: &mut State, code: KeyCode) -> Action {
     }
     state.overlay = None;
     Action::None
-}
-
-fn on_prompt(
-    state: &mut State,
-    prompt: Prompt,
-    key: KeyEvent,
-    shown: Option<&Shown<'_>>,
-) -> Action {
-    let Some(Overlay::Prompt(_, input)) = &mut state.overlay else {
-        return Action::None;
-    };
-    let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    let request = match key.code {
-        KeyCode::Enter => {
-            let text = input.value().trim().to_owned();
-            state.overlay = None;
-            return answer(state, prompt, &text, shown);
-        }
-        KeyCode::Esc => {
-            if prompt == Prompt::Search {
-                state.search = None;
-            }
-            state.overlay = None;
-            return Action::None;
-        }
-        KeyCode::Char('u') if control => InputRequest::DeleteLine,
-        KeyCode::Char('w') if control => InputRequest::DeletePrevWord,
-        KeyCode::Char('a') if control => InputRequest::GoToStart,
-        KeyCode::Char('e') if control => InputRequest::GoToEnd,
-        KeyCode::Char(_) if control => return Action::None,
-        KeyCode::Char(char) => InputRequest::InsertChar(char),
-        KeyCode::Backspace => InputRequest::DeletePrevChar,
-        KeyCode::Delete => InputRequest::DeleteNextChar,
-        KeyCode::Left => InputRequest::GoToPrevChar,
-        KeyCode::Right => InputRequest::GoToNextChar,
-        KeyCode::Home => InputRequest::GoToStart,
-        KeyCode::End => InputRequest::GoToEnd,
-        _ => return Action::None,
-    };
-    input.handle(request);
-    if prompt == Prompt::Search {
-        // As it is typed.
-        state.search = Search::new(input.value());
-    }
-    Action::None
-}
-
-fn answer(state: &mut State, prompt: Prompt, text: &str, shown: Option<&Shown<'_>>) -> Action {
-    let result = match prompt {
-        Prompt::Search => {
-            state.search = Search::new(text);
-            return Action::None;
-        }
-        _ if text.is_empty() => return Action::None,
-        Prompt::Interval => cli::seconds(text).map(|interval| {
-            state.source.interval = interval;
-            state.message = Some(format!("delay set to {} seconds", interval.as_secs_f64()));
-            Command::Interval(interval)
-        }),
-        Prompt::Jump => {
-            let Some(shown) = shown else {
-                return Action::None;
-            };
-            jump_target(text, shown.model.time_unix_ms, shown.zone).map(|to| {
-                state.source.paused = true;
-                Command::Jump(to)
-            })
-        }
-    };
-    match result {
-        Ok(command) => Action::Ask(command),
-        Err(reason) => {
-            state.message = Some(format!("{}: {reason}", text::plain(text)));
-            Action::None
-        }
-    }
-}
-
-/// The time that was typed: of the day that is shown, of another day, or so
-/// long before or after `now`.
-fn jump_target(text: &str, now_unix_ms: u64, zone: &TimeZone) -> Result<u64, String> {
-    let back = text.strip_prefix('-').map(|period| format!("+{period}"));
-    let is_short = back.is_none() && !text.starts_with('+') && text.matches(':').count() == 1;
-    let text = match back.as_deref() {
-        Some(period) => period.to_owned(),
-        None if is_short => format!("{text}:00"),
-        None => text.to_owned(),
-    };
-    let wrong = |_| "not HH:MM:SS, 'YYYY-MM-DD HH:MM:SS', +SECONDS or -SECONDS".to_owned();
-    let now = Moment {
-        unix_ms: now_unix_ms,
-        monotonic_ns: 0,
-    };
-    let period_ms = match text
-        .parse::<EndTime>()
-        .map_err(wrong)?
-        .deadline(now, zone)?
-    {
-        Deadline::Wall(unix_ms) => return Ok(unix_ms),
-        Deadline::Monotonic(period_ns) => period_ns / 1_000_000,
-    };
-    Ok(match back {
-        Some(_) => now_unix_ms.saturating_sub(period_ms),
-        None => now_unix_ms.saturating_add(period_ms),
-    })
 }

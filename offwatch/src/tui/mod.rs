@@ -19,7 +19,7 @@ pub use self::terminal::Screen;
 use self::{
     draw::View,
     history::History,
-    keys::{Action, Shown, on_key, on_mouse},
+    keys::{Action, Shown, is_interrupt, on_key, on_mouse},
     listing::Listing,
     state::State,
     theme::Theme,
@@ -181,10 +181,14 @@ impl App {
             zone,
         });
         let action = match event {
+            // As in virt-top: it still draws.
+            Event::Key(key) if self.settings.batch && !is_interrupt(*key) => Action::None,
             Event::Key(key) if key.kind != KeyEventKind::Release => {
                 on_key(&mut self.state, *key, shown.as_ref())
             }
-            Event::Mouse(mouse) => on_mouse(&mut self.state, *mouse, shown.as_ref()),
+            Event::Mouse(mouse) if !self.settings.batch => {
+                on_mouse(&mut self.state, *mouse, shown.as_ref())
+            }
             _ => Action::None,
         };
         self.is_stale = true;

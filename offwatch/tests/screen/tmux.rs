@@ -26,17 +26,22 @@ pub(crate) fn is_there() -> bool {
 }
 
 impl Tmux {
-    /// Runs a shell script in a terminal of that size. `$BIN` is offwatch.
-    pub(crate) fn start(width: u16, height: u16, script: &str) -> Self {
+    /// A place for files; nothing runs yet.
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let settings = "set -g status off\nset -g remain-on-exit on\n";
         std::fs::write(directory.path().join("tmux.conf"), settings).expect("written");
-        std::fs::write(directory.path().join("script"), script).expect("written");
-        let terminal = Self {
+        Self {
             directory: Some(directory),
-        };
+        }
+    }
+
+    /// Runs a shell script in a terminal of that size, among those files. `$BIN`
+    /// is offwatch.
+    pub(crate) fn run(&self, width: u16, height: u16, script: &str) {
+        std::fs::write(self.path("script"), script).expect("written");
         let (width, height) = (width.to_string(), height.to_string());
-        terminal.tmux(&[
+        self.tmux(&[
             "new-session",
             "-d",
             "-x",
@@ -46,10 +51,9 @@ impl Tmux {
             "sh",
             "script",
         ]);
-        terminal
     }
 
-    /// A path beside the script.
+    /// A path among the files.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory().join(name)
     }
@@ -74,6 +78,8 @@ impl Tmux {
             .env_remove("TMUX")
             .env_remove("NO_COLOR")
             .env("BIN", env!("CARGO_BIN_EXE_offwatch"))
+            // Where the init file is.
+            .env("HOME", self.directory())
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC")
             .output()
@@ -140,7 +146,7 @@ impl Tmux {
         self.wait(text, |screen| screen.contains(text))
     }
 
-    /// Waits until a file beside the script has a whole line, and returns it.
+    /// Waits until a file has a whole line, and returns it.
     #[track_caller]
     pub(crate) fn wait_for_file(&self, name: &str) -> String {
         let deadline = Instant::now() + PATIENCE;

@@ -161,6 +161,12 @@ const TESTS: &[Need] = &[
         "a second opinion on packets",
     ),
     need(
+        &["tmux"],
+        &["tmux"; 3],
+        Program("tmux"),
+        "a terminal for the screen",
+    ),
+    need(
         &["iperf3"],
         &["iperf3", "iperf3", "iperf"],
         Program("iperf3"),

@@ -18,7 +18,7 @@ use self::{
 };
 use crate::{
     cli::TopArgs,
-    collector::Options,
+    collector::{Options, Packets},
     error::Error,
     feed::{Feed, Live, Origin, Wanted},
     filter::Filter,
@@ -55,18 +55,24 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
         (false, true) => Format::Silent,
         (false, false) => Format::of(&settings, args.json),
     };
+    let is_screen = !silent && is_screen(args, &settings);
+    let needs_packets = is_once(args)
+        || recorder.is_some()
+        || sinks.csv_long.is_some()
+        || !args.dev.is_empty()
+        || format.needs_packets(&settings);
     let options = Options {
         hooks: args.hook.hooks(),
         exact: args.exact.into(),
-        needs_packets: is_once(args)
-            || recorder.is_some()
-            || sinks.csv_long.is_some()
-            || !args.dev.is_empty()
-            || format.needs_packets(&settings),
+        packets: match needs_packets {
+            true => Packets::Needed,
+            false if is_screen => Packets::Wanted,
+            false => Packets::Unneeded,
+        },
         connect: settings.connect.clone(),
         bpf_log: args.bpf_log,
     };
-    if !silent && is_screen(args, &settings) {
+    if is_screen {
         return screen(args, settings, zone, options, recorder, sinks).await;
     }
     let mut source = match &args.replay {

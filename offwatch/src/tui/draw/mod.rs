@@ -1,5 +1,6 @@
 //! Draws a frame. Pure: what is on the screen follows from what is given.
 
+mod charts;
 mod columns;
 mod detail;
 mod header;

@@ -1,0 +1,29 @@
+//! The screen in a real terminal, played from recordings, and what is left of it
+//! afterwards.
+//!
+//! `OFFWATCH_BLESS=1 cargo test --test screen` stores the screens again.
+
+mod playing;
+mod recording;
+mod terminal;
+mod tmux;
+mod views;
+
+use self::tmux::Tmux;
+
+const HOUR: u64 = 3600;
+
+/// Shows a recording of so many samples, held at the last one. They are an hour
+/// apart, so none comes by itself.
+fn replay(width: u16, height: u16, samples: u64, options: &str) -> Tmux {
+    let terminal = Tmux::new();
+    recording::record(&terminal.path("recording"), samples, HOUR);
+    let script = format!("exec \"$BIN\" top --replay recording {options}");
+    terminal.run(width, height, &script);
+    terminal.wait_for(&format!("sample 1 of {samples} - playing"));
+    for number in 2..=samples {
+        terminal.text(".");
+        terminal.wait_for(&format!("sample {number} of {samples} - held"));
+    }
+    terminal
+}
