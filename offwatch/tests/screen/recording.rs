@@ -85,7 +85,7 @@ fn interface(dev: &str, ifindex: u32, kind: Kind, seconds: u64) -> Interface {
             }
             "vnet4" => {
                 add(&mut slot.egress, &small(2 * load, 1514));
-                slot.egress_work = work(2 * loads, 44);
+                slot.egress_work = work(2 * loads, 440);
             }
             "tap9" => add(&mut slot.ingress, &small(second % 2, 60)),
             "eno1" => {
