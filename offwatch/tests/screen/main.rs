@@ -3,15 +3,23 @@
 //!
 //! `OFFWATCH_BLESS=1 cargo test --test screen` stores the screens again.
 
+mod golden;
 mod playing;
 mod recording;
 mod terminal;
 mod tmux;
 mod views;
 
+use std::path::PathBuf;
+
 use self::tmux::Tmux;
 
 const HOUR: u64 = 3600;
+
+/// The program under test.
+fn binary() -> PathBuf {
+    env!("CARGO_BIN_EXE_offwatch").into()
+}
 
 /// Shows a recording of so many samples, held at the last one. They are an hour
 /// apart, so none comes by itself.

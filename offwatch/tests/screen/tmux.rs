@@ -77,7 +77,7 @@ impl Tmux {
             .current_dir(self.directory())
             .env_remove("TMUX")
             .env_remove("NO_COLOR")
-            .env("BIN", env!("CARGO_BIN_EXE_offwatch"))
+            .env("BIN", crate::binary())
             // Where the init file is.
             .env("HOME", self.directory())
             .env("LC_ALL", "C.UTF-8")
@@ -156,35 +156,6 @@ impl Tmux {
                 return content;
             }
             assert!(Instant::now() < deadline, "no {name}:\n{}", self.screen());
-            sleep(LOOK_AGAIN);
-        }
-    }
-
-    /// Waits until the screen is the one that is stored, or stores it if
-    /// `OFFWATCH_BLESS` is set.
-    #[track_caller]
-    pub(crate) fn expect(&self, golden: &str) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/golden")
-            .join(format!("{golden}.txt"));
-        if std::env::var_os("OFFWATCH_BLESS").is_some() {
-            // Whoever looks at it afterwards sees whether it was complete.
-            sleep(Duration::from_secs(1));
-            std::fs::write(&path, self.screen()).expect("stored");
-            return;
-        }
-        let stored = std::fs::read_to_string(&path).unwrap_or_default();
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let screen = self.screen();
-            if screen == stored {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "not the stored screen {}:\n{screen}\nbut\n{stored}",
-                path.display()
-            );
             sleep(LOOK_AGAIN);
         }
     }
