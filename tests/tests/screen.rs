@@ -13,7 +13,7 @@ use nix::{
 };
 use offwatch_tests::{
     GuestConfig, Lab, Offloads,
-    domains::{Domain, write_test_driver},
+    domains::{Domain, TestDriver},
     footprint::{BpfObjects, network_state},
     guest::Family,
     observer, skip_unless_lab,
@@ -49,7 +49,8 @@ fn a_live_screen_shows_work_and_its_own_cost_and_leaves_nothing_behind() -> Resu
 
     let terminal = Tmux::new();
     let domains: Vec<_> = lab.guests().iter().map(Domain::of).collect();
-    let uri = write_test_driver(&terminal.path("node.xml"), &domains)?;
+    let libvirt = TestDriver::new(&domains)?;
+    let uri = libvirt.uri();
     let namespace = lab.host().path();
     let command = format!(
         "sh -c 'echo $$ > pid; exec nsenter --net={} \"$BIN\" top -4 -d 0.5 -c {uri}'\n\

@@ -10,6 +10,8 @@ use crate::run;
 use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
 
 const RUNNER: &str = "offwatch-matrix";
+/// Drives the screen in tmux.
+const TERMINAL_TEST: &str = "screen";
 
 /// The kernels that the runner knows.
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
@@ -140,10 +142,11 @@ fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
     Ok(command)
 }
 
-/// Every test of the lab but those that boot VMs of their own.
+/// Every test of the lab but those that boot VMs of their own, and those that
+/// need a terminal and find the same on every kernel.
 fn targets(workspace: &Workspace, only: &[String]) -> Result<Vec<String>> {
     let mut known = workspace.targets(TESTS_PACKAGE, "test");
-    known.retain(|target| !VM_TESTS.contains(&target.as_str()));
+    known.retain(|target| !VM_TESTS.contains(&target.as_str()) && target != TERMINAL_TEST);
     for target in only {
         ensure!(
             known.contains(target),
