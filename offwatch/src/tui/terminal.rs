@@ -1,6 +1,9 @@
 //! The terminal, taken over until it is dropped.
 
-use std::io::{self, BufWriter, Stdout};
+use std::{
+    io::{self, BufWriter, Stdout},
+    mem::ManuallyDrop,
+};
 
 use crossterm::{
     cursor,
@@ -17,7 +20,9 @@ use crate::error::Error;
 /// A full-screen terminal with its keys. Dropping it, a signal and a panic give
 /// the terminal back as it was.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Never dropped: it would tell stderr if it cannot show the cursor, and
+    /// that panics where both have gone with the terminal. [`restore`] shows it.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     events: EventStream,
     signals: [Signal; 4],
     mouse: bool,
@@ -64,7 +69,7 @@ impl Screen {
             terminal_error(error)
         })?;
         Ok(Self {
-            terminal,
+            terminal: ManuallyDrop::new(terminal),
             events: EventStream::new(),
             signals,
             mouse,
