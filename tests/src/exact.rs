@@ -12,7 +12,7 @@ use crate::{
 /// Ways to see the calls of kernel functions.
 pub const METHODS: [&str; 2] = ["fexit", "kprobe"];
 
-/// Why a function's calls are not counted in a model, if they are not.
+/// Why a function's calls are not counted by `method` in a model, if they are not.
 pub fn lacking(model: &Value, method: &str, function: &str) -> Result<Option<String>> {
     let host = &model["host"];
     if host["exact_hooks"][function] == format!("exact by {method}") {
@@ -20,7 +20,7 @@ pub fn lacking(model: &Value, method: &str, function: &str) -> Result<Option<Str
     }
     let reason = &host["unavailable"][format!("exact_hooks.{function}")];
     let reason = reason.as_str().context("null without a reason")?;
-    Ok(Some(format!("{method}: {reason}")))
+    Ok(Some(reason.to_owned()))
 }
 
 /// Tells what is not tested, and why. That is a fault on the kernels of the matrix,
