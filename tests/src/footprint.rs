@@ -71,12 +71,11 @@ impl BpfObjects {
 
 /// Everything about a namespace's devices that offwatch must not change.
 pub fn network_state(ns: &Netns, devices: &[&str]) -> Result<String> {
-    let mut state = String::new();
+    let mut state = configured(&command::run(ns, &["ip", "link", "show"])?);
     let mut add = |arguments: &[&str]| -> Result<()> {
         state.push_str(&command::run(ns, arguments)?);
         Ok(())
     };
-    add(&["ip", "link", "show"])?;
     add(&["tc", "qdisc", "show"])?;
     for device in devices {
         add(&["tc", "filter", "show", "dev", device])?;
@@ -84,4 +83,44 @@ pub fn network_state(ns: &Netns, devices: &[&str]) -> Result<String> {
         add(&["ethtool", "-k", device])?;
     }
     Ok(state)
+}
+
+/// `ip link show` without what the kernel's link watch changes by itself, up to
+/// a second after a device came up: its operational state.
+fn configured(links: &str) -> String {
+    const OPERATIONAL: [&str; 3] = ["LOWER_UP", "NO-CARRIER", "DORMANT"];
+    let mut state = String::new();
+    for line in links.lines() {
+        let mut words = line.split(' ');
+        while let Some(word) = words.next() {
+            if word == "state" {
+                words.next();
+                continue;
+            }
+            let flags = word.trim_matches(['<', '>']).split(',');
+            let flags: Vec<_> = flags.filter(|flag| !OPERATIONAL.contains(flag)).collect();
+            state.push_str(&flags.join(","));
+            state.push(' ');
+        }
+        state.push('\n');
+    }
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_changes_by_itself_is_left_out() {
+        let up = "2: t0: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc fq state UP mode DEFAULT\n";
+        let down = "2: t0: <NO-CARRIER,BROADCAST,UP> mtu 1500 qdisc fq state DOWN mode DEFAULT\n";
+        assert_eq!(configured(up), configured(down));
+        assert_ne!(configured(up), configured(&up.replace("1500", "9000")));
+        assert_ne!(configured(up), configured(&up.replace(",UP,", ",")));
+        assert_ne!(
+            configured(up),
+            configured(&up.replace("qdisc fq", "qdisc noqueue"))
+        );
+    }
 }
