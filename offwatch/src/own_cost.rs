@@ -108,7 +108,7 @@ impl Reading {
 
     fn bpf_since(&self, before: &Self, seconds: f64) -> Result<BpfCost, String> {
         if self.programs.is_empty() {
-            return Err("no BPF program runs for a recording".into());
+            return Err("none is loaded".into());
         }
         let mut grown = Runs::default();
         for (id, now) in &self.programs {

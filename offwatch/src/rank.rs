@@ -13,6 +13,7 @@ use crate::model::{
     overview::Domain,
     usage::{DiskDelta, NicDelta},
 };
+use crate::offload::Figures;
 
 /// What rows are ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,8 +47,8 @@ pub enum Key {
     Packets,
     /// Frames that the kernel dropped, both directions together.
     Drops,
-    /// Work that the VM causes: segments that the host cuts for its frames,
-    /// wherever they go.
+    /// CPU time that the host takes to segment and checksum frames to the VM;
+    /// where that cannot be timed, the segments.
     Cost,
 }
 
@@ -90,7 +91,7 @@ impl Key {
             Self::Checksums => ("csum", &[], "Software checksum bytes"),
             Self::Packets => ("pps", &[], "Packets"),
             Self::Drops => ("drops", &[], "Drops"),
-            Self::Cost => ("cost", &[], "Software segments caused"),
+            Self::Cost => ("cost", &[], "CPU time of software work"),
         }
     }
 
@@ -160,10 +161,8 @@ impl Key {
             Self::Packets => both(|side| side.packets_per_s),
             Self::Drops => both(|side| side.drops_per_s),
             Self::Cost => {
-                let caused = interfaces.iter().filter_map(|card| card.caused.as_ref());
-                caused
-                    .filter_map(|caused| caused.software_segments_per_s)
-                    .reduce(|one, other| one + other)
+                let figures = Figures::of(interfaces);
+                figures.work_cpu_share.or(figures.software_segments_per_s)
             }
             _ => None,
         }

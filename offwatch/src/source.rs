@@ -141,6 +141,8 @@ impl Source {
     /// The next sample, the first one included; `None` when a recording is at
     /// its end. Not to be mixed with [`Self::next`].
     pub async fn tick(&mut self) -> Result<Option<Tick<'_>>, Error> {
+        // Not needed any more, and large on a large host.
+        self.before = None;
         let Some(Replayed { sample, starts_run }) = self.sample().await? else {
             return match self.previous {
                 None if self.is_replay() => Err(self.empty()),

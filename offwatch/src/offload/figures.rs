@@ -19,6 +19,11 @@ pub struct Figures {
     pub software_checksum_bytes_per_s: Option<f64>,
     /// The software work is a lower bound.
     pub at_least: bool,
+    /// CPU time of that work as a share of one CPU, as it was timed at the
+    /// functions that do it.
+    pub work_cpu_share: Option<f64>,
+    /// Not all of the functions were timed.
+    pub work_cpu_at_least: bool,
     /// Segments cut in software, on the way to anywhere, for frames from here.
     pub caused_segments_per_s: Option<f64>,
     /// The work caused is a lower bound.
@@ -102,12 +107,15 @@ impl Figures {
         let (rx, tx) = (rx?, tx?);
         let to = interface.sides.egress()?;
         let caused = interface.caused.as_ref();
+        let (work_cpu_share, work_cpu_at_least) = work_cpu_share(to).unzip();
         Some(Self {
             rx: Flow::of(rx),
             tx: Flow::of(tx),
             software_segments_per_s: to.software_segments_per_s,
             software_checksum_bytes_per_s: to.software_checksum_bytes_per_s,
             at_least: to.software_work_approximate,
+            work_cpu_share,
+            work_cpu_at_least: work_cpu_at_least.unwrap_or(false),
             caused_segments_per_s: caused.and_then(|caused| caused.software_segments_per_s),
             caused_at_least: caused.is_some_and(|caused| caused.software_work_approximate),
             drops_per_s: rx.drops_per_s.zip(tx.drops_per_s).map(|(rx, tx)| rx + tx),
@@ -128,12 +136,36 @@ impl Figures {
                 other.software_checksum_bytes_per_s,
             ),
             at_least: self.at_least || other.at_least,
+            work_cpu_share: add(self.work_cpu_share, other.work_cpu_share),
+            work_cpu_at_least: self.work_cpu_at_least || other.work_cpu_at_least,
             caused_segments_per_s: add(self.caused_segments_per_s, other.caused_segments_per_s),
             caused_at_least: self.caused_at_least || other.caused_at_least,
             drops_per_s: add(self.drops_per_s, other.drops_per_s),
             partial: self.partial || other.partial,
         }
     }
+}
+
+/// What the work on the way to an interface took of a CPU, and whether that is
+/// a lower bound.
+fn work_cpu_share(to: &Side) -> Option<(f64, bool)> {
+    const NS_PER_S: f64 = 1e9;
+    let exact = to.software_work.as_ref()?.exact.as_ref()?;
+    let others = [exact.checksum_ns_per_s, exact.crc32c_ns_per_s];
+    let ns = exact.segmentation_ns_per_s? + others.iter().flatten().sum::<f64>();
+    Some((ns / NS_PER_S, others.contains(&None)))
+}
+
+/// Why that is not known of an interface, if so.
+pub fn no_work_cpu_share(interface: &Interface) -> Option<&str> {
+    let mut sides = ["to_vm", "tx"].iter();
+    sides.find_map(|side| {
+        let exact = format!("{side}.software_work.exact");
+        let rate = format!("{exact}.segmentation_ns_per_s");
+        let unavailable = &interface.unavailable;
+        let reason = unavailable.get(&exact).or_else(|| unavailable.get(&rate))?;
+        Some(reason.as_str())
+    })
 }
 
 fn add(one: Option<f64>, other: Option<f64>) -> Option<f64> {
@@ -146,10 +178,11 @@ fn add(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 /// Sizes of the interval, in bytes, in one direction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sizes {
-    /// GSO frames by the size of their segments (`gso_size`).
-    pub segments: Vec<HistogramRow>,
+    /// GSO frames by the size of their segments (`gso_size`); `None` where that
+    /// is not known.
+    pub segments: Option<Vec<HistogramRow>>,
     /// Frames by length.
-    pub lengths: Vec<HistogramRow>,
+    pub lengths: Option<Vec<HistogramRow>>,
 }
 
 impl Sizes {
@@ -169,32 +202,50 @@ impl Sizes {
             .filter_map(|side| side.gso_size_interval_histogram.as_deref());
         let lengths = sides.filter_map(|side| side.length_interval_histogram.as_deref());
         Self {
-            segments: histogram::sum(segments),
-            lengths: histogram::sum(lengths),
+            segments: sum(segments),
+            lengths: sum(lengths),
         }
     }
 
     /// The range in which a percentile of the segment sizes lies.
     pub fn segment_percentile(&self, percent: u64) -> Option<Range> {
-        histogram::percentile(&self.segments, percent)
+        histogram::percentile(self.segments.as_ref()?, percent)
     }
+}
+
+/// `None` if there is no histogram.
+fn sum<'rows>(
+    histograms: impl Iterator<Item = &'rows [HistogramRow]>,
+) -> Option<Vec<HistogramRow>> {
+    let mut histograms = histograms.peekable();
+    histograms.peek()?;
+    Some(histogram::sum(histograms))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use offwatch_common::Slot;
+    use offwatch_common::{ExactSlot, Slot};
 
     use super::*;
     use crate::{
         model::Model,
-        sample::{self, Counters, Nic, Sample},
+        sample::{self, Counters, ExactCounters, ExactHooks, Exactness, Method, Nic, Sample},
     };
 
     /// A VM with a card for each number of frames that it received, and one
     /// that cannot be seen for each `None`.
     fn interfaces(packets: &[Option<u64>]) -> Vec<Interface> {
+        timed(packets, &[])
+    }
+
+    /// The same, where some of the functions that do software work are timed.
+    fn timed(packets: &[Option<u64>], functions: &[&str]) -> Vec<Interface> {
+        let hook = |function: &str| match functions.contains(&function) {
+            true => Exactness::Exact(Method::Fexit),
+            false => Exactness::Unavailable("this kernel has no fexit".into()),
+        };
         let sample = |factor: u64| {
             let cards = packets.iter().enumerate();
             let nics = cards.clone().map(|(index, packets)| Nic {
@@ -208,14 +259,27 @@ mod tests {
                 slot.egress.kinds[2].bytes = packets.unwrap_or(0) * factor * 4000;
                 slot.egress.gso_segments = packets.unwrap_or(0) * factor * 3;
                 slot.egress.gso_sizes[9] = packets.unwrap_or(0) * factor;
+                let mut exact = Box::<ExactSlot>::default();
+                exact.to_device.segmentation.ns = packets.unwrap_or(0) * factor * 1_000_000;
+                exact.to_device.checksum.ns = packets.unwrap_or(0) * factor * 500_000;
                 sample::Interface {
                     dev: format!("t{index}"),
                     ifindex: index as u32 + 1,
                     counters: Counters::Counted(slot),
+                    exact: ExactCounters::Counted(exact),
                     ..sample::Interface::default()
                 }
             });
             Sample {
+                host: sample::Host {
+                    exact: ExactHooks {
+                        segmentation: hook("segmentation"),
+                        checksum: hook("checksum"),
+                        crc32c: hook("crc32c"),
+                        ..ExactHooks::default()
+                    },
+                    ..sample::Host::default()
+                },
                 interfaces: interfaces.collect(),
                 vms: vec![sample::Vm {
                     nics: nics.collect(),
@@ -242,6 +306,26 @@ mod tests {
     }
 
     #[test]
+    fn cpu_time_is_that_of_all_functions() {
+        let all = ["segmentation", "checksum", "crc32c"];
+        let cards = timed(&[Some(10), Some(30)], &all);
+        let figures = Figures::of(&cards);
+        // 40 frames of 1.5 ms in a second.
+        assert_eq!(figures.work_cpu_share, Some(0.06));
+        assert!(!figures.work_cpu_at_least);
+        assert_eq!(no_work_cpu_share(&cards[0]), None);
+
+        let some = Figures::of(&timed(&[Some(10)], &all[..1]));
+        assert_eq!(some.work_cpu_share, Some(0.01));
+        assert!(some.work_cpu_at_least, "checksums were not timed");
+
+        let untimed = interfaces(&[Some(10)]);
+        assert_eq!(Figures::of(&untimed).work_cpu_share, None);
+        let reason = no_work_cpu_share(&untimed[0]);
+        assert_eq!(reason, Some("this kernel has no fexit"));
+    }
+
+    #[test]
     fn what_cannot_be_seen_is_no_zero() {
         let unseen = Figures::of(&interfaces(&[None]));
         assert_eq!(unseen.rx.packets_per_s, None);
@@ -255,8 +339,10 @@ mod tests {
     fn sizes_are_of_all_cards() {
         let cards = interfaces(&[Some(10), None, Some(30)]);
         let (rx, tx) = Sizes::of(&cards);
-        assert_eq!(rx.segments, [(1280, Some(1535), 40)]);
+        assert_eq!(rx.segments, Some(vec![(1280, Some(1535), 40)]));
         assert_eq!(rx.segment_percentile(99), Some((1280, Some(1535))));
         assert_eq!(tx.segment_percentile(99), None);
+        assert_eq!(tx.segments, Some(vec![]), "none is not unknown");
+        assert_eq!(Sizes::of(&cards[1..2]).0.segments, None);
     }
 }

@@ -6,5 +6,5 @@ mod figures;
 
 pub use self::{
     blame::{Blame, UNKNOWN_SOURCE},
-    figures::{Figures, Flow, Sizes},
+    figures::{Figures, Flow, Sizes, no_work_cpu_share},
 };

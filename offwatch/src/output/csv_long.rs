@@ -12,9 +12,10 @@ use std::{
 use crate::{
     error::Error,
     model::{
-        Caused, HistogramRow, Interface, Model, Side, Vm,
+        Caused, Exact, Guest, HistogramRow, Interface, Model, Side, Vm,
         histogram::{self, Range},
     },
+    offload::no_work_cpu_share,
     record::writable,
 };
 
@@ -58,7 +59,7 @@ impl CsvLong {
     }
 }
 
-const IDENTITY: [&str; 12] = [
+const IDENTITY: [&str; 14] = [
     "time_unix_ms",
     "interval_seconds",
     "host",
@@ -71,6 +72,8 @@ const IDENTITY: [&str; 12] = [
     "bridge",
     "mac",
     "mtu_bytes",
+    "offloads_on",
+    "offloads_declined_by_guest",
 ];
 
 type Column<Of> = (&'static str, fn(&Of) -> Option<f64>);
@@ -88,7 +91,7 @@ const TRAFFIC: [Column<Side>; 9] = [
 ];
 
 /// Work is done on the way to a device, so it belongs to what a guest receives.
-const RX_WORK: [Column<Side>; 3] = [
+const RX_WORK: [Column<Side>; 6] = [
     ("software_segments_per_s", |side| {
         side.software_segments_per_s
     }),
@@ -98,7 +101,16 @@ const RX_WORK: [Column<Side>; 3] = [
     ("software_work_approximate", |side| {
         Some(f64::from(u8::from(side.software_work_approximate)))
     }),
+    ("segmentation_ns_per_s", |side| {
+        exact(side)?.segmentation_ns_per_s
+    }),
+    ("checksum_ns_per_s", |side| exact(side)?.checksum_ns_per_s),
+    ("crc32c_ns_per_s", |side| exact(side)?.crc32c_ns_per_s),
 ];
+
+fn exact(side: &Side) -> Option<&Exact> {
+    side.software_work.as_ref()?.exact.as_ref()
+}
 
 const CAUSED: [Column<Caused>; 3] = [
     ("software_segments_per_s", |caused| {
@@ -153,6 +165,8 @@ fn row(model: &Model, vm: &Vm, interface: &Interface) -> Vec<String> {
         text(&interface.master),
         text(&interface.mac),
         whole(interface.mtu_bytes),
+        on(interface).join(" "),
+        declined(interface).join(" "),
     ];
     let (rx, tx) = (interface.sides.egress(), interface.sides.ingress());
     for side in [rx, tx] {
@@ -168,9 +182,27 @@ fn row(model: &Model, vm: &Vm, interface: &Interface) -> Vec<String> {
     }
     row.extend(cells(rx, &RX_WORK));
     row.extend(cells(interface.caused.as_ref(), &CAUSED));
-    let reasons: Vec<&str> = interface.reasons().into_iter().collect();
+    let mut reasons = interface.reasons();
+    reasons.extend(no_work_cpu_share(interface));
+    reasons.extend(interface.unavailable.get("offloads").map(String::as_str));
+    let reasons: Vec<&str> = reasons.into_iter().collect();
     row.push(reasons.join("; "));
     row
+}
+
+/// The features that are on.
+fn on(interface: &Interface) -> &[&'static str] {
+    let offloads = interface.facts.offloads.as_ref();
+    offloads.map_or(&[], |offloads| &offloads.active.on)
+}
+
+/// What the guest's driver does not accept to receive.
+fn declined(interface: &Interface) -> &[&'static str] {
+    let offloads = interface.facts.offloads.as_ref();
+    match offloads.map(|offloads| &offloads.accepted_by_guest) {
+        Some(Guest::Negotiated(accepted)) => &accepted.no,
+        _ => &[],
+    }
 }
 
 fn cells<Of>(of: Option<&Of>, columns: &[Column<Of>]) -> Vec<String> {
@@ -256,7 +288,9 @@ mod tests {
         assert_eq!(tap["rx_gso_size_p50_low_bytes"], "1280");
         assert_eq!(tap["rx_gso_size_p99_high_bytes"], "1535");
         assert_eq!(tap["tx_gso_size_p50_low_bytes"], "");
-        assert_eq!(tap["unavailable"], "");
+        let exact = "not in this recording";
+        let facts = "the recording does not hold it";
+        assert_eq!(tap["unavailable"], format!("{exact}; {facts}"));
         let card = &rows[1];
         assert_eq!(card["rx_packets_per_s"], "", "not seen is not 0");
         assert_eq!(card["unavailable"], "vfio");
@@ -266,7 +300,7 @@ mod tests {
     fn there_is_one_header() {
         let rows = rows(&[Model::new(&sample(1), None), Model::new(&sample(2), None)]);
         assert_eq!(rows.len(), 4);
-        assert_eq!(rows[0]["unavailable"], "first sample");
+        assert!(rows[0]["unavailable"].starts_with("first sample; "));
     }
 
     #[test]

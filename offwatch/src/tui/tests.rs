@@ -13,7 +13,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEventK
 
 use self::{
     app::App,
-    host::{VMS, model},
+    host::{VMS, first_model, model},
 };
 use super::{
     keys::{Action, UNKNOWN},

@@ -5,11 +5,12 @@ use std::{path::Path, sync::Arc};
 use offwatch::{
     record::Recorder,
     sample::{
-        Counters, DiskStats, Hook, Host, Interface, Kind, Nic, NicStats, Node, Sample, Vcpu, Vm,
-        VmState, VmStats,
+        Counters, DiskStats, ExactCounters, ExactHooks, Exactness, Hook, Host, Interface, Kind,
+        Method, Nic, NicStats, Node, Sample, Vcpu, Vm, VmState, VmStats,
+        offloads::{Fact, FeatureNames, FeatureSet, Features, Offloads, Tap},
     },
 };
-use offwatch_common::{Slot, Traffic, Work, histogram};
+use offwatch_common::{ExactSlot, ExactWork, Slot, Traffic, Work, histogram};
 
 /// 2026-03-01 10:00:00 UTC.
 const START_UNIX_MS: u64 = 1_772_359_200_000;
@@ -95,15 +96,77 @@ fn interface(dev: &str, ifindex: u32, kind: Kind, seconds: u64) -> Interface {
             _ => {}
         }
     }
+    let mut exact = Box::<ExactSlot>::default();
+    match dev {
+        "vnet0" => exact.caused = exact_work(44 * 3 * loads),
+        "vnet3" => exact.to_device = exact_work(44 * 3 * loads),
+        "vnet4" => exact.to_device = exact_work(2 * loads),
+        _ => {}
+    }
     Interface {
         dev: dev.into(),
         ifindex,
         generation: u64::from(ifindex),
         mtu: 1500,
+        offloads: Arc::new(offloads(dev, &kind)),
+        exact: ExactCounters::Counted(exact),
         master: (kind != Kind::Bridge).then_some(if dev == "vnet2" { 3 } else { 2 }),
         kind,
         counters: Counters::Counted(slot),
         ..Interface::default()
+    }
+}
+
+/// So many segments, each of which takes 500 ns.
+fn exact_work(segments: u64) -> ExactWork {
+    let mut work = ExactWork::default();
+    work.segmentation.calls = segments / 44;
+    work.segmentation.segments = segments;
+    work.segmentation.ns = segments * 500;
+    work
+}
+
+/// The features that there are.
+const FEATURES: [&str; 7] = [
+    "tx-scatter-gather",
+    "tx-checksum-ip-generic",
+    "tx-tcp-segmentation",
+    "tx-tcp6-segmentation",
+    "tx-generic-segmentation",
+    "rx-gro",
+    "rx-lro",
+];
+
+/// Everything on, but TSO for the guest that declines it, and nothing known of
+/// bridges.
+fn offloads(dev: &str, kind: &Kind) -> Offloads {
+    let bits = |features: &[&str]| {
+        let bit = |name: &str| FEATURES.iter().position(|known| *known == name);
+        let bits = features.iter().filter_map(|name| bit(name));
+        let word = bits.fold(0_u32, |word, bit| word | 1 << bit);
+        FeatureSet::from_words(&[word]).expect("one word")
+    };
+    let all = &FEATURES[..6];
+    let features = Features {
+        changeable: bits(all),
+        wanted: bits(all),
+        active: match dev {
+            "vnet3" => bits(&[FEATURES[0], FEATURES[1], FEATURES[4], FEATURES[5]]),
+            _ => bits(all),
+        },
+        never_changed: bits(&[]),
+    };
+    Offloads {
+        features: match kind {
+            Kind::Bridge => Fact::unavailable("bridges were not asked"),
+            _ => Fact::Known(features),
+        },
+        tap: (*kind == Kind::Tap).then_some(Tap {
+            vnet_hdr: true,
+            multi_queue: false,
+            queues: 1,
+        }),
+        ..Offloads::default()
     }
 }
 
@@ -202,6 +265,14 @@ fn sample(number: u64, seconds: u64) -> Sample {
                 memory_kib: 33_554_432,
             })),
             hook: Hook::Tp,
+            exact: ExactHooks {
+                segmentation: Exactness::Exact(Method::Fexit),
+                checksum: Exactness::Unavailable("skb_checksum_help is not traced".into()),
+                crc32c: Exactness::Unavailable("skb_crc32c_csum_help is not traced".into()),
+                unattributed: Box::new(exact_work(number * 20)),
+                ..ExactHooks::default()
+            },
+            feature_names: FeatureNames(FEATURES.map(String::from).to_vec()),
             unattributed: Some(work(number * 20, 0)),
             notes: match number {
                 4 => vec!["libvirt does not answer; names are those of a minute ago".into()],

@@ -69,7 +69,7 @@ pub(super) fn sparkline(
 /// Bars with the share of each range.
 pub(super) fn histogram(
     title: &str,
-    rows: &[HistogramRow],
+    rows: Option<&[HistogramRow]>,
     style: Style,
     theme: Theme,
     area: Rect,
@@ -77,16 +77,20 @@ pub(super) fn histogram(
 ) {
     /// `65536 or more` and `100 %`, with a space after each.
     const TEXT_WIDTH: u16 = 14 + 6;
-    let all: u64 = rows.iter().map(|row| row.2).sum();
     let heading = Line::styled(format!("{title}, bytes"), theme.heading());
     heading.render(area, buffer);
     let mut lines = area.rows().skip(1);
-    if rows.is_empty() {
-        if let Some(line) = lines.next() {
-            Line::styled("none in this interval", theme.faint()).render(line, buffer);
+    let rows = match rows {
+        Some(rows) if !rows.is_empty() => rows,
+        nothing => {
+            let told = nothing.map_or("not known", |_| "none in this interval");
+            if let Some(line) = lines.next() {
+                Line::styled(told, theme.faint()).render(line, buffer);
+            }
+            return;
         }
-        return;
-    }
+    };
+    let all: u64 = rows.iter().map(|row| row.2).sum();
     for ((low, high, count), line) in rows.iter().zip(lines) {
         let range = match high {
             Some(high) => format!("{low}-{high}"),

@@ -17,6 +17,8 @@ use crate::{
 /// What the cells of a row are made from.
 pub(super) struct Cells {
     pub(super) figures: Figures,
+    /// What is on of the offloads.
+    pub(super) offloads: String,
     pub(super) rx_sizes: Sizes,
     pub(super) tx_sizes: Sizes,
     /// Bytes instead of bits.
@@ -28,6 +30,7 @@ pub(super) struct Column {
     /// Where bytes are shown instead of bits.
     pub(super) title_in_bytes: &'static str,
     pub(super) width: u16,
+    alignment: Alignment,
     cell: fn(&Cells) -> Cell,
 }
 
@@ -48,14 +51,12 @@ const fn column(title: &'static str, width: u16, cell: fn(&Cells) -> Cell) -> Co
         title,
         title_in_bytes: title,
         width,
+        alignment: Alignment::Right,
         cell,
     }
 }
 
-/// Why the cost is missing on every row.
-pub(super) const NO_COST: &str = "CORE%: what a segment costs is not measured on this host";
-
-pub(super) const COLUMNS: [Column; 17] = [
+pub(super) const COLUMNS: [Column; 18] = [
     Column {
         title_in_bytes: "RXB/s",
         ..column("RXbit/s", 7, |row| {
@@ -85,7 +86,7 @@ pub(super) const COLUMNS: [Column; 17] = [
     column("DROP/s", 6, |row| {
         row.counted(row.figures.drops_per_s, false, Tone::Bad)
     }),
-    column("CORE%", 5, |row| row.plain("-".into())),
+    column("CORE%", 5, Cells::core),
     column("RXpk/s", 6, |row| {
         row.plain(rate(row.figures.rx.packets_per_s))
     }),
@@ -106,6 +107,13 @@ pub(super) const COLUMNS: [Column; 17] = [
     column("TXseg", 6, |row| {
         row.plain(rate(row.figures.tx.segment_bytes()))
     }),
+    Column {
+        alignment: Alignment::Left,
+        ..column("OFFLOADS", 24, |row| Cell {
+            text: row.offloads.clone(),
+            tone: Tone::Plain,
+        })
+    },
 ];
 
 impl Cells {
@@ -122,6 +130,24 @@ impl Cells {
             text: self.at_least(rate(value), at_least || self.figures.partial),
             tone: match value {
                 Some(value) if value > 0.0 => above_zero,
+                _ => Tone::Plain,
+            },
+        }
+    }
+
+    fn core(&self) -> Cell {
+        let share = self.figures.work_cpu_share;
+        let at_least = self.figures.work_cpu_at_least || self.figures.partial;
+        let text = match share {
+            None => "-".into(),
+            Some(0.0) => "0".into(),
+            Some(share) if share < 0.0005 => "<0.1".into(),
+            Some(share) => format!("{:.1}", share * 100.0),
+        };
+        Cell {
+            text: self.at_least(text, at_least),
+            tone: match share {
+                Some(share) if share > 0.0 => Tone::Work,
                 _ => Tone::Plain,
             },
         }
@@ -164,7 +190,7 @@ impl Column {
         } else {
             self.title
         };
-        Text::from(Line::from(title).alignment(Alignment::Right))
+        Text::from(Line::from(title).alignment(self.alignment))
     }
 
     /// The cell of a row.
@@ -176,7 +202,7 @@ impl Column {
             Tone::Work => theme.work(),
             Tone::Bad => theme.bad(),
         };
-        Text::styled(cell.text, style).alignment(Alignment::Right)
+        Text::styled(cell.text, style).alignment(self.alignment)
     }
 }
 
@@ -231,7 +257,7 @@ mod tests {
         assert_eq!(titles(15, 0), ["RXbit/s", "TXbit/s"]);
         assert_eq!(titles(14, 0), ["RXbit/s"]);
         assert_eq!(titles(15, 1), ["TXbit/s", "RXgso%"]);
-        assert_eq!(titles(15, 99), ["RXseg", "TXseg"]);
+        assert_eq!(titles(33, 99), ["TXseg", "OFFLOADS"]);
         assert_eq!(titles(500, 3).len(), COLUMNS.len(), "there is room for all");
     }
 

@@ -5,11 +5,11 @@ use ratatui::{buffer::Buffer, layout::Rect, text::Line, widgets::Widget as _};
 
 use super::{
     charts::{Series, halves, histogram, sparkline},
-    columns, offloads,
+    facts, offloads,
 };
 use crate::{
     model::{HistogramRow, Interface, Model},
-    offload::{Blame, Sizes},
+    offload::{Blame, Sizes, no_work_cpu_share},
     output::units::rate,
     text::plain,
     tui::{
@@ -31,6 +31,8 @@ pub(super) struct Page<'model> {
     pub(super) held: usize,
     pub(super) in_bytes: bool,
     pub(super) theme: Theme,
+    /// Columns that there are.
+    pub(super) width: u16,
 }
 
 /// The row of a page; `None` if what it shows is gone.
@@ -115,6 +117,11 @@ impl<'model> Page<'model> {
         parts.push(self.histograms("GSO frames by segment size", rx.segments, tx.segments));
         parts.push(self.histograms("frames by length", rx.lengths, tx.lengths));
         parts.push(Part::text(self.work()));
+        for interface in interfaces {
+            let lines = facts::lines(interface, self.theme, self.width);
+            parts.push(Part::text(vec![Line::default(); lines.len().min(1)]));
+            parts.push(Part::text(lines));
+        }
         parts.push(Part::text(self.reasons()));
         parts
     }
@@ -127,7 +134,11 @@ impl<'model> Page<'model> {
                     .uuid
                     .as_ref()
                     .map_or_else(String::new, |uuid| format!(" - {uuid}"));
-                format!("{} - {}{id}{uuid}", plain(&vm.name), vm.state.name())
+                let vhost = vm.vhost.vhost_cpu_ns_per_s.map_or_else(String::new, |ns| {
+                    format!(" - vhost {:.1} % of a core", ns / 1e7)
+                });
+                let state = vm.state.name();
+                format!("{} - {state}{id}{uuid}{vhost}", plain(&vm.name))
             }
             None => {
                 let names = self.interfaces().iter().map(|found| {
@@ -187,16 +198,17 @@ impl<'model> Page<'model> {
     fn histograms(
         &self,
         title: &'static str,
-        rx: Vec<HistogramRow>,
-        tx: Vec<HistogramRow>,
+        rx: Option<Vec<HistogramRow>>,
+        tx: Option<Vec<HistogramRow>>,
     ) -> Part<'_> {
         let theme = self.theme;
-        let lines = rx.len().max(tx.len()).max(1) + 2;
+        let rows = [&rx, &tx].map(|rows| rows.as_ref().map_or(0, Vec::len));
+        let lines = rows[0].max(rows[1]).max(1) + 2;
         Part::new(lines, move |area, buffer| {
             let (left, right) = halves(area);
             histogram(
                 &format!("RX {title}"),
-                &rx,
+                rx.as_deref(),
                 theme.received(),
                 theme,
                 left,
@@ -204,7 +216,7 @@ impl<'model> Page<'model> {
             );
             histogram(
                 &format!("TX {title}"),
-                &tx,
+                tx.as_deref(),
                 theme.sent(),
                 theme,
                 right,
@@ -261,11 +273,15 @@ impl<'model> Page<'model> {
     fn reasons(&self) -> Vec<Line<'static>> {
         let interfaces = self.interfaces().iter();
         let reasons = interfaces.flat_map(|interface| {
-            let reasons = interface.reasons().into_iter();
-            reasons.map(|reason| Line::from(format!("  {}", offloads::told(interface, reason))))
+            let of_cost = no_work_cpu_share(interface).map(|reason| format!("CORE%: {reason}"));
+            let reasons = interface.reasons().into_iter().map(str::to_owned);
+            let reasons = reasons.chain(of_cost);
+            reasons.map(|reason| Line::from(format!("  {}", offloads::told(interface, &reason))))
         });
-        let no_cost = Line::from(format!("  {}", columns::NO_COST));
-        let reasons = reasons.chain([no_cost]);
+        let reasons: Vec<Line<'static>> = reasons.collect();
+        if reasons.is_empty() {
+            return reasons;
+        }
         let heading = Line::styled("what is missing, and why", self.theme.heading());
         [Line::default(), heading]
             .into_iter()

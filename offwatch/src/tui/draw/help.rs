@@ -43,11 +43,12 @@ COLUMNS OF THE OFFLOAD VIEW
  SWSEG/s          segments the host cut in software on the way to the interface
  SWCSUM/s         bytes it checksummed in software on the way to the interface
  DROP/s           frames dropped, in both directions
- CORE%            share of a CPU that the cutting took
+ CORE%            share of a CPU that both took, as timed where they are done
  RXpk/s TXpk/s    frames; a GSO frame is one
  CAUSES/s         segments cut, on the way to anywhere, for frames from here
  RXseg50 RXseg99  median and 99th percentile of the segment size of GSO frames
  RXseg TXseg      mean bytes of a segment, headers included
+ OFFLOADS         groups of ethtool -K that are on; !: wanted, but off
  ~                at least
  -                no value: the last line tells why for the selected row";
 

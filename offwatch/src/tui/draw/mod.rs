@@ -3,6 +3,7 @@
 mod charts;
 mod columns;
 mod detail;
+mod facts;
 mod header;
 mod help;
 mod offloads;
@@ -94,7 +95,7 @@ pub(super) fn fit(state: &mut State, view: &View<'_>, area: Rect) {
     let Page::Detail(key, _) = &state.page else {
         return;
     };
-    let Some(page) = page(key, state, view) else {
+    let Some(page) = page(key, state, view, area.width) else {
         // The VM is gone; so is its page.
         state.page = Page::List;
         return;
@@ -110,6 +111,7 @@ fn page<'view>(
     key: &super::listing::RowKey,
     state: &State,
     view: &View<'view>,
+    width: u16,
 ) -> Option<detail::Page<'view>> {
     let model = view.model?;
     Some(detail::Page {
@@ -119,6 +121,7 @@ fn page<'view>(
         held: view.held,
         in_bytes: state.in_bytes,
         theme: view.theme,
+        width,
     })
 }
 
@@ -155,7 +158,7 @@ pub(super) fn draw(state: &State, view: &View<'_>, buffer: &mut Buffer) -> Optio
                 }
             }
             Page::Detail(key, scroll) => {
-                if let Some(page) = page(key, state, view) {
+                if let Some(page) = page(key, state, view, area.width) {
                     page.draw(*scroll, areas.body, buffer);
                 }
             }

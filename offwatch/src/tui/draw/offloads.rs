@@ -10,8 +10,8 @@ use ratatui::{
 
 use super::columns::{self, Cells, Column};
 use crate::{
-    model::{Interface, Model},
-    offload::{Figures, Sizes},
+    model::{Interface, Model, OFFLOADS},
+    offload::{Figures, Sizes, no_work_cpu_share},
     text::plain,
     tui::{
         listing::{Listing, Row as Listed},
@@ -162,6 +162,7 @@ impl Grid<'_> {
         let (rx_sizes, tx_sizes) = Sizes::of(row.interfaces);
         let cells = Cells {
             figures: Figures::of(row.interfaces),
+            offloads: state(row.interfaces),
             rx_sizes,
             tx_sizes,
             in_bytes: self.in_bytes,
@@ -220,7 +221,35 @@ pub(super) fn reason(row: Listed, model: &Model) -> Option<String> {
         let reason = *interface.reasons().first()?;
         Some(told(interface, reason))
     });
-    missing.or_else(|| Some(columns::NO_COST.into()))
+    missing.or_else(|| {
+        let reason = interfaces.iter().find_map(no_work_cpu_share)?;
+        Some(plain(&format!("CORE%: {reason}")))
+    })
+}
+
+/// The groups of `ethtool -K` of which something is on, then, with `!`, those of
+/// which something is wanted and off.
+fn state(interfaces: &[Interface]) -> String {
+    let mut states = interfaces.iter().map(|interface| {
+        let offloads = interface.facts.offloads.as_ref()?;
+        let unmet = OFFLOADS.iter().filter(|(name, _)| {
+            offloads.wanted.on.contains(name) && !offloads.active.on.contains(name)
+        });
+        let on = offloads.active_groups.iter();
+        let mut groups: Vec<String> = on.map(ToString::to_string).collect();
+        for (_, group) in unmet {
+            let unmet = format!("!{group}");
+            if !group.is_empty() && !groups.contains(&unmet) {
+                groups.push(unmet);
+            }
+        }
+        Some(groups.join(" "))
+    });
+    match states.next() {
+        Some(Some(first)) if states.all(|state| state.as_ref() == Some(&first)) => first,
+        Some(Some(_)) => "(differ)".into(),
+        _ => "-".into(),
+    }
 }
 
 /// A reason with the name of the interface, if it has one.

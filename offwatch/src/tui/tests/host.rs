@@ -109,3 +109,8 @@ pub(super) fn model(vms: &[(&str, &[(&str, u64)])]) -> Model {
         Some((&sample(vms, 1), Duration::from_secs(1))),
     )
 }
+
+/// The model of a first sample.
+pub(super) fn first_model() -> Model {
+    Model::new(&sample(VMS, 1), None)
+}

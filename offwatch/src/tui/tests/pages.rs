@@ -25,6 +25,17 @@ fn a_page_shows_one_vm() {
 }
 
 #[test]
+fn what_is_not_known_is_not_shown_as_none() {
+    let mut app = App::new(80, 60);
+    app.model = Some(first_model());
+    app.keys("j");
+    app.key(KeyCode::Enter);
+    let page = app.screen().join("\n");
+    assert!(page.contains("not known"), "{page}");
+    assert!(!page.contains("none in this interval"), "{page}");
+}
+
+#[test]
 fn a_page_scrolls_as_far_as_it_goes() {
     let mut app = App::new(80, 16);
     app.keys("j");
