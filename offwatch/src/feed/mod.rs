@@ -94,7 +94,7 @@ pub struct Position {
 
 /// How many updates may wait for the screen. A screen that is slower, as that
 /// of a terminal that was stopped, misses some; sampling goes on.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 /// How long the end of the program waits for a sample that is being taken.
 const PATIENCE: Duration = Duration::from_millis(500);
 

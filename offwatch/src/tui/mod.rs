@@ -172,6 +172,7 @@ impl App {
     }
 
     fn on_event(&mut self, event: &Event) -> Action {
+        let listed_by = self.state.listed_by();
         let model = self.model.as_ref();
         let listing = &self.listing;
         let zone = &self.zone;
@@ -191,8 +192,7 @@ impl App {
             }
             _ => Action::None,
         };
-        self.is_stale = true;
-        self.list();
+        self.is_stale |= self.state.listed_by() != listed_by;
         if !self.state.source.paused {
             self.held = 0;
             if let Some(model) = self.newest.take() {

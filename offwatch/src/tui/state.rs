@@ -104,6 +104,12 @@ impl State {
         }
     }
 
+    /// What decides which rows there are, and in which order.
+    pub(super) fn listed_by(&self) -> (Display, Order, bool, Option<String>) {
+        let search = self.search.as_ref().map(|search| search.typed().to_owned());
+        (self.display, self.order, self.block_in_bytes, search)
+    }
+
     /// Shows another view from its beginning.
     pub(super) fn show(&mut self, display: Display) {
         self.display = display;
