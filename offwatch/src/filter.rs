@@ -180,6 +180,10 @@ mod tests {
     use crate::sample::{self, Nic};
 
     fn model() -> Model {
+        Model::new(&sample(), None)
+    }
+
+    fn sample() -> Sample {
         let interface = |dev: &str, ifindex| sample::Interface {
             dev: dev.into(),
             ifindex,
@@ -193,12 +197,11 @@ mod tests {
             }],
             ..sample::Vm::default()
         };
-        let sample = Sample {
+        Sample {
             interfaces: vec![interface("t0", 1), interface("t1", 2), interface("br0", 3)],
             vms: vec![vm("web[1]", "t0"), vm("db", "t1")],
             ..Sample::default()
-        };
-        Model::new(&sample, None)
+        }
     }
 
     fn shown(vms: &[&str], devs: &[&str]) -> Result<(Vec<String>, usize), Error> {
@@ -241,6 +244,27 @@ mod tests {
             error,
             "--dev 'eth7' matches no interface; there are br0, t0, t1"
         );
+    }
+
+    #[test]
+    fn samples_are_narrowed_and_checked_alike() {
+        let owned =
+            |patterns: &[&str]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let names = |vms: &[&str], devs: &[&str]| {
+            let filter = Filter::new(&owned(vms), &owned(devs))?;
+            let sample = sample();
+            filter.check_sample(&sample)?;
+            let narrowed = filter.narrowed(&sample);
+            let names = narrowed.vms.iter().map(|vm| vm.name.clone());
+            Ok::<_, Error>(names.collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[], &[]).expect("all"), ["web[1]", "db"]);
+        assert_eq!(names(&["d*"], &[]).expect("one VM"), ["db"]);
+        assert_eq!(names(&[], &["t0"]).expect("its VM"), ["web[1]"]);
+        assert_eq!(names(&["db"], &["t0"]).expect("both"), [] as [&str; 0]);
+        let error = names(&["dbb"], &[]).expect_err("no such VM").to_string();
+        assert!(error.ends_with("there are db, web[1]"), "{error}");
+        assert!(names(&[], &["eth7"]).is_err());
     }
 
     #[test]

@@ -224,10 +224,9 @@ impl Model {
             .collect();
         let vhost = vhost::Before::new(earlier, no_interval);
         let mut owned: HashSet<u32> = HashSet::new();
-        let vms = sample
-            .vms
-            .iter()
-            .map(|vm| {
+        let vms = history
+            .usages(&sample.vms)
+            .map(|(vm, usage)| {
                 let interfaces = vm
                     .nics
                     .iter()
@@ -245,7 +244,7 @@ impl Model {
                     id: vm.id,
                     state: vm.state,
                     source: vm.source,
-                    usage: history.usage(vm).cloned(),
+                    usage: usage.cloned(),
                     interfaces,
                     unavailable,
                 }

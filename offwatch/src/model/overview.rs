@@ -98,14 +98,15 @@ impl<'a> Overview<'a> {
 
     /// From a sample and the history that it ends, without network cards.
     pub fn of_sample(sample: &'a Sample, history: &'a UsageHistory) -> Self {
-        let domains = sample.vms.iter().enumerate().map(|(place, vm)| Domain {
+        let usages = history.usages(&sample.vms).enumerate();
+        let domains = usages.map(|(place, (vm, usage))| Domain {
             place,
             name: &vm.name,
             id: vm.id,
             state: vm.state,
             is_active: is_active(vm.id, vm.state, vm.source),
             is_process: vm.source == Source::Proc,
-            usage: history.usage(vm),
+            usage,
             interfaces: &[],
         });
         Self {

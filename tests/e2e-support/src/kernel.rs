@@ -11,9 +11,12 @@ use std::process::Command;
 /// Names the kernel package of the suite by depending on it.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
 
-/// virtio-net over PCI; the ACPI power button and the input device by which
-/// busybox's acpid reads it. Dependencies are found in the modules themselves.
-const MODULES: &[&str] = &["virtio_pci", "virtio_net", "button", "evdev"];
+/// virtio cards and disks over PCI; the ACPI power button and the input device by
+/// which busybox's acpid reads it. Dependencies are found in the modules themselves.
+const MODULES: &[&str] = &["virtio_pci", "virtio_net", "virtio_blk", "button", "evdev"];
+
+/// Name in the cache; another one whenever [`MODULES`] changes.
+const CACHED: &str = "kernel-2";
 
 /// A kernel image and its modules in the order in which they must be loaded.
 pub(crate) struct Kernel {
@@ -24,7 +27,7 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Takes the kernel from `cache`, after downloading it there if needed.
     pub(crate) fn fetch(cache: &Path) -> Result<Self> {
-        let home = cache.join("kernel");
+        let home = cache.join(CACHED);
         if !home.exists() {
             fs::create_dir_all(cache).with_context(|| format!("create {}", cache.display()))?;
             let work = tempfile::tempdir_in(cache).context("create a download directory")?;

@@ -53,6 +53,7 @@ struct Pass<'a> {
     connect: &'a Connect,
     with_stats: bool,
     wants_pcpus: bool,
+    now: Instant,
     /// XML for its age alone.
     old: usize,
     /// XML that was read.
@@ -73,6 +74,7 @@ impl Worker {
             connect,
             with_stats,
             wants_pcpus: with_stats && self.shared.lock().wants_pcpus,
+            now: started,
             old: OLD_XML_AT_ONCE,
             read: 0,
             domains: Vec::with_capacity(self.known.len()),
@@ -96,49 +98,42 @@ impl Worker {
     }
 
     /// Takes up one domain.
-    fn take(&mut self, pass: &mut Pass<'_>, listed: Listed<'_>) -> Result<(), VirtError> {
-        let is_usable = self.known.get(&listed.uuid).is_some_and(|known| {
-            let (is_usable, is_old) = known.is_usable(&listed, pass.old > 0);
-            pass.old -= usize::from(is_old);
-            is_usable
-        });
-        if !is_usable {
-            pass.read += 1;
-            // Each call has its own time to be answered.
-            self.busy(true);
-            let Some(known) = self.read_xml(pass.connect, &listed)? else {
-                // It ended in between.
-                return Ok(());
-            };
-            self.known.insert(listed.uuid, known);
-        }
-        let mut stats = listed.stats;
-        if let Some(stats) = stats.as_mut().filter(|_| pass.wants_pcpus) {
+    fn take(&mut self, pass: &mut Pass<'_>, mut listed: Listed<'_>) -> Result<(), VirtError> {
+        if let Some(stats) = listed.stats.as_mut().filter(|_| pass.wants_pcpus) {
             self.busy(true);
             add_pcpus(&listed.handle, stats);
         }
-        let Some(known) = self.known.get_mut(&listed.uuid) else {
-            return Ok(());
-        };
-        if pass.with_stats {
-            known.stats = stats.map(Arc::new);
+        let number = self.listings;
+        if let Some(known) = self.known.get_mut(&listed.uuid) {
+            let is_old = pass.old > 0 && known.is_old(pass.now);
+            pass.old -= usize::from(is_old);
+            if !is_old && known.holds_for(&listed) {
+                pass.domains
+                    .push(known.list(listed, pass.with_stats, number));
+                return Ok(());
+            }
         }
-        known.listed = self.listings;
-        pass.domains.push(Listing {
-            vm: Arc::clone(&known.vm),
-            state: listed.state,
-            stats: known.stats.clone(),
-        });
+        pass.read += 1;
+        // Each call has its own time to be answered.
+        self.busy(true);
+        // Without an answer it ended in between.
+        if let Some(mut known) = self.read_xml(pass.connect, &listed)? {
+            let uuid = listed.uuid;
+            pass.domains
+                .push(known.list(listed, pass.with_stats, number));
+            self.known.insert(uuid, known);
+        }
         Ok(())
     }
 
     /// Reads what is not known of a domain; none if there is no such domain.
     fn read_xml(&self, connect: &Connect, listed: &Listed<'_>) -> Result<Option<Known>, VirtError> {
         let id = listed.id;
+        let raw_name = listed.handle.name();
         let before = self.known.get(&listed.uuid);
         let before = before.filter(|known| known.vm.id == id);
         let mut vm = Vm {
-            name: printable(&String::from_utf8_lossy(listed.name)),
+            name: printable(&String::from_utf8_lossy(&raw_name)),
             uuid: Some(text(&listed.uuid)),
             id,
             source: Source::Libvirt,
@@ -161,7 +156,7 @@ impl Worker {
         let unchanged = before.filter(|known| *known.vm == vm);
         Ok(Some(Known {
             vm: unchanged.map_or_else(|| Arc::new(vm), |known| Arc::clone(&known.vm)),
-            raw_name: listed.name.to_owned(),
+            raw_name,
             stats: before.and_then(|known| known.stats.clone()),
             read,
             is_stale: false,
@@ -180,17 +175,33 @@ impl Worker {
 }
 
 impl Known {
-    /// Whether it still holds for a listed domain, and whether it is old. What
-    /// is old is used on while too much would have to be read at once.
-    fn is_usable(&self, listed: &Listed<'_>, may_read_old: bool) -> (bool, bool) {
+    /// Takes up a listing.
+    fn list(&mut self, listed: Listed<'_>, with_stats: bool, number: u64) -> Listing {
+        if with_stats {
+            self.stats = listed.stats.map(Arc::new);
+        }
+        self.listed = number;
+        Listing {
+            vm: Arc::clone(&self.vm),
+            state: listed.state,
+            stats: self.stats.clone(),
+        }
+    }
+
+    /// Whether its XML is to be read again for its age.
+    fn is_old(&self, now: Instant) -> bool {
+        let age = self.read.map(|read| now.saturating_duration_since(read));
+        age.is_some_and(|age| age >= OLD_XML)
+    }
+
+    /// Whether it still holds for a listed domain.
+    fn holds_for(&self, listed: &Listed<'_>) -> bool {
         // A domain that was just started has no interfaces yet.
         let is_complete = listed.id.is_none() || !self.vm.nics.iter().any(lacks_tap);
-        let is_same = self.vm.id == listed.id && self.raw_name == listed.name;
-        let is_old = match self.read {
-            Some(read) => may_read_old && read.elapsed() >= OLD_XML,
-            None => return (false, false),
-        };
-        (is_complete && is_same && !is_old && !self.is_stale, is_old)
+        let is_read = self.read.is_some() && !self.is_stale;
+        // Only a domain that is shut off can be given another name.
+        let has_name = || listed.id.is_some() || self.raw_name == listed.handle.name();
+        is_read && is_complete && self.vm.id == listed.id && has_name()
     }
 }
 

@@ -1,6 +1,7 @@
 //! All domains with their states and, if asked for, their statistics.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -15,7 +16,6 @@ use crate::sample::{VmState, VmStats};
 /// A domain in a listing.
 pub(super) struct Listed<'a> {
     pub(super) handle: Handle<'a>,
-    pub(super) name: &'a [u8],
     pub(super) uuid: Uuid,
     pub(super) id: Option<u32>,
     pub(super) state: VmState,
@@ -29,6 +29,15 @@ pub(super) enum Handle<'a> {
 }
 
 impl Handle<'_> {
+    /// Name of the domain as libvirt has it. Each such question to libvirt
+    /// costs more than all else that is done for a domain in a listing.
+    pub(super) fn name(&self) -> Vec<u8> {
+        match self {
+            Self::Record(record) => record.name().map(CStr::to_bytes).unwrap_or_default().into(),
+            Self::Domain(domain) => domain.get_name().unwrap_or_default().into_bytes(),
+        }
+    }
+
     /// Asks the domain something.
     pub(super) fn ask<T>(
         &self,
@@ -59,14 +68,11 @@ pub(super) fn list_domains(
         Err(error) => return Err(error),
     };
     for record in records.iter() {
-        let (Some(name), Some(uuid)) = (record.name(), record.uuid()) else {
-            continue;
-        };
+        let Some(uuid) = record.uuid() else { continue };
         let id = record.id();
         let (state, stats) = totals::read(record.parameters(), id, now);
         take(Listed {
             handle: Handle::Record(record),
-            name: name.to_bytes(),
             uuid,
             id,
             state,
@@ -98,7 +104,6 @@ fn by_lists(
         }
     }
     for domain in &domains {
-        let name = domain.get_name()?;
         let uuid = uuid(domain)?;
         let id = domain.get_id();
         let state = match others.get(&uuid) {
@@ -109,7 +114,6 @@ fn by_lists(
         };
         take(Listed {
             handle: Handle::Domain(domain),
-            name: name.as_bytes(),
             uuid,
             id,
             state,

@@ -82,3 +82,89 @@ pub(super) fn add_usage(proc: &Path, merged: &mut Merged, processes: &[Process])
         merged.places.remove(at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{StatsSource, VmState, VmStats};
+
+    fn domain(name: &str, id: u32) -> Listing {
+        let vm = Vm {
+            name: name.into(),
+            id: Some(id),
+            ..Vm::default()
+        };
+        Listing {
+            vm: Arc::new(vm),
+            state: VmState::Running,
+            stats: None,
+        }
+    }
+
+    /// Two domains, not in the order of their ids, and a process.
+    fn merged() -> (Merged, Vec<Listing>) {
+        let domains = vec![domain("b", 2), domain("a", 1)];
+        let process = Vm {
+            name: "process".into(),
+            pid: Some(std::process::id()),
+            source: Source::Proc,
+            ..Vm::default()
+        };
+        let mut vms: Vec<Vm> = domains.iter().map(Listing::to_vm).collect();
+        vms.push(process);
+        let merged = Merged::new(vms, Arc::new(domains.clone()), 7);
+        (merged, domains)
+    }
+
+    #[test]
+    fn states_and_statistics_go_where_they_belong() {
+        let (mut merged, mut domains) = merged();
+        domains[0].state = VmState::Paused;
+        domains[0].stats = Some(Arc::new(VmStats {
+            start: 2,
+            ..VmStats::default()
+        }));
+        assert!(merged.is_of(&domains, 7));
+        merged.renew(&domains);
+        let shown: Vec<_> = merged
+            .vms
+            .iter()
+            .map(|vm| {
+                let start = vm.stats.as_ref().map(|stats| stats.start);
+                (vm.name.as_str(), vm.state, start)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("a", VmState::Running, None),
+                ("b", VmState::Paused, Some(2)),
+                ("process", VmState::Unknown, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_changed_is_put_together_anew() {
+        let (merged, domains) = merged();
+        assert!(!merged.is_of(&domains, 8), "another interface");
+        assert!(!merged.is_of(&domains[..1], 7), "one less");
+        let swapped = [domains[1].clone(), domains[0].clone()];
+        assert!(!merged.is_of(&swapped, 7), "another order");
+        let renewed = [domain("b", 2), domains[1].clone()];
+        assert!(!merged.is_of(&renewed, 7), "its XML was read again");
+    }
+
+    #[test]
+    fn processes_are_read_until_they_end() {
+        let (mut merged, _) = merged();
+        add_usage(Path::new("/proc"), &mut merged, &[]);
+        let stats = merged.vms[2].stats.as_ref().unwrap();
+        assert_eq!(stats.source, StatsSource::Proc);
+        assert!(merged.vms[0].stats.is_none());
+        merged.renew(&[]);
+        add_usage(Path::new("/nonexistent"), &mut merged, &[]);
+        assert_eq!(merged.vms.len(), 2);
+        assert_eq!(merged.places.len(), 2);
+    }
+}

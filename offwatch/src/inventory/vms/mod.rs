@@ -37,7 +37,7 @@ const FIRST_SEARCH: Duration = Duration::from_secs(1);
 /// The same at most: a tap without an owner may stay so for ever.
 const LAST_SEARCH: Duration = Duration::from_secs(60);
 /// Pause between two scans of `/proc` while libvirt tells of all VMs.
-const SCAN_PAUSE: Duration = Duration::from_secs(5);
+const SCAN_PAUSE: Duration = Duration::from_secs(15);
 
 /// Where the host's files are; a test has its own.
 #[derive(Clone, Debug)]
@@ -67,7 +67,8 @@ pub struct Vms {
     scanner: Scanner,
     daemon: Daemon,
     was_connected: bool,
-    /// Taps at the last look.
+    /// Revision of the interfaces at the last look, and the taps among them.
+    links_revision: u64,
     taps: BTreeSet<(u32, String)>,
     /// Some tap had no owner.
     has_orphans: bool,
@@ -100,6 +101,7 @@ impl Vms {
             paths,
             daemon: Daemon::default(),
             was_connected: false,
+            links_revision: 0,
             taps: BTreeSet::new(),
             has_orphans: true,
             next_search: Instant::now(),
@@ -148,7 +150,9 @@ impl Vms {
     /// Takes up what is new and returns notes on what is missing. Never waits
     /// for libvirt: its listing is the last one that it gave.
     pub fn update(&mut self, links: &LinkTable) -> Vec<String> {
-        let taps_changed = self.taps != links.taps;
+        let links_changed = self.links_revision != links.revision;
+        self.links_revision = links.revision;
+        let taps_changed = links_changed && self.taps != links.taps;
         if taps_changed {
             self.taps.clone_from(&links.taps);
             self.next_search = Instant::now();

@@ -1,5 +1,6 @@
 //! The statistics before those of now, VM by VM.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,16 +11,14 @@ use crate::sample::{self, Sample, Source, VmStats};
 /// changes nothing: the last figures stay, and grow older.
 #[derive(Clone, Debug, Default)]
 pub struct UsageHistory {
-    by_vm: HashMap<String, Entry>,
-    /// Number of the last sample.
-    samples: u64,
+    /// In the order of the last sample, without VMs of which nothing is known.
+    entries: Vec<Entry>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
+    key: String,
     usage: Usage,
-    /// The last sample that had the VM.
-    seen: u64,
 }
 
 impl UsageHistory {
@@ -35,69 +34,100 @@ impl UsageHistory {
 
     /// Goes on to the next sample.
     pub fn advance(&mut self, sample: &Sample) {
-        self.samples += 1;
         let node = sample.host.node.as_deref();
         let online_cpus = node.map_or(sample.host.online_cpus, |node| node.online_cpus);
-        for vm in &sample.vms {
+        let places = self.places(&sample.vms);
+        let before = std::mem::take(&mut self.entries);
+        self.entries.reserve(before.len());
+        let mut before: Vec<Option<Entry>> = before.into_iter().map(Some).collect();
+        for (vm, place) in sample.vms.iter().zip(places) {
             let Some(stats) = &vm.stats else { continue };
-            let key = key(vm);
-            let entry = match self.by_vm.get_mut(key.as_ref()) {
-                Some(entry) => {
-                    entry.advance(stats);
+            let mut entry = match place.and_then(|place| before[place].take()) {
+                Some(mut entry) => {
+                    entry.usage.advance(stats);
                     entry
                 }
-                None => self
-                    .by_vm
-                    .entry(key.into_owned())
-                    .or_insert_with(|| Entry::first(stats)),
+                None => Entry {
+                    key: key(vm).into_owned(),
+                    usage: Usage::first(stats),
+                },
             };
-            entry.seen = self.samples;
-            entry.usage.online_cpus = online_cpus;
-            entry.usage.host_memory_kib = node.map(|node| node.memory_kib);
-            entry.usage.age_ns = sample.monotonic_ns.saturating_sub(stats.monotonic_ns);
+            let usage = &mut entry.usage;
+            usage.online_cpus = online_cpus;
+            usage.host_memory_kib = node.map(|node| node.memory_kib);
+            usage.age_ns = sample.monotonic_ns.saturating_sub(stats.monotonic_ns);
+            self.entries.push(entry);
         }
-        self.by_vm.retain(|_, entry| entry.seen == self.samples);
     }
 
-    /// What a VM of the last sample used; none if nothing is known of it.
-    pub fn usage(&self, vm: &sample::Vm) -> Option<&Usage> {
-        vm.stats.as_ref()?;
-        self.by_vm.get(key(vm).as_ref()).map(|entry| &entry.usage)
+    /// What VMs of the last sample used; none where nothing is known.
+    pub fn usages<'a>(
+        &'a self,
+        vms: &'a [sample::Vm],
+    ) -> impl Iterator<Item = (&'a sample::Vm, Option<&'a Usage>)> {
+        let places = vms.iter().zip(self.places(vms));
+        places.map(|(vm, place)| (vm, place.map(|place| &self.entries[place].usage)))
+    }
+
+    /// The entries of VMs with statistics. As a rule they are in the same order.
+    fn places(&self, vms: &[sample::Vm]) -> Vec<Option<usize>> {
+        let mut next = 0;
+        let mut by_key = None;
+        let mut places = Vec::with_capacity(vms.len());
+        for vm in vms {
+            let mut place = None;
+            if vm.stats.is_some() {
+                let key = key(vm);
+                let is_next = self.entries.get(next).is_some_and(|entry| entry.key == key);
+                place = match is_next {
+                    true => Some(next),
+                    false => {
+                        let by_key: &HashMap<&str, usize> =
+                            by_key.get_or_insert_with(|| self.by_key());
+                        by_key.get(key.as_ref()).copied()
+                    }
+                };
+                next = place.map_or(next, |place| place + 1);
+            }
+            places.push(place);
+        }
+        places
+    }
+
+    fn by_key(&self) -> HashMap<&str, usize> {
+        let keys = self.entries.iter().map(|entry| entry.key.as_str());
+        keys.zip(0..).collect()
     }
 }
 
-impl Entry {
+impl Usage {
     fn first(stats: &Arc<VmStats>) -> Self {
         Self {
-            usage: Usage {
-                now: Arc::clone(stats),
-                before: None,
-                age_ns: 0,
-                is_stale: false,
-                online_cpus: 0,
-                host_memory_kib: None,
-            },
-            seen: 0,
+            now: Arc::clone(stats),
+            before: None,
+            age_ns: 0,
+            is_stale: false,
+            online_cpus: 0,
+            host_memory_kib: None,
         }
     }
 
     fn advance(&mut self, stats: &Arc<VmStats>) {
-        let last = &self.usage.now;
-        if (last.source, last.start) != (stats.source, stats.start) {
+        if (self.now.source, self.now.start) != (stats.source, stats.start) {
             *self = Self::first(stats);
             return;
         }
-        self.usage.is_stale = last.monotonic_ns == stats.monotonic_ns;
-        if !self.usage.is_stale {
-            let last = std::mem::replace(&mut self.usage.now, Arc::clone(stats));
-            self.usage.before = Some(last);
+        self.is_stale = self.now.monotonic_ns == stats.monotonic_ns;
+        if !self.is_stale {
+            let last = std::mem::replace(&mut self.now, Arc::clone(stats));
+            self.before = Some(last);
         }
     }
 }
 
 /// What tells a VM from all others: its UUID, or its process where that alone
 /// is known of it, as a copy may run with the same UUID.
-fn key(vm: &sample::Vm) -> std::borrow::Cow<'_, str> {
+fn key(vm: &sample::Vm) -> Cow<'_, str> {
     match (&vm.uuid, vm.source, vm.pid) {
         (Some(uuid), Source::Libvirt | Source::Status, _) => uuid.as_str().into(),
         (_, _, Some(pid)) => format!("process {pid}").into(),

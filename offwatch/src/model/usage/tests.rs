@@ -54,7 +54,8 @@ fn usage(samples: &[Sample]) -> Usage {
     let mut history = UsageHistory::default();
     samples.iter().for_each(|sample| history.advance(sample));
     let last = samples.last().unwrap();
-    history.usage(&last.vms[0]).unwrap().clone()
+    let (_, usage) = history.usages(&last.vms).next().unwrap();
+    usage.unwrap().clone()
 }
 
 #[test]

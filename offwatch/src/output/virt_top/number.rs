@@ -20,14 +20,47 @@ impl Display for Count {
             return f.write_str("    ");
         };
         if count <= PLAIN {
-            return write!(f, "{count:4}");
+            return Digits::right(count, 4, b' ').fmt(f);
         }
-        for (shift, unit) in [(10, 'K'), (20, 'M'), (30, 'G')] {
+        for (shift, unit) in [(10, "K"), (20, "M"), (30, "G")] {
             if count >> shift <= LARGEST {
-                return write!(f, "{:3}{unit}", count >> shift);
+                Digits::right(count >> shift, 3, b' ').fmt(f)?;
+                return f.write_str(unit);
             }
         }
         f.write_str(">!!!")
+    }
+}
+
+/// The digits of a number at the end of some characters. A thousand rows a tick
+/// make it worth while.
+struct Digits {
+    text: [u8; Self::MOST],
+    start: usize,
+}
+
+impl Digits {
+    const MOST: usize = 20;
+
+    /// Filled up with `fill` to at least `width`.
+    fn right(mut number: u64, width: usize, fill: u8) -> Self {
+        let mut text = [fill; Self::MOST];
+        let mut start = Self::MOST;
+        while number > 0 || start == Self::MOST {
+            start -= 1;
+            text[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        Self {
+            text,
+            start: start.min(Self::MOST - width),
+        }
+    }
+}
+
+impl Display for Digits {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text[self.start..]).unwrap_or_default())
     }
 }
 
@@ -39,7 +72,8 @@ impl Display for Percent {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => f.write_str("    "),
-            Some(percent) if percent <= 99.9 => write!(f, "{:4.1}", percent.max(0.0)),
+            Some(percent) if percent <= 0.0 => f.write_str(" 0.0"),
+            Some(percent) if percent <= 99.9 => write!(f, "{percent:4.1}"),
             Some(_) => f.write_str("100 "),
         }
     }
@@ -58,11 +92,16 @@ impl Display for CpuTime {
         let hundredths = ns / HUNDREDTH_NS;
         let seconds = hundredths / 100;
         let (minutes, hours) = (seconds / 60, seconds / 3600);
-        match hours {
-            0..12 => write!(f, "{minutes:3}:{:02}.{:02}", seconds % 60, hundredths % 100),
-            12..1000 => write!(f, "{hours:3}:{:02}:{:02}", minutes % 60, seconds % 60),
-            _ => write!(f, "{:3}d{:02}:{:02}", hours / 24, hours % 24, minutes % 60),
-        }
+        let (first, unit, second, point, third) = match hours {
+            0..12 => (minutes, ":", seconds % 60, ".", hundredths % 100),
+            12..1000 => (hours, ":", minutes % 60, ":", seconds % 60),
+            _ => (hours / 24, "d", hours % 24, ":", minutes % 60),
+        };
+        Digits::right(first, 3, b' ').fmt(f)?;
+        f.write_str(unit)?;
+        Digits::right(second, 2, b'0').fmt(f)?;
+        f.write_str(point)?;
+        Digits::right(third, 2, b'0').fmt(f)
     }
 }
 
@@ -73,7 +112,7 @@ pub(super) struct Id(pub(super) Option<u32>);
 impl Display for Id {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(id) => write!(f, "{id:5}"),
+            Some(id) => Digits::right(id.into(), 5, b' ').fmt(f),
             None => f.write_str("    -"),
         }
     }
