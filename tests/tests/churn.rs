@@ -17,7 +17,7 @@ use offwatch_tests::{
     guest::Family,
     observer::{Observer, Seen, grown, number, side},
     quiet::wait_until,
-    skip_unless_lab,
+    scaled, skip_unless_lab,
     tap::Tap,
     traffic::{TcpFlow, TcpOptions},
 };
@@ -34,7 +34,7 @@ fn five_hundred_taps_come_and_go_under_traffic() -> Result<()> {
     lab.wait_quiet()?;
     let before = seen(&lab, &observer)?;
     let limited = TcpOptions {
-        bits_per_second: Some(100_000_000),
+        bits_per_second: Some(scaled(100_000_000)),
         ..TcpOptions::new(Family::V4, u64::MAX)
     };
     let flow = TcpFlow::start(&lab.guest(0).endpoint(), &lab.guest(1).endpoint(), limited)?;

@@ -29,7 +29,7 @@ fn a_kill_at_any_moment_leaves_nothing_behind() -> Result<()> {
     lab.add_guests(&["web", "db"])?;
     let devices = ["br0", lab.guest(0).tap(), lab.guest(1).tap()];
     let limited = TcpOptions {
-        bits_per_second: Some(200_000_000),
+        bits_per_second: Some(scaled(200_000_000)),
         ..TcpOptions::new(Family::V4, u64::MAX)
     };
     let flow = TcpFlow::start(&lab.guest(0).endpoint(), &lab.guest(1).endpoint(), limited)?;
