@@ -86,34 +86,44 @@ fn kernels(runs: &[&Run]) -> String {
             run.version,
             run.count(&[Outcome::Passed]),
             run.partial(),
-            run.count(&[Outcome::Skipped, Outcome::Ignored]),
+            run.count(&[Outcome::Skipped]),
         );
     }
     text
 }
 
-/// What tests found out about each kernel.
+/// What tests found out: each fact with the kernels that it holds on.
 fn facts(runs: &[&Run]) -> String {
-    let keys: BTreeSet<_> = runs.iter().flat_map(|run| run.facts.keys()).collect();
     let mut text = "## What offwatch finds there\n\n".to_owned();
-    let labels = runs.iter().map(|run| run.label.as_str());
-    text.push_str(&row("", labels));
-    text.push_str(&row("---", runs.iter().map(|_| "---")));
+    let keys: BTreeSet<_> = runs.iter().flat_map(|run| run.facts.keys()).collect();
     for key in keys {
+        let _ = writeln!(text, "- {key}");
         let values = runs.iter().map(|run| run.facts.get(key));
-        let values = values.map(|value| value.map_or("", String::as_str));
-        text.push_str(&row(key, values));
+        let values = values.map(|value| value.map_or("not told", String::as_str));
+        let by_kernel = runs.iter().map(|run| run.label.as_str()).zip(values);
+        for (value, kernels) in grouped(by_kernel) {
+            let kernels = match kernels.len() {
+                all if all == runs.len() => "all".to_owned(),
+                _ => kernels.join(", "),
+            };
+            let _ = writeln!(text, "  - {kernels}: {value}");
+        }
     }
     text
 }
 
-fn row<'text>(first: &'text str, cells: impl Iterator<Item = &'text str>) -> String {
-    let mut row = "|".to_owned();
-    for cell in [first].into_iter().chain(cells) {
-        let _ = write!(row, " {} |", cell.replace('|', "\\|"));
+/// The kernels for which the same is said, in their order.
+fn grouped<'run, T: PartialEq>(
+    said: impl Iterator<Item = (&'run str, T)>,
+) -> Vec<(T, Vec<&'run str>)> {
+    let mut groups: Vec<(T, Vec<&str>)> = Vec::new();
+    for (kernel, says) in said {
+        match groups.iter_mut().find(|(known, _)| *known == says) {
+            Some((_, kernels)) => kernels.push(kernel),
+            None => groups.push((says, vec![kernel])),
+        }
     }
-    row.push('\n');
-    row
+    groups
 }
 
 /// Tests by what they say of themselves, "skipped" or "in part".
@@ -123,16 +133,8 @@ type Tests = BTreeSet<(&'static str, String)>;
 fn left_out(runs: &[&Run]) -> String {
     let mut text = "## What is not tested, and why\n".to_owned();
     for (reason, by_kernel) in reasons(runs) {
-        // Kernels on which the same tests say it.
-        let mut groups: Vec<(&Tests, Vec<&str>)> = Vec::new();
-        for (kernel, tests) in &by_kernel {
-            match groups.iter_mut().find(|(known, _)| *known == tests) {
-                Some((_, kernels)) => kernels.push(kernel),
-                None => groups.push((tests, vec![kernel])),
-            }
-        }
         let _ = writeln!(text, "\n{reason}:\n");
-        for (tests, kernels) in groups {
+        for (tests, kernels) in grouped(by_kernel.into_iter()) {
             let _ = writeln!(text, "- on {}", kernels.join(", "));
             for (kind, test) in tests {
                 let _ = writeln!(text, "  - {kind}: `{test}`");
@@ -147,7 +149,15 @@ fn reasons<'run>(runs: &[&'run Run]) -> BTreeMap<&'run str, Vec<(&'run str, Test
     let mut reasons: BTreeMap<_, Vec<(&str, Tests)>> = BTreeMap::new();
     for run in runs {
         let mut tests: BTreeMap<_, Tests> = BTreeMap::new();
+        for program in run.without {
+            let entry = tests.entry("Lockdown has no bearing on it").or_default();
+            entry.insert(("not run", (*program).to_owned()));
+        }
         for (program, test) in run.tests() {
+            // Not a test: something to be asked for.
+            if test.outcome == Outcome::Ignored {
+                continue;
+            }
             for (kind, reason) in test.reasons() {
                 let name = format!("{}::{}", program.name, test.name);
                 tests.entry(reason).or_default().insert((kind, name));
@@ -214,14 +224,19 @@ mod tests {
             label: label.to_owned(),
             release: release.to_owned(),
             programs: vec![program],
-            facts: [("hook tp".to_owned(), "works".to_owned())].into(),
+            facts: [
+                ("hook tp", "works"),
+                ("hook x", if label == "6.12" { "works" } else { "no" }),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
             ..Run::default()
         }
     }
 
     fn example(release: &str) -> String {
         let old = [("a", Some("no tcx"), &[][..]), ("b", None, &["no tcx"][..])];
-        let runs = [
+        let mut runs = [
             run("5.10", release, &old),
             run("6.1", "6.1.0", &old),
             run(
@@ -230,6 +245,13 @@ mod tests {
                 &[("a", None, &[]), ("b", None, &["no x"])],
             ),
         ];
+        runs[2].programs[0].tests.push(Test {
+            name: "measure".to_owned(),
+            outcome: Outcome::Ignored,
+            skipped: Some("takes hours".to_owned()),
+            left_out: Vec::new(),
+            seconds: 0.0,
+        });
         page(&runs.iter().collect::<Vec<_>>())
     }
 
@@ -238,12 +260,14 @@ mod tests {
         let page = example("5.10.0-1");
         for expected in [
             "| 5.10 | 5.10.0-1 |   | 1 | 1 | 1 |\n",
-            "| hook tp | works | works | works |\n",
+            "- hook tp\n  - all: works\n",
+            "- hook x\n  - 5.10, 6.1: no\n  - 6.12: works\n",
             "\nno tcx:\n\n- on 5.10, 6.1\n  - in part: `counts::b`\n  - skipped: `counts::a`\n",
             "\nno x:\n\n- on 6.12\n  - in part: `counts::b`\n",
         ] {
             assert!(page.contains(expected), "{expected} is not in\n{page}");
         }
+        assert!(!page.contains("takes hours"), "{page}");
     }
 
     #[test]
@@ -259,7 +283,7 @@ mod tests {
         let other = page.replace("no x:", "no y:");
         assert_eq!(differences(&page, &other), ["-no x:", "+no y:"]);
         assert!(!differences("", &page).is_empty());
-        let fact = page.replace("works | works |\n", "works | fails |\n");
+        let fact = page.replace("- all: works", "- all: fails");
         assert_eq!(differences(&page, &fact).len(), 2);
     }
 }

@@ -134,9 +134,9 @@ pub(super) fn write(
     options: &Options,
 ) -> Result<File> {
     let mut archive = Archive::default();
-    let tests: String = programs
-        .tests
-        .iter()
+    let tests = programs.tests.iter().map(String::as_str);
+    let tests: String = tests
+        .filter(|name| !boot.without.contains(name))
         .flat_map(|name| [name, "\n"])
         .collect();
     archive.file("etc/offwatch/tests", 0o644, tests.as_bytes());

@@ -56,6 +56,7 @@ pub(super) fn run(
         version: boot.kernel.version.clone(),
         release: boot.kernel.release.clone(),
         lockdown: boot.lockdown,
+        without: boot.without,
         absent_modules,
         ..Run::default()
     });

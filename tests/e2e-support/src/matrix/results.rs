@@ -16,6 +16,9 @@ pub(super) struct Run {
     /// As in `uname -r`.
     pub(super) release: String,
     pub(super) lockdown: bool,
+    /// Test binaries that were not run, because lockdown has no bearing on them.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) without: &'static [&'static str],
     /// From the start of QEMU to the start of the first test binary.
     pub(super) boot_seconds: Option<f64>,
     /// From the start of QEMU to its end.
