@@ -31,7 +31,13 @@ pub fn say(refused: &[String], some_work: bool) -> Result<()> {
         bail!("this must work here: {}", refused.join("; "));
     }
     let say = if some_work { left_out } else { skipped };
-    refused.iter().for_each(|reason| say(reason));
+    for reason in refused {
+        let cause = match kernel::is_confidential() && reason.starts_with("kprobe") {
+            true => ": lockdown=confidentiality refuses kprobes since Linux 5.4",
+            false => "",
+        };
+        say(&format!("{reason}{cause}"));
+    }
     Ok(())
 }
 
