@@ -194,6 +194,7 @@ impl Collector {
             Vec::new()
         };
         notes.extend(self.evidence.note(&self.table));
+        notes.extend(self.probe.as_ref().and_then(Probe::exact_note));
         Sample {
             time_unix_ms: wall_clock_ms(),
             monotonic_ns: monotonic_ns(),

@@ -84,7 +84,7 @@ impl CounterFollower {
         link: &Link,
         merges: Option<bool>,
         counted: &Counted,
-        probe: &Probe,
+        probe: Option<&Probe>,
     ) {
         let known = self.known.entry(link.ifindex).or_insert_with(|| Known {
             counters,
@@ -97,7 +97,8 @@ impl CounterFollower {
             known.generation = counted.generation;
             (known.from_vm, known.to_vm) = Default::default();
         }
-        let (Some(tap), Reading::Counted(slot)) = (&link.tap, &counted.reading) else {
+        let (Some(tap), Reading::Counted(slot), Some(probe)) = (&link.tap, &counted.reading, probe)
+        else {
             return;
         };
         let queues = u64::from(tap.queues);

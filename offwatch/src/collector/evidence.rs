@@ -98,8 +98,8 @@ impl Evidence {
         self.physical.remove(&ifindex);
     }
 
-    /// Reads what may have changed. `counted` is what `probe`, if there is one,
-    /// has just read, in the order of `links`.
+    /// Reads what may have changed. `counted` is what `probe` has just read, or
+    /// why there is none, in the order of `links`.
     pub(super) fn refresh(
         &mut self,
         links: &mut BTreeMap<u32, Link>,
@@ -109,7 +109,7 @@ impl Evidence {
         self.read_sysfs(links);
         for (ifindex, counters, made) in self.counters.refresh() {
             let place = counted.binary_search_by_key(&ifindex, |counted| counted.ifindex);
-            if let (Ok(place), Some(link), Some(probe)) = (place, links.get(&ifindex), probe) {
+            if let (Ok(place), Some(link)) = (place, links.get(&ifindex)) {
                 let offloads = self.offloads.get(&ifindex);
                 let napi = offloads.and_then(|known| known.napi.as_ref()?.known().copied());
                 let counted = &counted[place];

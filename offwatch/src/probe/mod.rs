@@ -174,6 +174,11 @@ impl Probe {
         self.exact.hooks()
     }
 
+    /// A note if exact counters were asked for by name and are refused.
+    pub fn exact_note(&self) -> Option<String> {
+        self.exact.note()
+    }
+
     /// Software work whose source is not known.
     pub fn unattributed(&self) -> Work {
         self.slots.unattributed()

@@ -104,6 +104,7 @@ fn slots_for(interfaces: usize) -> u32 {
 /// The attached programs, and what they count for no interface.
 pub(super) struct Exact {
     functions: [Exactness; function::COUNT],
+    choice: ExactChoice,
     unknown_drops: Unavailable,
     missed: Memory<u64>,
     /// Missed before anything was observed: calls that were under way when the
@@ -142,6 +143,7 @@ impl Exact {
         );
         Ok(Self {
             functions,
+            choice: setup.choice,
             unknown_drops: setup.plan.unknown_drops.clone(),
             missed,
             missed_before: None,
@@ -171,10 +173,30 @@ impl Exact {
         }
     }
 
+    /// A note if a method was asked for by name, and a function's calls are not
+    /// counted by it.
+    pub(super) fn note(&self) -> Option<String> {
+        note(self.choice, &self.functions)
+    }
+
     fn unattributed(&self) -> ExactWork {
         let now = self.counters.get(0).unwrap_or_default();
         now.since(&self.unattributed_before).caused
     }
+}
+
+fn note(choice: ExactChoice, functions: &[Exactness; function::COUNT]) -> Option<String> {
+    let ExactChoice::Only(_) = choice else {
+        return None;
+    };
+    let mut refused = function::NAMES
+        .iter()
+        .zip(functions)
+        .filter_map(|(name, state)| {
+            let reason = state.method().err()?;
+            Some(format!("calls of {name} are not counted: {reason}"))
+        });
+    refused.next()
 }
 
 fn total(missed: &Memory<u64>) -> u64 {
@@ -186,6 +208,21 @@ fn total(missed: &Memory<u64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_method_asked_for_and_refused_is_noted() {
+        let refused = || Exactness::Unavailable("fexit: Permission denied".into());
+        let exact = || Exactness::Exact(Method::Fexit);
+        let only = ExactChoice::Only(Method::Fexit);
+        assert_eq!(note(only, &[exact(), exact(), exact()]), None);
+        assert_eq!(
+            note(only, &[exact(), refused(), refused()]).as_deref(),
+            Some("calls of skb_checksum_help are not counted: fexit: Permission denied")
+        );
+        let all = [refused(), refused(), refused()];
+        assert_eq!(note(ExactChoice::Auto, &all), None);
+        assert_eq!(note(ExactChoice::Off, &all), None);
+    }
 
     #[test]
     fn slots_grow_with_the_host() {
