@@ -101,7 +101,7 @@ fn truth_equals_the_kernels_counters_under_load() -> Result<()> {
                 (kernel.rx_packets, kernel.rx_bytes),
                 (kernel.tx_packets, kernel.tx_bytes),
             ];
-            assert_eq!(truth, kernels, "{}", guest.name());
+            assert_eq!(truth, kernels, "{}: {kernel:?}", guest.name());
         }
     }
     for flow in flows {
