@@ -1,7 +1,7 @@
 //! Limits, taps, the kernel's own counters and TCP counters, against what
 //! `ip` and the kernel say.
 
-use std::time::Duration;
+use std::{fs::File, io::Read as _, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use offwatch_tests::{
@@ -10,7 +10,7 @@ use offwatch_tests::{
     frames::FrameSpec,
     guest::Family,
     link,
-    observer::{Observer, interface, number},
+    observer::{Observer, interface, number, offwatch},
     packet::Bypass,
     quiet::wait_until,
     skip_unless_lab,
@@ -297,5 +297,44 @@ fn tcp_counters_are_those_of_the_observed_namespace() -> Result<()> {
     assert!(number(&protocols, "tcp_in_segs_total")? > 10);
     let other = observers[1].now()?["host"]["evidence"]["protocols"].clone();
     assert_eq!(number(&other, "tcp_in_segs_total")?, 0);
+    Ok(())
+}
+
+/// Number of the oldest record that the kernel's log still holds.
+fn oldest_record() -> Result<u64> {
+    let mut log = File::open("/dev/kmsg").context("/dev/kmsg")?;
+    let mut record = vec![0; 16 << 10];
+    let length = log.read(&mut record).context("the kernel's log")?;
+    let record = String::from_utf8_lossy(&record[..length]).into_owned();
+    let number = record.split(',').nth(1).context("a record's number")?;
+    Ok(number.parse()?)
+}
+
+#[test]
+fn the_kernels_log_is_read_from_its_beginning() -> Result<()> {
+    skip_unless_lab!();
+    let lab = Lab::new()?;
+    let before = oldest_record()?;
+    let observer = Observer::start(lab.host(), &[])?;
+    let log = observer.now()?["host"]["evidence"]["kernel_log"].clone();
+    let after = oldest_record()?;
+    ensure!(log["signs"].is_array(), "{log}");
+    if before > 0 || after == 0 {
+        assert_eq!(log["complete"], after == 0, "the oldest record is {after}");
+    }
+    Ok(())
+}
+
+#[test]
+fn doctor_tells_whether_facts_can_be_read() -> Result<()> {
+    skip_unless_lab!();
+    let lab = Lab::new()?;
+    let output = offwatch(lab.host(), &["doctor", "--json"])?.output()?;
+    let report: Value = serde_json::from_slice(&output.stdout).context("a report")?;
+    let checks = report["checks"].as_array().context("checks")?;
+    for name in ["ethtool netlink", "sysfs", "kernel log"] {
+        let check = checks.iter().find(|check| check["name"] == name);
+        assert_eq!(check.context(name)?["status"], "ok", "{check:?}");
+    }
     Ok(())
 }

@@ -73,5 +73,6 @@ fn counters(stats: &Stats64, made: Made) -> KernelCounters {
         tx_bytes: stats.tx_bytes,
         tx_dropped: stats.tx_dropped,
         tx_errors: stats.tx_errors,
+        tx_carrier_errors: stats.tx_carrier_errors,
     }
 }

@@ -67,6 +67,8 @@ pub struct Kernel {
     pub tx_dropped_total: u64,
     /// Frames that could not be sent.
     pub tx_errors_total: u64,
+    /// Of these, for want of a carrier.
+    pub tx_carrier_errors_total: u64,
 }
 
 impl Kernel {
@@ -81,6 +83,7 @@ impl Kernel {
             tx_bytes_total: counters.tx_bytes,
             tx_dropped_total: counters.tx_dropped,
             tx_errors_total: counters.tx_errors,
+            tx_carrier_errors_total: counters.tx_carrier_errors,
         }
     }
 }

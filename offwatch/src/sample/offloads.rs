@@ -187,6 +187,8 @@ pub struct KernelCounters {
     pub tx_dropped: u64,
     /// Frames that could not be sent.
     pub tx_errors: u64,
+    /// Of these, for want of a carrier.
+    pub tx_carrier_errors: u64,
 }
 
 #[cfg(test)]
