@@ -143,8 +143,21 @@ impl Run {
         Ok(Self { child, csv })
     }
 
-    /// Rows without the header, by name of the column within each guest's group.
+    /// Rows that tell of an interval, and the first. A row that libvirt did not
+    /// answer in time for tells nothing, and the next one tells of both intervals.
     fn rows(&self) -> Result<Vec<[HashMap<String, String>; 2]>> {
+        const NAMED: [&str; 2] = ["Domain ID", "Domain name"];
+        let mut rows = self.all_rows()?;
+        let is_empty = |group: &HashMap<String, String>| {
+            let mut columns = group.iter();
+            columns.all(|(name, value)| NAMED.contains(&name.as_str()) || value.is_empty())
+        };
+        rows.retain(|row| !row.iter().all(is_empty));
+        Ok(rows)
+    }
+
+    /// Rows without the header, by name of the column within each guest's group.
+    fn all_rows(&self) -> Result<Vec<[HashMap<String, String>; 2]>> {
         const SUMMARY: usize = 18;
         let Ok(text) = std::fs::read_to_string(&self.csv) else {
             return Ok(Vec::new());
@@ -192,10 +205,14 @@ impl Run {
             first.is_empty() || first == "0.",
             "the first row tells of no interval, not {column} {first}"
         );
-        let values = rows.iter().skip(1).map(|row| {
-            let value = &row[guest][column];
-            let number = value.trim_end_matches('.').parse::<u64>();
-            number.with_context(|| format!("{column} {value}"))
+        let values = rows.iter().zip(1..).skip(1).map(|(row, number)| {
+            let value = row[guest].get(column);
+            let value = value.with_context(|| format!("no {column} in row {number}"))?;
+            let parsed = value.trim_end_matches('.').parse::<u64>();
+            parsed.with_context(|| {
+                let all = rows.len();
+                format!("{column} in row {number} of {all}: {:?}", row[guest])
+            })
         });
         values.sum()
     }
