@@ -212,6 +212,7 @@ impl Collector {
             },
             interfaces,
             vms,
+            facts: None,
         }
     }
 

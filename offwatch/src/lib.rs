@@ -10,6 +10,7 @@ pub mod clock;
 pub mod collector;
 pub mod command;
 pub mod error;
+pub mod facts;
 pub mod feed;
 pub mod filter;
 pub mod inventory;
