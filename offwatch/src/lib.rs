@@ -5,6 +5,7 @@
 //! [`collector`] into a [`sample::Sample`]; [`model`] turns two samples into
 //! rates; [`output`] prints a model.
 
+pub mod advise;
 pub mod cli;
 pub mod clock;
 pub mod collector;
