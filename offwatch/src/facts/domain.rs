@@ -25,9 +25,6 @@ pub struct Domain {
     pub agent: Fact<Agent>,
     /// Machine type, such as `pc-q35-9.0`: it decides defaults of the cards.
     pub machine: Fact<String>,
-    /// Version of the QEMU that runs it, where libvirt or its command line
-    /// tells.
-    pub qemu: Fact<String>,
     /// Its network cards.
     pub nics: Vec<NicSetup>,
 }

@@ -23,7 +23,8 @@ pub struct Policer {
     pub burst_bytes: Option<u64>,
     /// Peak rate, bytes per second.
     pub peak_bytes_per_s: Option<u64>,
-    /// Longer frames never pass, bytes: of a GSO frame the whole length counts.
+    /// Longer frames never pass, bytes. Of a GSO frame newer kernels hold the
+    /// segments against it, older ones the whole frame.
     pub mtu_bytes: Option<u32>,
     /// Rate, packets per second.
     pub rate_packets_per_s: Option<u64>,

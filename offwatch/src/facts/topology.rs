@@ -15,6 +15,9 @@ pub enum Lower {
     Route(u32),
     /// In another network namespace, which cannot be seen from here.
     Elsewhere,
+    /// Of a tunnel with many ends: for each frame where the route to its end
+    /// goes.
+    Varies,
 }
 
 impl Lower {
@@ -22,7 +25,7 @@ impl Lower {
     pub fn ifindex(self) -> Option<u32> {
         match self {
             Self::Link(ifindex) | Self::Route(ifindex) => Some(ifindex),
-            Self::Elsewhere => None,
+            Self::Elsewhere | Self::Varies => None,
         }
     }
 }
