@@ -213,6 +213,7 @@ impl Collector {
             },
             interfaces,
             vms,
+            facts: None,
         }
     }
 

@@ -5,11 +5,13 @@
 //! [`collector`] into a [`sample::Sample`]; [`model`] turns two samples into
 //! rates; [`output`] prints a model.
 
+pub mod advise;
 pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod command;
 pub mod error;
+pub mod facts;
 pub mod feed;
 pub mod filter;
 pub mod inventory;

@@ -17,6 +17,7 @@ pub mod procfs;
 pub mod protocols;
 pub mod qemu_args;
 pub mod rolling;
+pub mod setup;
 pub mod status;
 pub mod sysfs;
 pub mod uri;

@@ -28,9 +28,9 @@ use crate::sample::Sample;
 /// Name of the format.
 pub const SCHEMA: &str = "offwatch.recording";
 /// Its version; grows when older programs can no longer read it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The oldest version that can still be read. Version 1 has no offload
-/// features, limits, kernel counters and evidence.
+/// features, limits, kernel counters and evidence, version 2 no facts.
 const OLDEST_VERSION: u32 = 1;
 
 const LONGEST_HEADER: usize = 4096;

@@ -1,9 +1,20 @@
-use std::io::{self, BufReader};
+use std::{
+    io::{self, BufReader},
+    sync::Arc,
+};
 
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::sample::{Interface, Kind};
+use crate::{
+    facts::{
+        Facts,
+        device::Device,
+        qdisc::{Qdisc, Shaper},
+        topology::{Bridge, Lower, Topology},
+    },
+    sample::{Interface, Kind, offloads::Fact},
+};
 
 fn sample(time: u64) -> Sample {
     Sample {
@@ -95,6 +106,45 @@ fn a_kind_of_interface_survives() {
     recorder.write(&sample, false).expect("written");
     let recording = Recording::open(file.path()).expect("a recording");
     assert_eq!(recording.sample(0).expect("whole"), sample);
+}
+
+#[test]
+fn facts_survive() {
+    let bridge = Device {
+        kind: Kind::Bridge,
+        topology: Topology::Bridge(Bridge::default()),
+        lower: Some(Lower::Elsewhere),
+        qdiscs: Fact::Known(vec![Qdisc {
+            shaper: Shaper::Htb(Fact::unavailable("refused")),
+            ..Qdisc::default()
+        }]),
+        ..Device::default()
+    };
+    let facts = Facts {
+        devices: Fact::Known(vec![bridge]),
+        domains: Fact::unavailable("no libvirt"),
+        ..Facts::default()
+    };
+    let sample = Sample {
+        facts: Some(Arc::new(facts)),
+        ..sample(1)
+    };
+    let file = NamedTempFile::new().expect("a temporary file");
+    let mut recorder = Recorder::create(file.path(), None).expect("writable");
+    recorder.write(&sample, false).expect("written");
+    let recording = Recording::open(file.path()).expect("a recording");
+    assert_eq!(recording.sample(0).expect("whole"), sample);
+}
+
+#[test]
+fn a_recording_of_version_2_has_no_facts() {
+    let mut old = lines(&[1]);
+    let (first, now) = (old.len(), format!("\"version\":{VERSION}"));
+    let text = String::from_utf8(std::mem::take(&mut old)).expect("JSON");
+    assert!(!text.contains("facts"), "nothing of it where there is none");
+    let old = text.replace(&now, "\"version\":2").into_bytes();
+    assert_eq!(old.len(), first);
+    assert_eq!(read(&old).0, [(1, true)]);
 }
 
 #[test]
@@ -276,7 +326,7 @@ fn other_files_are_refused() {
             "{other:?}"
         );
     }
-    for version in [0, 3, 9] {
+    for version in [0, VERSION + 1, 9] {
         let other = format!("{{\"schema\":\"offwatch.recording\",\"version\":{version}}}\n");
         let told = message(replay(other.as_bytes()));
         assert!(told.contains(&format!("version {version}")), "{told}");

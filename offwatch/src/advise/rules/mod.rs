@@ -1,0 +1,5 @@
+//! The rules, a directory each family.
+
+pub(super) mod keep;
+pub(super) mod offer;
+mod share;

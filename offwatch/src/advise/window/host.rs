@@ -1,0 +1,115 @@
+//! The host in a window.
+
+use super::{Release, Work};
+use crate::{
+    facts::{Facts, host::HostFacts},
+    model::{Cost, Means, Model, Protocols},
+    sample::{
+        Blind, Hook, Sample,
+        evidence::{KernelLog, Sign},
+        offloads::Fact,
+    },
+};
+
+/// The host.
+pub struct Host<'s> {
+    /// Its name.
+    pub name: &'s str,
+    /// Kernel release.
+    pub kernel: &'s str,
+    /// The same as numbers.
+    pub release: Option<Release>,
+    /// Inode number of the observed network namespace.
+    pub netns: u64,
+    /// CPUs that are online.
+    pub online_cpus: u32,
+    /// How packets are counted.
+    pub hook: Hook,
+    /// What cannot be seen.
+    pub blind: Blind,
+    /// How segmentation is counted where it is done, if it is.
+    pub segmentation_by: Option<Means>,
+    /// What software work costs here, as far as it was measured.
+    pub cost: Cost,
+    /// Signs that the kernel's log got within the window, or why that is not
+    /// known.
+    pub signs: Result<Vec<Sign>, &'s str>,
+    /// Signs in the log since boot, and how many of each.
+    pub signs_since_boot: Vec<(Sign, u64)>,
+    /// The host's own TCP and UDP.
+    pub protocols: Option<Protocols>,
+    /// Work for frames of the host itself or of unknown source.
+    pub unattributed: Option<Work>,
+    /// How the host is set up, if that was gathered.
+    pub facts: Option<&'s HostFacts>,
+    /// Devices are known with their drivers, queues and stacking; or why not.
+    pub devices: Result<(), &'s str>,
+    /// VMs are known as they were set up; or why not.
+    pub domains: Result<(), &'s str>,
+    /// What the user should know about the whole window.
+    pub notes: &'s [String],
+}
+
+impl<'s> Host<'s> {
+    pub(super) fn new(
+        earlier: &'s Sample,
+        later: &'s Sample,
+        model: &Model,
+        facts: Option<&'s Facts>,
+        seconds: f64,
+    ) -> Self {
+        const NO_FACTS: &str = "how the host is set up was not gathered";
+        let evidence = &later.host.evidence;
+        let signs = match &evidence.kernel_log {
+            Fact::Known(log) => Ok(grown(log, earlier.host.evidence.kernel_log.known())),
+            Fact::Unavailable(reason) => Err(&**reason),
+        };
+        let since_boot = evidence.kernel_log.known().map(|log| &log.signs);
+        let unattributed = model.host.unattributed.as_ref();
+        Self {
+            name: &later.host.name,
+            kernel: &later.host.kernel,
+            release: Release::parse(&later.host.kernel),
+            netns: later.host.netns,
+            online_cpus: later.host.online_cpus,
+            hook: later.host.hook,
+            blind: later.host.blind(),
+            segmentation_by: model.host.exact_hooks.segmentation,
+            cost: model.host.cost.clone(),
+            signs,
+            signs_since_boot: (since_boot.into_iter().flatten())
+                .map(|found| (found.sign, found.count))
+                .collect(),
+            protocols: model.host.evidence.protocols.clone(),
+            unattributed: unattributed.and_then(|work| Work::caused(work, seconds)),
+            facts: facts.map(|facts| &facts.host),
+            devices: facts.map_or(Err(NO_FACTS), |facts| known(&facts.devices)),
+            domains: facts.map_or(Err(NO_FACTS), |facts| known(&facts.domains)),
+            notes: &later.host.notes,
+        }
+    }
+
+    /// Whether the log got such a sign within the window.
+    pub fn has_sign(&self, sign: Sign) -> bool {
+        self.signs.as_ref().is_ok_and(|signs| signs.contains(&sign))
+    }
+}
+
+fn known<T>(fact: &Fact<T>) -> Result<(), &str> {
+    fact.reason().map_or(Ok(()), Err)
+}
+
+fn grown(log: &KernelLog, before: Option<&KernelLog>) -> Vec<Sign> {
+    let count = |sign| {
+        let signs = before.into_iter().flat_map(|log| &log.signs);
+        signs
+            .filter(|found| found.sign == sign)
+            .map(|found| found.count)
+            .sum()
+    };
+    let signs = log.signs.iter();
+    signs
+        .filter(|found| found.count > count(found.sign))
+        .map(|found| found.sign)
+        .collect()
+}

@@ -1,0 +1,517 @@
+//! How interfaces are set up is what `ip`, `tc` and `ethtool` print.
+
+use anyhow::{Context, Result, ensure};
+use offwatch::{
+    facts::{
+        Facts,
+        device::Device,
+        policer::{Place, Policer, Verdict},
+        qdisc::{HtbClass, Shaper},
+        topology::{Lower, Peer, Topology},
+    },
+    inventory::setup,
+    sample::offloads::Fact,
+};
+use offwatch_tests::{
+    Lab, Netns,
+    command::run,
+    frames::FrameSpec,
+    skip::{left_out, skipped},
+    skip_unless_lab,
+};
+use serde_json::Value;
+
+fn devices(ns: &Netns) -> Result<Vec<Device>> {
+    match ns.run(setup::devices)? {
+        Fact::Known(devices) => Ok(devices),
+        Fact::Unavailable(reason) => anyhow::bail!("{reason}"),
+    }
+}
+
+fn device(ns: &Netns, dev: &str) -> Result<Device> {
+    let mut devices = devices(ns)?.into_iter();
+    let found = devices.find(|device| device.dev == dev);
+    found.with_context(|| format!("{dev} is not listed"))
+}
+
+fn set(ns: &Netns, command: &str) -> Result<String> {
+    run(ns, &command.split_whitespace().collect::<Vec<_>>())
+}
+
+/// Whether this kernel takes a command; says so if it does not.
+fn can(ns: &Netns, command: &str) -> bool {
+    let result = set(ns, command);
+    if result.is_err() {
+        left_out(&format!("this kernel has no `{command}`"));
+    }
+    result.is_ok()
+}
+
+/// What a command prints of all devices, as JSON.
+fn printed(ns: &Netns, command: &str) -> Result<Vec<Value>> {
+    Ok(serde_json::from_str(&set(ns, command)?)?)
+}
+
+/// The interfaces in a list that `ip` prints, by the name of the one they
+/// belong to.
+fn names_below(printed: &[Value], field: &str, dev: &str) -> Vec<u32> {
+    let below = printed.iter().filter(|link| link[field] == dev);
+    let ifindex = |link: &Value| link["ifindex"].as_u64().expect("a number") as u32;
+    below.map(ifindex).collect()
+}
+
+#[test]
+fn interfaces_are_stacked_as_ip_prints_them() -> Result<()> {
+    skip_unless_lab!();
+    let other = Netns::new()?;
+    let lab = Lab::new()?;
+    let host = lab.host();
+    for command in [
+        "ip link add up0 type veth peer name up1",
+        "ip link add far0 type veth peer name far1",
+        "ip link set up0 up",
+        "ip link set up1 up",
+        "ip addr add 198.18.9.1/24 dev up0",
+        "ip link add mv0 link up0 type macvtap",
+        "ip link set up0 mtu 9000",
+        "ip link set up1 master br0",
+        "ip link set br0 type bridge nf_call_ip6tables 1",
+    ] {
+        set(host, command)?;
+    }
+    let target = other.path();
+    let target = target.to_str().context("a path of ASCII")?;
+    set(host, &format!("ip link set far1 netns {target}"))?;
+    let vxlan = "type vxlan dstport 4789";
+    let has_vxlan = can(
+        host,
+        &format!("ip link add vx0 {vxlan} id 7 dev up0 remote 198.18.9.2"),
+    );
+    if has_vxlan {
+        set(
+            host,
+            &format!("ip link add vx1 {vxlan} id 8 remote 198.18.9.3 local 198.18.9.1"),
+        )?;
+        set(
+            host,
+            &format!("ip link add vx2 {vxlan} id 9 remote 198.19.0.1"),
+        )?;
+        set(host, "ip link add vx3 type vxlan dstport 4790 external")?;
+        set(host, "ip link set vx1 master br0")?;
+    }
+    let has_vlan = can(host, "ip link add vlan5 link up0 type vlan id 5");
+    let has_bond = can(host, "ip link add bond9 type bond mode active-backup");
+    if has_bond {
+        set(host, "ip link add slave0 type veth peer name slave1")?;
+        set(host, "ip link set slave0 master bond9")?;
+    }
+
+    let found = devices(host)?;
+    let facts = Facts {
+        devices: Fact::Known(found.clone()),
+        ..Facts::default()
+    };
+    let lookup = facts.lookup();
+    let by_ip = printed(host, "ip -d -j link show")?;
+    assert_eq!(found.len(), by_ip.len());
+    for (device, link) in found.iter().zip(&by_ip) {
+        let dev = device.dev.as_str();
+        assert_eq!(
+            (device.ifindex.into(), dev),
+            (
+                link["ifindex"].as_u64().unwrap_or(0),
+                link["ifname"].as_str().unwrap_or_default()
+            )
+        );
+        assert_eq!(link["mtu"], device.mtu_bytes, "{dev}");
+        let max = device.mtu_max_bytes.map_or(0, u64::from);
+        assert_eq!(link["max_mtu"].as_u64().unwrap_or(0), max, "{dev}");
+        let flags = link["flags"].as_array().context("flags")?;
+        assert_eq!(flags.contains(&"UP".into()), device.up, "{dev}");
+        assert_eq!(flags.contains(&"LOWER_UP".into()), device.carrier, "{dev}");
+        let master = lookup.master(device).map(|master| master.dev.as_str());
+        assert_eq!(link["master"].as_str(), master, "{dev}");
+        assert_eq!(names_below(&by_ip, "master", dev), device.ports, "{dev}");
+        assert!(device.hardware.is_none(), "{dev} is no hardware");
+    }
+    let named = |dev: &str| {
+        found
+            .iter()
+            .find(|device| device.dev == dev)
+            .expect("listed")
+    };
+    let ifindex = |dev: &str| named(dev).ifindex;
+    let up0 = Some(Lower::Link(ifindex("up0")));
+    assert_eq!(named("mv0").lower, up0);
+    assert_eq!(
+        named("up0").topology,
+        Topology::Veth(Peer::Here(ifindex("up1")))
+    );
+    assert_eq!(named("up0").lower, None, "the other end is not below");
+    assert_eq!(named("far0").topology, Topology::Veth(Peer::Elsewhere));
+    let Topology::Bridge(bridge) = named("br0").topology else {
+        anyhow::bail!("br0: {:?}", named("br0").topology);
+    };
+    let link = by_ip.iter().find(|link| link["ifname"] == "br0");
+    let data = &link.context("br0")?["linkinfo"]["info_data"];
+    let is_on = |name: &str| data[name].as_u64().map(|on| on != 0);
+    assert_eq!(bridge.vlan_filtering, is_on("vlan_filtering"));
+    assert_eq!(bridge.nf_call_iptables, is_on("nf_call_iptables"));
+    assert_eq!(bridge.nf_call_ip6tables, is_on("nf_call_ip6tables"));
+    let mut on_up0 = vec![ifindex("mv0")];
+    if has_vxlan {
+        assert_eq!(named("vx0").lower, up0);
+        assert_eq!(named("vx1").lower, Some(Lower::Route(ifindex("up0"))));
+        assert_eq!(named("vx2").lower, None, "there is no route");
+        assert_eq!(named("vx3").lower, Some(Lower::Varies));
+        for (dev, id) in [("vx0", Some(7)), ("vx1", Some(8)), ("vx3", None)] {
+            let Topology::Vxlan(vxlan) = &named(dev).topology else {
+                anyhow::bail!("{dev}: {:?}", named(dev).topology);
+            };
+            let link = by_ip
+                .iter()
+                .find(|link| link["ifname"] == dev)
+                .context("listed")?;
+            let data = &link["linkinfo"]["info_data"];
+            assert_eq!(vxlan.vni, id, "{dev}");
+            assert_eq!(vxlan.collect_metadata, data["external"] == true, "{dev}");
+            let text = |address: Option<std::net::IpAddr>| address.map(|it| it.to_string());
+            assert_eq!(
+                data["remote"].as_str(),
+                text(vxlan.remote).as_deref(),
+                "{dev}"
+            );
+            assert_eq!(
+                data["local"].as_str(),
+                text(vxlan.local).as_deref(),
+                "{dev}"
+            );
+            assert_eq!(data["port"], vxlan.port.unwrap_or(0), "{dev}");
+            assert_eq!(data["udp_csum"].as_bool(), vxlan.udp_csum, "{dev}");
+        }
+        on_up0.extend([ifindex("vx0"), ifindex("vx1")]);
+    }
+    if has_vlan {
+        assert_eq!(named("vlan5").lower, up0);
+        let Topology::Vlan(vlan) = named("vlan5").topology else {
+            anyhow::bail!("vlan5: {:?}", named("vlan5").topology);
+        };
+        assert_eq!(vlan.id, Some(5));
+        on_up0.push(ifindex("vlan5"));
+    }
+    assert_eq!(named("up0").uppers, on_up0);
+    if has_bond {
+        let Topology::Bond(bond) = &named("bond9").topology else {
+            anyhow::bail!("bond9: {:?}", named("bond9").topology);
+        };
+        assert_eq!(bond.mode.as_deref(), Some("active-backup"));
+        assert_eq!(named("bond9").ports, [ifindex("slave0")]);
+    }
+    Ok(())
+}
+
+/// A burst is kept by the kernel as a time, and rounded down once more by tc.
+fn assert_burst(printed: &Value, bytes: u64, rate_bytes_per_s: u64) {
+    let printed = printed.as_u64().expect("a number of bytes");
+    let rounding = rate_bytes_per_s / 1_000_000 + 1;
+    assert!(
+        bytes.abs_diff(printed) <= rounding,
+        "{bytes}, tc prints {printed}"
+    );
+}
+
+#[test]
+fn shapers_are_what_tc_prints() -> Result<()> {
+    skip_unless_lab!();
+    let mut lab = Lab::new()?;
+    ["tbf0", "htb0"]
+        .iter()
+        .try_for_each(|tap| lab.add_idle_tap(tap))?;
+    let host = lab.host();
+    let tbf = "tc qdisc add dev tbf0 root handle 10: tbf rate 80mbit burst 10kb limit 20kb";
+    if !can(host, &format!("{tbf} peakrate 100mbit mtu 2000")) {
+        skipped("this kernel has no tbf");
+        return Ok(());
+    }
+    for command in [
+        "tc qdisc add dev htb0 root handle 1: htb default 1",
+        "tc class add dev htb0 parent 1: classid 1:1 htb rate 8mbit ceil 16mbit burst 20k",
+        "tc class add dev htb0 parent 1:1 classid 1:a htb rate 40gbit burst 200k",
+    ] {
+        set(host, command)?;
+    }
+    let shaped = device(host, "tbf0")?;
+    let root = shaped.root_qdisc().context("tbf0 has a root")?;
+    let Shaper::Tbf(bucket) = root.shaper else {
+        anyhow::bail!("tbf0: {root:?}");
+    };
+    let shown = printed(host, "tc -j qdisc show dev tbf0")?;
+    assert_eq!(shown[0]["kind"], root.kind);
+    assert_eq!(shown[0]["handle"], root.handle.to_string());
+    let options = &shown[0]["options"];
+    assert_eq!(options["rate"], bucket.rate_bytes_per_s);
+    assert_burst(
+        &options["burst"],
+        bucket.burst_bytes,
+        bucket.rate_bytes_per_s,
+    );
+    assert_eq!(bucket.limit_bytes, 20 << 10);
+    assert_eq!(bucket.peak_bytes_per_s, Some(12_500_000));
+    let peak_burst = bucket
+        .peak_burst_bytes
+        .context("a burst at the peak rate")?;
+    assert!(peak_burst.abs_diff(2000) <= 13, "{peak_burst}");
+
+    let shaped = device(host, "htb0")?;
+    let root = shaped.root_qdisc().context("htb0 has a root")?;
+    let Shaper::Htb(Fact::Known(classes)) = &root.shaper else {
+        anyhow::bail!("htb0: {root:?}");
+    };
+    let [inner, leaf] = ["1:1", "1:a"].map(|handle| {
+        let mut classes = classes.iter();
+        classes.find(|class| class.handle.to_string() == handle)
+    });
+    let (inner, leaf) = (inner.context("1:1")?, leaf.context("1:a")?);
+    assert_eq!(leaf.parent, inner.handle);
+    assert_eq!(classes.len(), 2);
+    assert_rates(inner, 1_000_000, 2_000_000, 20 << 10);
+    // More than 32 bits hold.
+    assert_rates(leaf, 5_000_000_000, 5_000_000_000, 200 << 10);
+    Ok(())
+}
+
+fn assert_rates(class: &HtbClass, rate: u64, ceil: u64, burst: u64) {
+    assert_eq!(class.rate_bytes_per_s, rate);
+    assert_eq!(class.ceil_bytes_per_s, ceil);
+    let burst = Value::from(burst);
+    assert_burst(&burst, class.burst_bytes, rate);
+}
+
+/// Sends so many frames of so many bytes, headers included, from the first
+/// guest to the second.
+fn send(lab: &Lab, frames: usize, bytes: usize) -> Result<()> {
+    const HEADERS: usize = 14 + 20 + 8;
+    let (from, to) = (lab.guest(0).config(), lab.guest(1).config());
+    let (from, to) = ((from.mac, from.ip4), (to.mac, to.ip4));
+    let (frame, header) = FrameSpec::udp4(from, to, bytes - HEADERS).build()?;
+    (0..frames).try_for_each(|_| lab.guest(0).inject(&frame, header))
+}
+
+#[test]
+fn what_a_shaper_has_counted_is_what_tc_prints() -> Result<()> {
+    skip_unless_lab!();
+    let mut lab = Lab::new()?;
+    lab.add_guests(&["web", "db"])?;
+    let tap = lab.guest(1).tap().to_owned();
+    let host = lab.host();
+    let tbf = format!("tc qdisc add dev {tap} root tbf rate 1gbit burst 1000 limit 1mb");
+    if !can(host, &tbf) {
+        return Ok(());
+    }
+    lab.wait_quiet()?;
+    let before = device(host, &tap)?;
+    let before = before.root_qdisc().context("a root")?.counters;
+    send(&lab, 10, 700)?;
+    // Longer than the burst.
+    send(&lab, 20, 1200)?;
+    lab.wait_quiet()?;
+    let after = device(host, &tap)?;
+    let after = after.root_qdisc().context("a root")?.counters;
+    assert_eq!(after.packets - before.packets, 10);
+    assert_eq!(after.bytes - before.bytes, 10 * 700);
+    assert_eq!(after.drops - before.drops, 20);
+    let shown = printed(host, &format!("tc -s -j qdisc show dev {tap}"))?;
+    for (name, count) in [
+        ("bytes", after.bytes),
+        ("packets", after.packets),
+        ("drops", after.drops),
+        ("overlimits", after.overlimits),
+        ("requeues", after.requeues),
+        ("backlog", after.backlog_bytes),
+        ("qlen", after.backlog_packets),
+    ] {
+        assert_eq!(shown[0][name], count, "{name}");
+    }
+    Ok(())
+}
+
+/// A filter of every frame, by the parent of filters on received frames.
+fn filter(kind: &str, parent: &str, tap: &str) -> String {
+    let everything = match kind {
+        "u32" => "u32 match u32 0 0",
+        kind => kind,
+    };
+    format!("tc filter add dev {tap} {parent} protocol all pref 7 {everything}")
+}
+
+#[test]
+fn policers_are_found_with_what_they_dropped() -> Result<()> {
+    skip_unless_lab!();
+    // As libvirt does, as people do, and on sent frames.
+    for (qdisc, parent, kind, action, place) in [
+        ("ingress", "parent ffff:", "u32", "police", Place::Ingress),
+        (
+            "clsact",
+            "ingress",
+            "matchall",
+            "action police",
+            Place::Ingress,
+        ),
+        ("clsact", "egress", "u32", "action police", Place::Egress),
+    ] {
+        let mut lab = Lab::new()?;
+        lab.add_guests(&["web", "db"])?;
+        let guest = usize::from(place == Place::Egress);
+        let tap = lab.guest(guest).tap().to_owned();
+        let host = lab.host();
+        let filter = filter(kind, parent, &tap);
+        let limits = "rate 10kbps burst 5kb mtu 64kb drop";
+        let flow = if kind == "u32" { "flowid :1" } else { "" };
+        set(host, &format!("tc qdisc add dev {tap} {qdisc}"))?;
+        assert_eq!(device(host, &tap)?.policers, Fact::Known(vec![]));
+        if !can(host, &format!("{filter} {action} {limits} {flow}")) {
+            continue;
+        }
+        lab.wait_quiet()?;
+        let dropped_before = one_policer(&device(host, &tap)?)?.counters;
+        send(&lab, 40, 1000)?;
+        lab.wait_quiet()?;
+        let policer = one_policer(&device(host, &tap)?)?;
+        let counters = policer.counters.context("counters")?;
+        let before = dropped_before.context("counters")?;
+        let expected = Policer {
+            place,
+            filter: kind.to_owned(),
+            preference: 7,
+            protocol: 3,
+            rate_bytes_per_s: Some(10_000),
+            burst_bytes: policer.burst_bytes,
+            mtu_bytes: Some(64 << 10),
+            exceed: Verdict::Drop,
+            counters: Some(counters),
+            ..Policer::default()
+        };
+        assert_eq!(policer, expected, "{kind}");
+        assert_burst(
+            &Value::from(5 << 10),
+            policer.burst_bytes.unwrap_or(0),
+            10_000,
+        );
+        assert_eq!(counters.packets - before.packets, 40, "{kind}");
+        let drops = counters.drops - before.drops;
+        assert!((20..40).contains(&drops), "{kind}: {drops}");
+        let shown = set(host, &format!("tc -s filter show dev {tap} {parent}"))?;
+        let expected = format!(
+            "dropped {}, overlimits {}",
+            counters.drops, counters.overlimits
+        );
+        ensure!(shown.contains(&expected), "{kind}: {expected}: {shown}");
+    }
+    Ok(())
+}
+
+fn one_policer(device: &Device) -> Result<Policer> {
+    match device.policers.known().map(Vec::as_slice) {
+        Some([policer]) => Ok(policer.clone()),
+        _ => anyhow::bail!("{:?}", device.policers),
+    }
+}
+
+/// Of the machine itself: a device with a driver of its own cannot be made.
+#[test]
+fn drivers_are_what_ethtool_prints() -> Result<()> {
+    let Fact::Known(devices) = setup::devices() else {
+        anyhow::bail!("interfaces are listed without privilege");
+    };
+    let mut hardware = devices
+        .iter()
+        .filter_map(|device| Some((device, device.hardware.as_deref()?)))
+        .peekable();
+    if hardware.peek().is_none() {
+        skipped("there is no network card");
+    }
+    for (device, hardware) in hardware {
+        let dev = device.dev.as_str();
+        let text = ethtool(&["-i", dev])?.context("every driver has a name")?;
+        let field = |name: &str| {
+            let mut lines = text.lines();
+            let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value
+                .map(str::trim)
+                .filter(|value| !value.is_empty() && *value != "N/A")
+        };
+        let driver = hardware.driver.known().context("a driver")?;
+        assert_eq!(field("driver"), Some(driver.name.as_str()));
+        assert_eq!(field("version"), driver.version.as_deref());
+        assert_eq!(field("firmware-version"), driver.firmware.as_deref());
+        assert_eq!(field("bus-info"), driver.bus.as_deref());
+
+        let channels = ethtool(&["-l", dev])?;
+        assert_eq!(channels.is_some(), hardware.channels.known().is_some());
+        if let (Some(text), Some(channels)) = (channels, hardware.channels.known()) {
+            let expected = [
+                channels.rx_max,
+                channels.tx_max,
+                channels.combined_max,
+                channels.rx,
+                channels.tx,
+                channels.combined,
+            ];
+            assert_eq!(
+                numbers(&text, &["RX", "TX", "Combined"]),
+                expected,
+                "{text}"
+            );
+        }
+        let rings = ethtool(&["-g", dev])?;
+        assert_eq!(rings.is_some(), hardware.rings.known().is_some());
+        if let (Some(text), Some(rings)) = (rings, hardware.rings.known()) {
+            let expected = [rings.rx_max, rings.tx_max, rings.rx, rings.tx];
+            assert_eq!(numbers(&text, &["RX", "TX"]), expected, "{text}");
+        }
+        let text = ethtool(&[dev])?.context("a link")?;
+        let link = hardware.link.known();
+        let printed = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Speed: "));
+        let speed = printed.and_then(|speed| speed.strip_suffix("Mb/s")?.parse().ok());
+        assert_eq!(link.and_then(|link| link.speed_mbit_per_s), speed, "{text}");
+        let duplex = text.contains("Duplex: Full");
+        let full = Some(offwatch::facts::hardware::Duplex::Full);
+        assert_eq!(link.and_then(|link| link.duplex) == full, duplex, "{text}");
+    }
+    Ok(())
+}
+
+/// What ethtool prints; none if the driver does not tell it.
+fn ethtool(arguments: &[&str]) -> Result<Option<String>> {
+    let output = std::process::Command::new("ethtool")
+        .args(arguments)
+        .output()?;
+    Ok(output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+/// The numbers behind names, maximums first, then what is set.
+fn numbers(text: &str, names: &[&str]) -> Vec<Option<u32>> {
+    let (maximums, current) = text
+        .split_once("Current hardware settings")
+        .expect("two parts");
+    let parts = [maximums, current];
+    let number = |part: &&str, name: &str| {
+        let mut lines = part.lines();
+        lines.find_map(|line| {
+            line.strip_prefix(name)?
+                .strip_prefix(':')?
+                .trim()
+                .parse()
+                .ok()
+        })
+    };
+    parts
+        .iter()
+        .flat_map(|part| names.iter().map(move |name| number(part, name)))
+        .collect()
+}
