@@ -1,0 +1,158 @@
+//! What is to be said.
+
+use anyhow::{Context, Result, bail, ensure};
+use offwatch::advise::{
+    Advice, Report, Verdict,
+    advice::{Action, Scope},
+};
+
+use super::Scene;
+
+/// What a report must say.
+pub(crate) enum Expect {
+    /// These findings, and no other.
+    Findings(Vec<Expected>),
+    /// No finding, and that these rules say to leave things as they are.
+    Keep(Vec<Expected>),
+}
+
+/// A piece of advice.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    /// The rule that speaks.
+    pub(crate) rule: &'static str,
+    /// What to do.
+    pub(crate) verdict: Verdict,
+    /// The guest that it is about, or else the interface.
+    pub(crate) about: &'static str,
+    /// What the first change touches, and what is in it: `{NAME}` is the tap of a
+    /// guest.
+    pub(crate) fix: Option<(Scope, &'static str)>,
+}
+
+impl Expect {
+    fn expected(&self) -> &[Expected] {
+        match self {
+            Self::Findings(expected) | Self::Keep(expected) => expected,
+        }
+    }
+
+    /// Rules that are to speak.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &'static str> {
+        self.expected().iter().map(|expected| expected.rule)
+    }
+
+    /// Whether the report says it.
+    pub(super) fn check(&self, scene: &Scene, report: &Report) -> Result<()> {
+        for expected in self.expected() {
+            expected.find(scene, report)?;
+        }
+        let unexpected = |advice: &&Advice| {
+            let mut expected = self.expected().iter();
+            advice.verdict.is_finding() && !expected.any(|expected| expected.is(advice))
+        };
+        match report.advice.iter().find(unexpected) {
+            Some(advice) => bail!("not expected: {}", told(advice)),
+            None => Ok(()),
+        }
+    }
+
+    /// The finding whose change is to be made.
+    pub(super) fn finding<'r>(&self, scene: &Scene, report: &'r Report) -> Result<&'r Advice> {
+        let first = self.expected().first().context("nothing is expected")?;
+        first.find(scene, report)
+    }
+
+    /// Whether the report says no more of any of it.
+    pub(super) fn check_gone(report: &Report) -> Result<()> {
+        match report
+            .advice
+            .iter()
+            .find(|advice| advice.verdict.is_finding())
+        {
+            Some(advice) => bail!("still there: {}", told(advice)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Expected {
+    /// A guest's offloads are to be left on, and their price is told.
+    pub(crate) const fn keep_on(about: &'static str) -> Self {
+        Self::keep("keep-on", about)
+    }
+
+    /// A rule says to leave something as it is.
+    pub(crate) const fn keep(rule: &'static str, about: &'static str) -> Self {
+        Self {
+            rule,
+            verdict: Verdict::Keep,
+            about,
+            fix: None,
+        }
+    }
+
+    /// Something is to be changed.
+    pub(crate) const fn finding(
+        rule: &'static str,
+        verdict: Verdict,
+        about: &'static str,
+        scope: Scope,
+        part: &'static str,
+    ) -> Self {
+        Self {
+            rule,
+            verdict,
+            about,
+            fix: Some((scope, part)),
+        }
+    }
+
+    fn is(&self, advice: &Advice) -> bool {
+        let subject = &advice.subject;
+        let names = [subject.vm.as_deref(), subject.dev.as_deref()];
+        let about = names.into_iter().flatten().next().unwrap_or("host");
+        advice.rule == self.rule && about == self.about && advice.verdict == self.verdict
+    }
+
+    fn find<'r>(&self, scene: &Scene, report: &'r Report) -> Result<&'r Advice> {
+        let found = report.advice.iter().find(|advice| self.is(advice));
+        let found = found.with_context(|| {
+            let said: Vec<_> = report.advice.iter().map(told).collect();
+            format!(
+                "{self:?} is missing; said was {said:#?}, unseen {:?}",
+                report.cannot_see
+            )
+        })?;
+        if let Some((scope, part)) = self.fix {
+            let fix = found.fixes.first().context("no change is told")?;
+            ensure!(fix.scope == scope, "{:?} is to be changed", fix.scope);
+            let part = scene.named(part);
+            let text = text(&fix.action);
+            ensure!(text.contains(&part), "no {part} in {text}");
+        }
+        Ok(found)
+    }
+}
+
+fn text(action: &Action) -> &str {
+    match action {
+        Action::SetFeatures { command, .. } | Action::Command { command } => command,
+        Action::LibvirtXml { xml, .. } => xml,
+        Action::InGuest { command } => command,
+        Action::Upgrade { to } => to,
+        Action::Do { what } => what,
+    }
+}
+
+/// Advice in a line.
+pub(super) fn told(advice: &Advice) -> String {
+    let fixes: Vec<_> = advice.fixes.iter().map(|fix| text(&fix.action)).collect();
+    format!(
+        "{} {} {}: {} {fixes:?}",
+        advice.rule,
+        advice.verdict.name(),
+        advice.subject.name(),
+        advice.finding
+    )
+}

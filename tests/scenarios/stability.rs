@@ -1,0 +1,64 @@
+//! Shapers, and guests that do not keep up.
+
+use anyhow::ensure;
+use offwatch::advise::{Verdict, advice::Scope};
+use offwatch_tests::{guest::Family, udp::udp_blast};
+
+use super::{
+    bank::{Expect, Expected, Fix, Scenario, Scene, each},
+    offer::cut_for,
+};
+
+/// A shaper whose burst is shorter than super-frames cuts them.
+fn burst_shorter_than_super_frames() -> Scenario {
+    Scenario {
+        build: || {
+            Scene::of(&["web", "db"])?
+                .after(&["tc qdisc replace dev {db} root tbf rate 1gbit burst 10kb limit 4mb"])
+        },
+        traffic: |scene, going| going.keep(each(scene, &[("web", "db")])?),
+        condition: |scene, seen| cut_for(scene, seen, "db"),
+        expect: Expect::Findings(vec![Expected::finding(
+            "small-burst",
+            Verdict::Change,
+            "db",
+            Scope::Tap,
+            "burst",
+        )]),
+        fix: Fix::Printed,
+    }
+}
+
+/// A guest does not take what is in its ring.
+fn guest_that_does_not_drain_its_ring() -> Scenario {
+    Scenario {
+        build: || {
+            let scene = Scene::of(&["web"])?.with("stuck", |config| config.ring_frames = 4096)?;
+            scene.lab.wait_quiet()?;
+            scene.guest("stuck")?.pause()?;
+            Ok(scene)
+        },
+        traffic: |scene, going| {
+            let (web, stuck) = (scene.end("web")?, scene.end("stuck")?);
+            going.again(|| udp_blast(&web, &stuck, Family::V4, 20, 200).map(drop))
+        },
+        condition: |scene, seen| {
+            let full = seen.port(scene.tap("stuck")?, |port| port.drops.full_ring)?;
+            ensure!(full > Some(100), "{full:?} frames were dropped");
+            Ok(())
+        },
+        expect: Expect::Findings(vec![Expected::finding(
+            "guest-not-draining",
+            Verdict::FixInGuest,
+            "stuck",
+            Scope::Guest,
+            "",
+        )]),
+        fix: Fix::Played(|scene| scene.guest("stuck")?.resume()),
+    }
+}
+
+scenarios!(
+    burst_shorter_than_super_frames,
+    guest_that_does_not_drain_its_ring,
+);
