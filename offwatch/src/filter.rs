@@ -88,6 +88,18 @@ impl Filter {
         Cow::Owned(narrowed)
     }
 
+    /// Whether something about a VM or an interface is to be shown. What is
+    /// about neither is, and with `--vm` alone other interfaces are not.
+    pub fn shows(&self, vm: Option<&str>, dev: Option<&str>) -> bool {
+        let matches = |patterns: &[Pattern], name: Option<&str>| {
+            patterns.is_empty() || name.is_none_or(|name| any(patterns, name))
+        };
+        let is_other = vm.is_none() && dev.is_some();
+        matches(&self.vms, vm)
+            && matches(&self.devs, dev)
+            && !(is_other && self.devs.is_empty() && !self.vms.is_empty())
+    }
+
     /// Leaves only what matches. With `--vm` alone, other interfaces go.
     pub fn apply(&self, model: &mut Model) {
         let dev_matches = |interface: &Interface| {

@@ -15,3 +15,10 @@ pub fn rules() -> Vec<&'static Rule> {
 pub fn find(id: &str) -> Option<&'static Rule> {
     rules().into_iter().find(|rule| rule.id == id)
 }
+
+/// The rule whose id is most like a word, if any is like it.
+pub fn nearest(word: &str) -> Option<&'static Rule> {
+    let distance = |rule: &&'static Rule| strsim::damerau_levenshtein(word, rule.id);
+    let nearest = rules().into_iter().min_by_key(distance)?;
+    (distance(&nearest) <= word.len() / 2).then_some(nearest)
+}

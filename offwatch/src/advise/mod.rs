@@ -7,6 +7,7 @@
 
 pub mod advice;
 pub mod catalogue;
+pub mod docs;
 mod engine;
 mod make;
 pub mod need;
@@ -16,6 +17,7 @@ pub mod rule;
 mod rules;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod text;
 pub mod window;
 
 pub use self::{

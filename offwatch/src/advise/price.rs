@@ -97,6 +97,11 @@ pub enum Basis {
 }
 
 impl Basis {
+    /// Whether it was measured on this host.
+    pub fn is_measured(&self) -> bool {
+        matches!(self, Self::MeasuredHere { .. })
+    }
+
     /// In a few words.
     pub fn name(&self) -> &'static str {
         match self {
@@ -252,7 +257,7 @@ impl Price {
     /// Whether all of it was measured on this host.
     pub fn is_measured(&self) -> bool {
         let mut parts = self.parts.iter();
-        parts.all(|part| matches!(part.basis, Basis::MeasuredHere { .. }))
+        parts.all(|part| part.basis.is_measured())
     }
 }
 

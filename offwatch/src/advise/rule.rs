@@ -213,6 +213,12 @@ impl Finding {
     }
 }
 
+impl std::fmt::Debug for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Rule").field(&self.id).finish()
+    }
+}
+
 impl Rule {
     /// What most rules have in common, to be completed.
     pub(super) const BASE: Self = Self {
