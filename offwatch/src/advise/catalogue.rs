@@ -2,12 +2,12 @@
 
 use super::{
     rule::Rule,
-    rules::{keep, offer},
+    rules::{keep, offer, size},
 };
 
 /// All rules, by family.
 pub fn rules() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 2] = [keep::RULES, offer::RULES];
+    let families: [&[&'static Rule]; 3] = [keep::RULES, offer::RULES, size::RULES];
     families.concat()
 }
 

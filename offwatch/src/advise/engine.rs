@@ -112,6 +112,10 @@ impl<'s> Evaluation<'_, 's> {
         check: fn(&Window<'_>, &Vm<'_>) -> Option<Finding>,
         vm: &Vm<'s>,
     ) {
+        let mixed = self.window.ports_of(vm).any(|port| port.is_mixed());
+        if mixed && !rule.holds_in_mixed_windows {
+            return;
+        }
         let mut ports = self.window.ports_of(vm);
         if !vm.unseen.is_empty() || ports.any(|port| port.has_traffic()) {
             let missing = |need: &Need| {

@@ -3,3 +3,4 @@
 pub(super) mod keep;
 pub(super) mod offer;
 mod share;
+pub(super) mod size;

@@ -148,6 +148,15 @@ impl<'s> Port<'s> {
         self.found.limits.known().map(|limits| &**limits)
     }
 
+    /// Whether its GRO makes frames longer than that.
+    pub fn merges_beyond(&self, bytes: u32) -> bool {
+        let Some(limits) = self.limits() else {
+            return false;
+        };
+        let both = [limits.gro_max_size_bytes, limits.gro_ipv4_max_size_bytes];
+        both.into_iter().flatten().any(|limit| limit > bytes)
+    }
+
     /// How the tap was made, if it is one.
     pub fn tap(&self) -> Option<Tap> {
         self.found.offloads.tap

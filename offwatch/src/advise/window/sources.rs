@@ -14,7 +14,7 @@ pub struct Sources {
     pub segments: u64,
     /// GSO frames that they sent, cut or not, by protocol.
     pub classes: [u64; class::COUNT],
-    /// Frames of 64 KB and more that they sent.
+    /// Frames of 64 KB and more from those that merge to more than is usual.
     pub longest: u64,
     /// The senders, by place in [`super::Window::ports`], the largest first.
     pub ports: Vec<usize>,
@@ -38,7 +38,10 @@ impl Sources {
             }
             let source = sources.entry(port.found.master).or_default();
             source.segments += port.caused_cut();
-            source.longest += port.from.frames_from(LONGEST);
+            // With the usual limit a frame of 64 KB exceeds this by its header.
+            if port.merges_beyond(LONGEST) {
+                source.longest += port.from.frames_from(LONGEST);
+            }
             source.gso_packets += port.from.gso_packets;
             source.gso_segments += port.from.gso_segments;
             for (sum, count) in source.classes.iter_mut().zip(port.from.classes) {

@@ -47,7 +47,9 @@ const TSO: [(Feature, bool); 3] = [
 ];
 
 fn check(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
-    if share::cause(window, port)? != Cause::Tso {
+    // Of Windows there is a rule of its own.
+    let is_windows = window.vm_of(port).is_some_and(|vm| vm.is_windows());
+    if is_windows || share::cause(window, port)? != Cause::Tso {
         return None;
     }
     let features = port.features?;
