@@ -19,11 +19,11 @@ fn burst_shorter_than_super_frames() -> Scenario {
         traffic: |scene, going| going.keep(each(scene, &[("web", "db")])?),
         condition: |scene, seen| cut_for(scene, seen, "db"),
         expect: Expect::Findings(vec![Expected::finding(
-            "small-burst",
+            "tbf-burst",
             Verdict::Change,
             "db",
             Scope::Tap,
-            "burst",
+            "tc qdisc change dev {db} root tbf",
         )]),
         fix: Fix::Printed,
     }
