@@ -26,6 +26,10 @@ fn bridge_flags_off() -> Scenario {
             Scene::of(&["web", "db", "api"])?
                 .after(&["ethtool -K br0 tx off tso off gso off sg off"])
         },
+        expect: Expect::Keep(vec![
+            Expected::keep_on("db"),
+            Expected::keep("bridge-flags", "br0"),
+        ]),
         ..healthy_tso_guests()
     }
 }
@@ -40,7 +44,10 @@ fn flags_off_on_the_senders_tap() -> Scenario {
             ensure!(sent > 0, "no super-frame from web");
             all_whole(scene, seen)
         },
-        expect: Expect::Keep(["web", "db"].map(Expected::keep_on).into()),
+        expect: Expect::Keep(vec![
+            Expected::keep_on("db"),
+            Expected::keep("ingress-tap-flags", "web"),
+        ]),
         fix: Fix::None,
     }
 }

@@ -20,10 +20,25 @@ macro_rules! scenarios {
     };
 }
 
+/// The same for windows that are written by hand.
+macro_rules! replays {
+    ($($name:ident),* $(,)?) => {
+        mod tests {
+            $(
+                #[test]
+                fn $name() -> anyhow::Result<()> {
+                    $crate::scenarios::bank::replay(&super::$name())
+                }
+            )*
+        }
+    };
+}
+
 mod bank;
 mod checksum;
 mod healthy;
 mod offer;
+mod replay;
 mod size;
 mod stability;
 mod tunnel;

@@ -6,7 +6,7 @@ use offwatch::advise::{
     advice::{Action, Scope},
 };
 
-use super::Scene;
+use super::scene::Names;
 
 /// What a report must say.
 pub(crate) enum Expect {
@@ -43,9 +43,9 @@ impl Expect {
     }
 
     /// Whether the report says it.
-    pub(super) fn check(&self, scene: &Scene, report: &Report) -> Result<()> {
+    pub(super) fn check(&self, names: &Names, report: &Report) -> Result<()> {
         for expected in self.expected() {
-            expected.find(scene, report)?;
+            expected.find(names, report)?;
         }
         let unexpected = |advice: &&Advice| {
             let mut expected = self.expected().iter();
@@ -58,9 +58,9 @@ impl Expect {
     }
 
     /// The finding whose change is to be made.
-    pub(super) fn finding<'r>(&self, scene: &Scene, report: &'r Report) -> Result<&'r Advice> {
+    pub(super) fn finding<'r>(&self, names: &Names, report: &'r Report) -> Result<&'r Advice> {
         let first = self.expected().first().context("nothing is expected")?;
-        first.find(scene, report)
+        first.find(names, report)
     }
 
     /// Whether the report says no more of any of it.
@@ -115,7 +115,7 @@ impl Expected {
         advice.rule == self.rule && about == self.about && advice.verdict == self.verdict
     }
 
-    fn find<'r>(&self, scene: &Scene, report: &'r Report) -> Result<&'r Advice> {
+    fn find<'r>(&self, names: &Names, report: &'r Report) -> Result<&'r Advice> {
         let found = report.advice.iter().find(|advice| self.is(advice));
         let found = found.with_context(|| {
             let said: Vec<_> = report.advice.iter().map(told).collect();
@@ -127,7 +127,7 @@ impl Expected {
         if let Some((scope, part)) = self.fix {
             let fix = found.fixes.first().context("no change is told")?;
             ensure!(fix.scope == scope, "{:?} is to be changed", fix.scope);
-            let part = scene.named(part);
+            let part = names.fill(part);
             let text = text(&fix.action);
             ensure!(text.contains(&part), "no {part} in {text}");
         }

@@ -11,12 +11,13 @@ mod traffic;
 pub(crate) use self::{
     expect::{Expect, Expected},
     fix::Fix,
-    run::run,
+    run::{replay, run},
     scene::Scene,
     seen::{Seen, all_whole},
     traffic::{Going, both_ways, each, flow_options},
 };
 use anyhow::Result;
+use offwatch::advise::testing;
 
 /// A condition, and what is to be said of it.
 pub(crate) struct Scenario {
@@ -30,4 +31,12 @@ pub(crate) struct Scenario {
     pub(crate) expect: Expect,
     /// What removes the evidence.
     pub(crate) fix: Fix,
+}
+
+/// A window that was written by hand, and what is to be said of it.
+pub(crate) struct Replayed {
+    /// Makes it.
+    pub(crate) window: fn() -> testing::Scene,
+    /// What is to be said.
+    pub(crate) expect: Expect,
 }

@@ -1,34 +1,65 @@
 //! The runner.
 
-use anyhow::{Context, Result, bail};
-use offwatch_tests::skip_unless_lab;
+use std::process::Stdio;
 
-use super::{Expect, Scenario, expect::told, observe::observe};
+use anyhow::{Context, Result, bail, ensure};
+use offwatch::{advise::Report, record::Recorder};
+use offwatch_tests::{observer::binary, skip_unless_lab};
+
+use super::{Expect, Replayed, Scenario, Seen, expect::told, observe::observe, scene::Names};
 
 /// Runs a scenario from condition to proof.
 pub(crate) fn run(scenario: &Scenario) -> Result<()> {
     skip_unless_lab!();
     let mut scene = (scenario.build)().context("building the scene")?;
     let seen = observe(&scene, scenario.traffic)?;
-    let report = &seen.report;
-    for advice in &report.advice {
-        eprintln!("{}", told(advice));
-    }
     (scenario.condition)(&scene, &seen).context("the condition is not there")?;
-    scenario.expect.check(&scene, report)?;
-    for rule in scenario.expect.rules() {
-        if scenario.expect.check(&scene, &seen.without(rule)?).is_ok() {
-            bail!("all is as expected without {rule}, too");
-        }
-    }
+    let names = scene.names();
+    is_said_by_its_rules(&scenario.expect, &names, &seen)?;
     if let Expect::Keep(_) = scenario.expect {
         return Ok(());
     }
-    let advice = scenario.expect.finding(&scene, report)?.clone();
+    let advice = scenario.expect.finding(&names, &seen.report)?.clone();
     let applied = scenario.fix.apply(&mut scene, &advice);
     if applied.with_context(|| format!("doing what is said: {}", told(&advice)))? {
         let seen = observe(&scene, scenario.traffic).context("after the change")?;
         Expect::check_gone(&seen.report).context("after the change")?;
     }
     Ok(())
+}
+
+/// What is expected is said, and is not without each of the rules that say it.
+fn is_said_by_its_rules(expect: &Expect, names: &Names, seen: &Seen) -> Result<()> {
+    expect.check(names, &seen.report)?;
+    for rule in expect.rules() {
+        if expect.check(names, &seen.without(rule)?).is_ok() {
+            bail!("all is as expected without {rule}, too");
+        }
+    }
+    Ok(())
+}
+
+/// Evaluates a window that was written by hand, in the library and from a
+/// recording of it.
+pub(crate) fn replay(replayed: &Replayed) -> Result<()> {
+    let seen = Seen::new((replayed.window)().samples());
+    let names = Names::default();
+    is_said_by_its_rules(&replayed.expect, &names, &seen)?;
+    let report = of_recording(&seen).context("offwatch advise --replay")?;
+    replayed.expect.check(&names, &report)
+}
+
+fn of_recording(seen: &Seen) -> Result<Report> {
+    let directory = tempfile::tempdir().context("a temporary directory")?;
+    let path = directory.path().join("window");
+    let mut recorder = Recorder::create(&path, None)?;
+    recorder.write(&seen.samples.0, true)?;
+    recorder.write(&seen.samples.1, false)?;
+    drop(recorder);
+    let mut command = std::process::Command::new(binary()?);
+    command.args(["advise", "--json", "--replay"]).arg(&path);
+    let output = command.stdin(Stdio::null()).output()?;
+    let says = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "offwatch failed: {says}");
+    serde_json::from_slice(&output.stdout).context("a report")
 }

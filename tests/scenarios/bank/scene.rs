@@ -62,17 +62,15 @@ impl Scene {
 
     /// Runs a command on the host; `{NAME}` is the tap of that guest.
     pub(crate) fn execute(&self, command: &str) -> Result<String> {
-        let command = self.named(command);
+        let command = self.names().fill(command);
         run(self.lab.host(), &command.split(' ').collect::<Vec<_>>())
     }
 
-    /// A text with the tap of each guest in place of its `{NAME}`.
-    pub(super) fn named(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for guest in self.lab.guests() {
-            text = text.replace(&format!("{{{}}}", guest.name()), guest.tap());
-        }
-        text
+    /// The taps of all guests.
+    pub(super) fn names(&self) -> Names {
+        let guests = self.lab.guests().iter();
+        let names = guests.map(|guest| (guest.name().to_owned(), guest.tap().to_owned()));
+        Names(names.collect())
     }
 
     /// A guest by its name.
@@ -121,5 +119,19 @@ impl Scene {
     pub(super) fn libvirt(&self) -> Result<TestDriver> {
         let domains: Vec<_> = self.lab.guests().iter().map(Domain::of).collect();
         TestDriver::new(&domains)
+    }
+}
+
+/// Guests and their taps.
+#[derive(Default)]
+pub(super) struct Names(Vec<(String, String)>);
+
+impl Names {
+    /// A text with the tap of each guest in place of its `{NAME}`.
+    pub(super) fn fill(&self, text: &str) -> String {
+        let fill = |text: String, (name, tap): &(String, String)| {
+            text.replace(&format!("{{{name}}}"), tap)
+        };
+        self.0.iter().fold(text.to_owned(), fill)
     }
 }
