@@ -1,13 +1,16 @@
-//! How a network card was set up, from QEMU's command line.
+//! How a VM and its network cards were set up, from QEMU's command line.
 
 use super::{
     domain_setup::switch,
     nic::printable,
-    qemu_args::{Net, Properties},
+    qemu_args::{Net, Properties, QemuArgs},
 };
 use crate::{
-    facts::nic::{DriverSetup, NicSetup},
-    sample::offloads::Fact,
+    facts::{
+        domain::{Agent, Domain},
+        nic::{DriverSetup, NicSetup},
+    },
+    sample::{Source, offloads::Fact},
 };
 
 /// QEMU's properties of a virtio card by libvirt's names: what the host offers
@@ -32,6 +35,23 @@ const GUEST: [(&str, &str); 7] = [
     ("guest_uso4", "uso4"),
     ("guest_uso6", "uso6"),
 ];
+
+/// The VM of a command line.
+pub(super) fn domain(name: &str, args: &QemuArgs) -> Domain {
+    Domain {
+        name: name.to_owned(),
+        uuid: args.uuid.clone(),
+        source: Source::Proc,
+        os_id: Fact::unavailable("only libvirt's metadata tell it"),
+        agent: Fact::Known(match args.has_agent_channel {
+            true => Agent::Channel,
+            false => Agent::NoChannel,
+        }),
+        machine: fact(args.machine.clone().ok_or("the command line names none")),
+        nics: args.cards.clone(),
+        ..Domain::default()
+    }
+}
 
 const NO_CARD: &str = "the command line names no card for its back end";
 
@@ -99,9 +119,8 @@ fn model(driver: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::inventory::qemu_args::{QemuArgs, parse, split};
-
     use super::*;
+    use crate::inventory::qemu_args::{parse, split};
 
     fn args(line: &str) -> QemuArgs {
         let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
