@@ -20,9 +20,10 @@ use self::{evidence::Evidence, own_nics::own_nics};
 use crate::{
     clock::{monotonic_ns, wall_clock_ms},
     error::Error,
+    facts::Facts,
     inventory::{
         link::{Link, LinkEvent, Links},
-        node,
+        node, setup,
         vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
@@ -167,12 +168,7 @@ impl Collector {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        let table = &self.table;
-        let link_table = self.link_table.get_or_insert_with(|| {
-            let links = table.values();
-            LinkTable::new(links.map(|link| (link.dev.as_str(), link.ifindex, &link.kind)))
-        });
-        let mut notes = self.vms.update(link_table);
+        let mut notes = self.update_vms();
         let mut vms = match self.holds_interfaces {
             true => self.vms.all().to_vec(),
             false => self.vms.all().iter().map(without_nics).collect(),
@@ -215,6 +211,32 @@ impl Collector {
             vms,
             facts: None,
         }
+    }
+
+    /// Gathers how the host is set up. Takes some milliseconds for a hundred
+    /// interfaces, and does not wait for anything.
+    pub fn facts(&mut self) -> Facts {
+        let begun = monotonic_ns();
+        self.update_vms();
+        let mut host = setup::host();
+        self.vms.tell_versions(&mut host);
+        Facts {
+            monotonic_ns: begun,
+            host,
+            devices: setup::devices(),
+            domains: Fact::Known(self.vms.setups()),
+            took_ns: monotonic_ns().saturating_sub(begun),
+        }
+    }
+
+    /// Takes up what is new of the VMs; returns notes on what is missing.
+    fn update_vms(&mut self) -> Vec<String> {
+        let table = &self.table;
+        let link_table = self.link_table.get_or_insert_with(|| {
+            let links = table.values();
+            LinkTable::new(links.map(|link| (link.dev.as_str(), link.ifindex, &link.kind)))
+        });
+        self.vms.update(link_table)
     }
 
     /// Adds offwatch's own counts for VMs whose traffic libvirt does not tell.

@@ -2,7 +2,7 @@
 
 mod pace;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc::UnboundedReceiver,
@@ -64,6 +64,8 @@ enum Origin {
     Live {
         collector: Box<Collector>,
         pace: Pace,
+        /// The next sample is to tell how the host is set up.
+        wants_facts: bool,
     },
     Replay(Replay),
 }
@@ -75,6 +77,7 @@ impl Source {
         Ok(Self::new(Origin::Live {
             collector,
             pace: Pace::new(interval),
+            wants_facts: false,
         }))
     }
 
@@ -94,9 +97,19 @@ impl Source {
         }
     }
 
-    /// Writes every sample to a recording, too.
+    /// Writes every sample to a recording, too. The next one tells how the host
+    /// is set up.
     pub fn record_to(&mut self, recorder: Recorder) {
         self.recorder = Some(recorder);
+        self.want_facts();
+    }
+
+    /// Has the next sample of this host tell how the host is set up. A
+    /// recording holds that with some of its samples, or with none.
+    pub fn want_facts(&mut self) {
+        if let Origin::Live { wants_facts, .. } = &mut self.origin {
+            *wants_facts = true;
+        }
     }
 
     /// Has samples of this host taken as the user asks; they end with the
@@ -183,7 +196,11 @@ impl Source {
 
     async fn sample(&mut self) -> Result<Option<Replayed>, Error> {
         let next = match &mut self.origin {
-            Origin::Live { collector, pace } => {
+            Origin::Live {
+                collector,
+                pace,
+                wants_facts,
+            } => {
                 if !collector.follow_until(pace.due()).await? {
                     return Ok(None);
                 }
@@ -193,7 +210,10 @@ impl Source {
                 let answer = timeout(patience(pace.interval), collector.refresh_stats());
                 // Without an answer the last one stays.
                 let _ = collector.follow_until(answer).await?;
-                let sample = collector.sample();
+                let mut sample = collector.sample();
+                if std::mem::take(wants_facts) {
+                    sample.facts = Some(Arc::new(collector.facts()));
+                }
                 // A late tick does not make the next ones come in a burst.
                 pace.due = (pace.due + pace.interval).max(Instant::now());
                 Some(Replayed {

@@ -2,13 +2,23 @@
 
 use super::{
     rule::Rule,
-    rules::{keep, offer, size},
+    rules::{checksum, keep, offer, size, stability, trap, tunnel, uplink},
 };
+
+const FAMILIES: [&[&Rule]; 8] = [
+    keep::RULES,
+    offer::RULES,
+    checksum::RULES,
+    uplink::RULES,
+    size::RULES,
+    tunnel::RULES,
+    stability::RULES,
+    trap::RULES,
+];
 
 /// All rules, by family.
 pub fn rules() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 3] = [keep::RULES, offer::RULES, size::RULES];
-    families.concat()
+    FAMILIES.concat()
 }
 
 /// The rule of an id.

@@ -62,7 +62,7 @@ impl<'s> Evaluation<'_, 's> {
             }
             Check::Port(on, check) => {
                 for port in &self.window.ports {
-                    if on.includes(port) && port.has_something_to_say() {
+                    if on.includes(port) && self.has_something_to_say(port) {
                         self.port(rule, *check, port);
                     }
                 }
@@ -74,6 +74,14 @@ impl<'s> Evaluation<'_, 's> {
             }
             Check::Unseen(_) => {}
         }
+    }
+
+    /// It had traffic, or cannot be counted, which rules are to tell. A bridge's
+    /// own device has none for what it forwards.
+    fn has_something_to_say(&self, port: &Port<'_>) -> bool {
+        let forwards =
+            || On::Bridge.includes(port) && self.window.members(port).any(Port::has_traffic);
+        port.has_traffic() || port.uncounted.is_some() || forwards()
     }
 
     /// Whether there is anything that the rule is about.
@@ -200,13 +208,6 @@ fn turns_off(advice: &Advice) -> bool {
         Action::LibvirtXml { xml, .. } => xml.contains("='off'"),
         _ => false,
     })
-}
-
-impl Port<'_> {
-    /// It had traffic, or cannot be counted, which rules are to tell.
-    fn has_something_to_say(&self) -> bool {
-        self.has_traffic() || self.uncounted.is_some()
-    }
 }
 
 impl On {

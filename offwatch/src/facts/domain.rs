@@ -7,7 +7,7 @@ use crate::sample::{Source, offloads::Fact};
 
 /// A running VM, as libvirt's live XML, a status file or QEMU's command line
 /// has it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Domain {
     /// Name.

@@ -19,7 +19,8 @@ pub struct Policer {
     /// Rate, bytes per second; none if it limits packets, or length alone.
     pub rate_bytes_per_s: Option<u64>,
     /// What may pass at once, bytes. A frame that is longer never passes: of a
-    /// GSO frame all its bytes count.
+    /// GSO frame all its bytes count, of a received one without its Ethernet
+    /// header.
     pub burst_bytes: Option<u64>,
     /// Peak rate, bytes per second.
     pub peak_bytes_per_s: Option<u64>,
@@ -69,7 +70,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoliceCounters {
-    /// Bytes that it looked at.
+    /// Bytes that it looked at; of received frames, without Ethernet headers.
     pub bytes: u64,
     /// Packets that it looked at: a GSO frame counts as its segments.
     pub packets: u64,

@@ -31,6 +31,7 @@ impl fmt::Display for Handle {
             Self::ROOT => f.write_str("root"),
             Self::INGRESS => f.write_str("ingress"),
             Self(number) if number & 0xFFFF == 0 => write!(f, "{:x}:", number >> 16),
+            Self(number) if number >> 16 == 0 => write!(f, ":{number:x}"),
             Self(number) => write!(f, "{:x}:{:x}", number >> 16, number & 0xFFFF),
         }
     }

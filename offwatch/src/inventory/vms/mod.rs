@@ -9,6 +9,7 @@ mod combine;
 mod daemon;
 mod links;
 mod merged;
+mod setups;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use super::listing::Listing;
 use super::nic::is_network_card;
 use super::procfs::{Host, Process, Scanner};
 use super::status;
+use crate::facts::{domain::Domain, host::HostFacts};
 use crate::sample::{Node, Vm};
 
 /// Pause between two looks at all processes while a tap has no owner, at first.
@@ -79,6 +81,8 @@ pub struct Vms {
     next_scan: Instant,
     /// VMs whose taps may not be read.
     unreadable: usize,
+    /// By libvirt's status files, where these tell of VMs.
+    status_setups: Vec<Domain>,
     merged: Merged,
 }
 
@@ -109,6 +113,7 @@ impl Vms {
             processes: Vec::new(),
             next_scan: Instant::now(),
             unreadable: 0,
+            status_setups: Vec::new(),
             merged: Merged::default(),
         }
     }
@@ -135,6 +140,12 @@ impl Vms {
     /// The machine as libvirt last told it.
     pub fn node(&self) -> Option<Arc<Node>> {
         self.daemon.node()
+    }
+
+    /// Adds libvirt's version and that of the QEMU that it starts to what is
+    /// known of the host.
+    pub fn tell_versions(&self, host: &mut HostFacts) {
+        self.daemon.tell_versions(host);
     }
 
     /// Whether libvirt answers: what it lists, or why not.
@@ -215,6 +226,7 @@ impl Vms {
         match answer {
             Answer::Domains(domains) => {
                 self.was_connected = true;
+                self.status_setups = Vec::new();
                 return domains.iter().map(Listing::to_vm).collect();
             }
             Answer::Nothing => {}
@@ -228,6 +240,7 @@ impl Vms {
             is_network_card(&self.paths.sys, address)
         });
         notes.extend(status.notes);
+        self.status_setups = status.setups;
         let mut vms = status.vms;
         // A file outlives its VM if no daemon removes it.
         vms.retain(|vm| match (vm.pid, &vm.uuid) {

@@ -37,15 +37,9 @@ pub(super) static ONE_WEAK_PORT: Rule = Rule {
     confidence: Confidence::Medium,
     needs: &[Need::Gso, Need::Work],
     thresholds: &[&WHOLE, &share::CUT_RATE, &share::CUT_SHARE],
-    check: Check::Host(weak_ports),
+    check: Check::Port(On::Bridge, weak_port),
     ..Rule::BASE
 };
-
-fn weak_ports(window: &Window<'_>) -> Option<Finding> {
-    let mut bridges = window.ports.iter().filter(|port| On::Bridge.includes(port));
-    // The rule about the tap is the one that counts: one bridge is enough.
-    bridges.find_map(|bridge| weak_port(window, bridge))
-}
 
 fn weak_port(window: &Window<'_>, bridge: &Port<'_>) -> Option<Finding> {
     let taps = || window.members(bridge).filter(|port| port.is_tap());
@@ -66,11 +60,7 @@ fn weak_port(window: &Window<'_>, bridge: &Port<'_>) -> Option<Finding> {
         rate(Some(window.per_s(weak.cut()))),
         bridge.dev(),
     );
-    Some(
-        Finding::new(Verdict::Keep, text)
-            .about(make::port(window, bridge))
-            .measured([make::cut(window, weak)]),
-    )
+    Some(Finding::new(Verdict::Keep, text).measured([make::cut(window, weak)]))
 }
 
 pub(super) static CAUSES_OTHERS_COST: Rule = Rule {
