@@ -48,11 +48,11 @@ fn guest_that_does_not_drain_its_ring() -> Scenario {
             Ok(())
         },
         expect: Expect::Findings(vec![Expected::finding(
-            "guest-not-draining",
+            "guest-stopped-reading",
             Verdict::FixInGuest,
             "stuck",
             Scope::Guest,
-            "",
+            "modprobe -r virtio_net",
         )]),
         fix: Fix::Played(|scene| scene.guest("stuck")?.resume()),
     }

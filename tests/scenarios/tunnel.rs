@@ -27,7 +27,7 @@ fn cut_below(seen: &Seen) -> Result<u64> {
 fn vxlan_over_an_uplink_with_tunnel_segmentation() -> Scenario {
     Scenario {
         build: behind_a_tunnel,
-        traffic: |scene, going| going.keep(each(scene, &[("web", "peer")])?),
+        traffic: |scene, going| going.keep(each(scene, &[("web", "peer"), ("web", "peer")])?),
         condition: |_, seen| {
             let whole = seen.port(UPLINK, |port| port.to.classes[class::TUNNEL])?;
             let cut = cut_below(seen)?;
@@ -53,7 +53,7 @@ fn vxlan_over_an_uplink_without_tunnel_segmentation() -> Scenario {
             Ok(())
         },
         expect: Expect::Findings(vec![Expected::finding(
-            "no-tunnel-tso",
+            "uplink-no-tunnel-tso",
             Verdict::Change,
             UPLINK,
             Scope::Device,
