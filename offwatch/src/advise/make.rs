@@ -148,6 +148,10 @@ pub(super) fn set_features(
     port: &Port<'_>,
     features: &[(Feature, bool)],
 ) -> Fix {
+    debug_assert!(
+        port.found.kind != Kind::Bridge,
+        "flags of a bridge do nothing for what it forwards"
+    );
     let mut command = format!("ethtool -K {}", port.dev());
     for (feature, on) in features {
         let state = if *on { "on" } else { "off" };

@@ -31,6 +31,8 @@ pub(super) async fn observed(args: &AdviseArgs) -> Result<Samples, Error> {
     };
     let mut source = Source::live(&options, args.window.unwrap_or(USUAL)).await?;
     let mut next = async || -> Result<Sample, Error> {
+        // At both ends: what queues and policers counted is the difference.
+        source.want_facts();
         let tick = source.tick().await?;
         tick.map(|tick| tick.sample.clone()).ok_or(Error::Closed)
     };
@@ -44,9 +46,15 @@ pub(super) async fn observed(args: &AdviseArgs) -> Result<Samples, Error> {
 pub(super) fn replayed(path: &Path, window: Option<Duration>) -> Result<Samples, Error> {
     let mut replay = Replay::open(path)?;
     let mut run: VecDeque<Sample> = VecDeque::new();
+    // Those of a sample hold until there are newer ones.
+    let mut facts = None;
     while let Some(next) = replay.next_sample()? {
         if next.starts_run {
             run.clear();
+            facts = None;
+        }
+        if next.sample.facts.is_some() {
+            facts.clone_from(&next.sample.facts);
         }
         run.push_back(next.sample);
         // What is not needed any more: between the ends, or before the window.
@@ -63,11 +71,12 @@ pub(super) fn replayed(path: &Path, window: Option<Duration>) -> Result<Samples,
         }
     }
     let name = replay.name().to_owned();
-    let (Some(first), Some(last)) = (run.pop_front(), run.pop_back()) else {
+    let (Some(first), Some(mut last)) = (run.pop_front(), run.pop_back()) else {
         return Err(RecordError::NoInterval { name }.into());
     };
     if last.since(&first).is_zero() {
         return Err(RecordError::NoInterval { name }.into());
     }
+    last.facts = last.facts.or(facts);
     Ok(Samples { first, last })
 }
