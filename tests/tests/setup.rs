@@ -10,12 +10,13 @@ use offwatch::{
         topology::{Lower, Peer, Topology},
     },
     inventory::setup,
-    sample::offloads::Fact,
+    sample::{Sample, offloads::Fact},
 };
 use offwatch_tests::{
     Lab, Netns,
     command::run,
     frames::FrameSpec,
+    observer,
     skip::{left_out, skipped},
     skip_unless_lab,
 };
@@ -415,6 +416,53 @@ fn one_policer(device: &Device) -> Result<Policer> {
         Some([policer]) => Ok(policer.clone()),
         _ => anyhow::bail!("{:?}", device.policers),
     }
+}
+
+#[test]
+fn a_recording_begins_with_facts_of_the_observed_namespace() -> Result<()> {
+    skip_unless_lab!();
+    let mut lab = Lab::new()?;
+    lab.add_idle_tap("idle0")?;
+    let host = lab.host();
+    host.sysctl(&[("net/ipv4/ip_forward", "1")])?;
+    let arguments = ["top", "--once", "--record", "-"];
+    let output = observer::offwatch(host, &arguments)?.output()?;
+    let says = String::from_utf8_lossy(&output.stderr);
+    let lines = String::from_utf8(output.stdout)?;
+    let samples: Vec<Sample> = lines
+        .lines()
+        .skip(1)
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("a recording: {says}"))?;
+    let facts: Vec<_> = samples.iter().map(|sample| &sample.facts).collect();
+    let [Some(facts), None] = facts.as_slice() else {
+        anyhow::bail!("facts of the first of two samples: {facts:?}");
+    };
+    let recorded = facts.devices.known().context("devices")?;
+    let names = |devices: &[Device]| -> Vec<(u32, String)> {
+        let named = devices.iter();
+        named
+            .map(|device| (device.ifindex, device.dev.clone()))
+            .collect()
+    };
+    assert_eq!(names(recorded), names(&devices(host)?));
+    assert!(names(recorded).iter().any(|(_, dev)| dev == "idle0"));
+    assert_eq!(facts.host.ipv4_forwarding, Fact::Known(true));
+    host.sysctl(&[("net/ipv4/ip_forward", "0")])?;
+    let host_now = host.run(setup::host)?;
+    assert_eq!(host_now.ipv4_forwarding, Fact::Known(false));
+    let read = |name: &str| {
+        set(
+            host,
+            &format!("cat /proc/sys/net/bridge/bridge-nf-call-{name}"),
+        )
+    };
+    let switches = host_now.bridge_netfilter.known().context("told")?;
+    let is_on = |text: String| text.trim() != "0";
+    let iptables = switches.map(|switches| switches.iptables);
+    assert_eq!(iptables, read("iptables").ok().map(is_on));
+    Ok(())
 }
 
 /// Of the machine itself: a device with a driver of its own cannot be made.

@@ -41,6 +41,7 @@ const WITHOUT_BEARING: &[&str] = &[
     "lab",
     "namespaces",
     "policing",
+    "setup",
     "vhost",
     "vhost_cpu",
 ];
