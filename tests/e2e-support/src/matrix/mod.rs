@@ -42,6 +42,7 @@ const WITHOUT_BEARING: &[&str] = &[
     "namespaces",
     "policing",
     "setup",
+    "shaping",
     "vhost",
     "vhost_cpu",
 ];
