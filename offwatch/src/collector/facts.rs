@@ -5,7 +5,7 @@ use crate::{clock::monotonic_ns, facts::Facts, inventory::setup, sample::offload
 
 impl Collector {
     /// Gathers how the host is set up. Takes some milliseconds for a hundred
-    /// interfaces, and does not wait for anything.
+    /// interfaces, and what drivers of hardware take to answer.
     pub fn facts(&mut self) -> Facts {
         let begun = monotonic_ns();
         self.update_vms();
