@@ -2,6 +2,7 @@
 
 mod counters;
 mod evidence;
+mod facts;
 mod features;
 mod own_nics;
 mod shortfall;
@@ -20,10 +21,9 @@ use self::{evidence::Evidence, own_nics::own_nics};
 use crate::{
     clock::{monotonic_ns, wall_clock_ms},
     error::Error,
-    facts::Facts,
     inventory::{
         link::{Link, LinkEvent, Links},
-        node, setup,
+        node,
         vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
@@ -210,22 +210,6 @@ impl Collector {
             interfaces,
             vms,
             facts: None,
-        }
-    }
-
-    /// Gathers how the host is set up. Takes some milliseconds for a hundred
-    /// interfaces, and does not wait for anything.
-    pub fn facts(&mut self) -> Facts {
-        let begun = monotonic_ns();
-        self.update_vms();
-        let mut host = setup::host();
-        self.vms.tell_versions(&mut host);
-        Facts {
-            monotonic_ns: begun,
-            host,
-            devices: setup::devices(),
-            domains: Fact::Known(self.vms.setups()),
-            took_ns: monotonic_ns().saturating_sub(begun),
         }
     }
 

@@ -280,6 +280,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_about_neither_is_shown() {
+        let owned =
+            |patterns: &[&str]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let shows = |vms: &[&str], devs: &[&str], vm, dev| {
+            let filter = Filter::new(&owned(vms), &owned(devs)).expect("patterns");
+            filter.shows(vm, dev)
+        };
+        assert!(shows(&["db"], &["t1"], None, None), "the host");
+        assert!(shows(&["db"], &[], Some("db"), Some("t1")));
+        assert!(
+            shows(&["db"], &["t1"], Some("db"), None),
+            "the VM as a whole"
+        );
+        assert!(!shows(&["db"], &[], Some("web"), Some("t0")));
+        assert!(!shows(&["db"], &[], None, Some("br0")));
+        assert!(shows(&[], &["br*"], None, Some("br0")));
+        assert!(!shows(&[], &["t1"], None, Some("br0")));
+    }
+
+    #[test]
     fn a_pattern_that_is_too_large_is_told() {
         let nested = format!("{}b{}", "{a,".repeat(260), "}".repeat(260));
         assert!(shown(&[], &[&nested]).is_err());

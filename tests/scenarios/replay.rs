@@ -179,6 +179,25 @@ fn windows_without_rsc() -> Replayed {
     }
 }
 
+/// A guest loads an XDP program, and with it goes TSO.
+fn guest_gives_tso_up() -> Replayed {
+    Replayed {
+        window: || {
+            let tso = [Feature::Tso, Feature::TsoEcn, Feature::Tso6];
+            let began = [Feature::TxChecksum, Feature::ScatterGather, Feature::Tso];
+            let tap = Made::tap("vnet2", 9).vm("api").master(3).off(&tso);
+            let tap = tap.began_with(&began).changed(1);
+            host(card("ixgbe")).with(tap.to(Frames::plain(40_000, 1_514)).cut(20_000))
+        },
+        expect: Expect::Keep(vec![Expected {
+            rule: "tso-went-off",
+            verdict: Verdict::CannotSee,
+            about: "api",
+            fix: None,
+        }]),
+    }
+}
+
 /// The kernel warns of a guest's offload headers.
 fn guest_with_bad_offload_headers() -> Replayed {
     Replayed {
@@ -242,6 +261,7 @@ replays!(
     merged_frames_that_cannot_be_cut,
     policer_drops_super_frames,
     windows_without_rsc,
+    guest_gives_tso_up,
     guest_with_bad_offload_headers,
     bsd_firewall_with_bad_checksums,
     kernel_with_broken_udp_segments,

@@ -1,13 +1,20 @@
 //! Shapers, and guests that do not keep up.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use offwatch::advise::{Verdict, advice::Scope};
-use offwatch_tests::{guest::Family, udp::udp_blast};
+use offwatch_tests::{guest::Family, quiet::wait_until, udp::udp_blast};
 
 use super::{
     bank::{Expect, Expected, Fix, Scenario, Scene, each},
     offer::cut_for,
 };
+
+const RING_FRAMES: u32 = 4096;
+
+/// The ring is full by then.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A shaper whose burst is shorter than super-frames cuts them.
 fn burst_shorter_than_super_frames() -> Scenario {
@@ -33,9 +40,17 @@ fn burst_shorter_than_super_frames() -> Scenario {
 fn guest_that_does_not_drain_its_ring() -> Scenario {
     Scenario {
         build: || {
-            let scene = Scene::of(&["web"])?.with("stuck", |config| config.ring_frames = 4096)?;
+            let scene =
+                Scene::of(&["web"])?.with("stuck", |config| config.ring_frames = RING_FRAMES)?;
             scene.lab.wait_quiet()?;
-            scene.guest("stuck")?.pause()?;
+            let stuck = scene.guest("stuck")?;
+            stuck.pause()?;
+            // From the first moment on nothing is left of the ring.
+            let (web, end) = (scene.end("web")?, stuck.endpoint());
+            let _sink = udp_blast(&web, &end, Family::V4, 2 * u64::from(RING_FRAMES), 200)?;
+            wait_until("the ring to be full", PATIENCE, || {
+                Ok(stuck.kernel_stats()?.tx_dropped > 0)
+            })?;
             Ok(scene)
         },
         traffic: |scene, going| {

@@ -31,6 +31,7 @@ pub mod quiet;
 pub mod relay;
 pub mod scale;
 pub mod sctp;
+pub mod setup;
 pub mod skip;
 pub mod sockopt;
 pub mod supervise;

@@ -32,3 +32,6 @@ pub fn nearest(word: &str) -> Option<&'static Rule> {
     let nearest = rules().into_iter().min_by_key(distance)?;
     (distance(&nearest) <= word.len() / 2).then_some(nearest)
 }
+
+#[cfg(test)]
+mod tests;

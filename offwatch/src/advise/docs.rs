@@ -14,7 +14,8 @@ const WIDTH: usize = 80;
 
 /// What is behind a rule.
 pub fn explain(rule: &Rule) -> String {
-    let mut text = format!("{}: {}\n\n", rule.id, rule.title);
+    let head = format!("{}: {}", rule.id, rule.title);
+    let mut text = format!("{}\n\n", textwrap::fill(&head, WIDTH));
     for (name, part) in parts(rule) {
         let options = Options::new(WIDTH)
             .initial_indent("  ")
@@ -90,13 +91,13 @@ fn parts(rule: &Rule) -> Vec<(&'static str, String)> {
     add("Needs to see", needs.collect::<Vec<_>>().join("; "));
     for threshold in rule.thresholds {
         let limit = format!(
-            "{} {} {}: {}",
+            "{}: {} {} ({})",
             threshold.name,
             number(threshold.value),
             threshold.unit,
             threshold.why
         );
-        add("Threshold", limit);
+        add("Decides", limit);
     }
     if rule.shortest_window_s > 1.0 {
         let seconds = number(rule.shortest_window_s);

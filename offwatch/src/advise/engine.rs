@@ -166,8 +166,13 @@ impl<'s> Evaluation<'_, 's> {
                 advice.verdict != Verdict::Keep || !turned_off.contains(&advice.subject.vm)
             });
         }
+        // Findings first, and what costs most first among its like.
         let rank = |advice: &Advice| (!advice.verdict.is_finding(), advice.subject.level);
-        self.advice.sort_by_key(rank);
+        let cores = |advice: &Advice| advice.price.as_ref().map_or(0.0, |price| price.cores.value);
+        self.advice.sort_by(|one, other| {
+            let by_cores = || cores(other).total_cmp(&cores(one));
+            rank(one).cmp(&rank(other)).then_with(by_cores)
+        });
     }
 
     fn report(self) -> Report {

@@ -81,6 +81,11 @@ pub struct TooShort {
     pub needs_seconds: f64,
 }
 
+/// The JSON schema of a report.
+pub fn schema() -> String {
+    format!("{:#}\n", schemars::schema_for!(Report).to_value())
+}
+
 impl Report {
     /// Whether anything is to be done.
     pub fn has_findings(&self) -> bool {

@@ -15,6 +15,8 @@ use crate::text::plain;
 const WIDTH: usize = 80;
 /// Lines of one kind; the JSON has all.
 const MOST_LINES: usize = 20;
+/// Findings that are told in full; of further ones, a line each.
+const MOST_IN_FULL: usize = 10;
 
 /// The whole report.
 pub fn of(report: &Report) -> String {
@@ -25,20 +27,7 @@ pub fn of(report: &Report) -> String {
         paragraph(&mut text, "", nothing);
         return text;
     }
-    for level in [
-        Level::Host,
-        Level::Uplink,
-        Level::Bridge,
-        Level::Vm,
-        Level::Other,
-    ] {
-        let of_level = report.advice.iter();
-        let found = of_level.filter(|advice| {
-            advice.subject.level == level
-                && (advice.verdict.is_finding() || advice.verdict == Verdict::CannotSee)
-        });
-        found.for_each(|advice| finding(&mut text, advice));
-    }
+    findings(&mut text, report);
     keep(&mut text, report);
     silent(&mut text, report);
     unseen(&mut text, report);
@@ -60,7 +49,7 @@ fn head(report: &Report) -> String {
         report.window.seconds,
         report.host.hook,
         match count {
-            0 => "nothing to change".to_owned(),
+            0 => "nothing found to change".to_owned(),
             1 => "1 finding".to_owned(),
             more => format!("{more} findings"),
         }
@@ -68,6 +57,32 @@ fn head(report: &Report) -> String {
     let mut text = String::new();
     paragraph(&mut text, "", &head);
     text
+}
+
+/// Findings, and what cannot be told, in the report's order.
+fn findings(text: &mut String, report: &Report) {
+    let told = report.advice.iter();
+    let told = told.filter(|advice| advice.verdict != Verdict::Keep);
+    let told: Vec<&Advice> = told.collect();
+    for advice in told.iter().take(MOST_IN_FULL) {
+        finding(text, advice);
+    }
+    let rest = &told[told.len().min(MOST_IN_FULL)..];
+    if rest.is_empty() {
+        return;
+    }
+    text.push_str("\nlikewise, in short:\n");
+    for advice in rest.iter().take(MOST_LINES) {
+        let first = format!("  {}: ", plain(advice.subject.name()));
+        let line = format!(
+            "{}: {}  [{}]",
+            advice.verdict.name(),
+            advice.finding,
+            advice.rule
+        );
+        paragraph(text, &first, &line);
+    }
+    more(text, rest.len());
 }
 
 fn finding(text: &mut String, advice: &Advice) {
@@ -130,24 +145,7 @@ fn change(text: &mut String, first: &str, fix: &Fix) {
 }
 
 fn cost(price: &Price) -> String {
-    let verb = match price.effect {
-        Effect::Saves => "saves",
-        Effect::Avoids => "avoids",
-        Effect::Costs => "costs",
-    };
-    let basis = match price.is_measured() {
-        true => "measured on this host",
-        false => match price.parts.iter().any(|part| part.basis.is_measured()) {
-            true => "partly measured on this host, partly from a table",
-            false => "from a table",
-        },
-    };
-    let mut text = format!(
-        "{verb} {} ({} to {}) of a CPU, {basis}",
-        cpus(price.cores.value),
-        cpus(price.cores.low),
-        cpus(price.cores.high)
-    );
+    let mut text = cpu(price);
     if let Some(throughput) = &price.throughput {
         let then = throughput.then_gbit_per_s;
         let _ = write!(
@@ -159,9 +157,30 @@ fn cost(price: &Price) -> String {
     text
 }
 
+fn cpu(price: &Price) -> String {
+    let verb = match price.effect {
+        Effect::Saves => "saves",
+        Effect::Avoids => "avoids",
+        Effect::Costs => "costs",
+    };
+    let basis = match price.is_measured() {
+        true => "measured here",
+        false => match price.parts.iter().any(|part| part.basis.is_measured()) {
+            true => "measured here in part",
+            false => "table",
+        },
+    };
+    format!(
+        "{verb} {} CPU ({} to {}; {basis})",
+        cpus(price.cores.value),
+        cpus(price.cores.low),
+        cpus(price.cores.high)
+    )
+}
+
 fn cpus(cores: f64) -> String {
     match cores {
-        small if small < 0.0005 => "under 0.001".into(),
+        small if small < 0.0005 => "<0.001".into(),
         small if small < 0.1 => format!("{small:.3}"),
         large => format!("{large:.2}"),
     }
@@ -180,7 +199,7 @@ fn keep(text: &mut String, report: &Report) {
     let _ = writeln!(text, "\nKEEP, leave as it is:");
     for advice in kept.iter().take(MOST_LINES) {
         let price = advice.price.as_ref();
-        let price = price.map_or_else(String::new, |price| format!("; {}", cost(price)));
+        let price = price.map_or_else(String::new, |price| format!("; {}", cpu(price)));
         let line = format!("{}{price}  [{}]", advice.finding, advice.rule);
         let first = format!("  {}: ", plain(advice.subject.name()));
         paragraph(text, &first, &line);

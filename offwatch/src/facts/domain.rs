@@ -21,7 +21,7 @@ pub struct Domain {
     /// Guest OS as libosinfo names it, such as
     /// `http://microsoft.com/win/2k22`: what whoever created the VM said.
     pub os_id: Fact<String>,
-    /// The guest's agent.
+    /// The guest's agent, when the XML was last read: up to a minute before.
     pub agent: Fact<Agent>,
     /// Machine type, such as `pc-q35-9.0`: it decides defaults of the cards.
     pub machine: Fact<String>,

@@ -15,8 +15,8 @@ pub enum Lower {
     Route(u32),
     /// In another network namespace, which cannot be seen from here.
     Elsewhere,
-    /// Of a tunnel with many ends: for each frame where the route to its end
-    /// goes.
+    /// Of a tunnel whose end differs from frame to frame, or is not read here:
+    /// the one that the route to it goes by.
     Varies,
 }
 

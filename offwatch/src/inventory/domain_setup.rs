@@ -262,9 +262,9 @@ mod tests {
     #[test]
     fn the_guest_by_its_metadata_and_its_agent() {
         let xml = "<domain id='1'><name>w</name><metadata>\
+            <other:os xmlns:other='http://example.org/' id='x'/>\
             <libosinfo:libosinfo xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'>\
-            <libosinfo:os id='http://microsoft.com/win/2k22'/></libosinfo:libosinfo>\
-            <other:os xmlns:other='http://example.org/' id='x'/></metadata></domain>";
+            <libosinfo:os id='http://microsoft.com/win/2k22'/></libosinfo:libosinfo></metadata></domain>";
         assert_eq!(
             parse(xml).os_id,
             Fact::Known("http://microsoft.com/win/2k22".into())

@@ -1,14 +1,9 @@
 //! Lets offwatch look at a scene while there is traffic.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{process::Stdio, thread, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use offwatch::{
-    facts::Facts,
-    inventory::setup,
-    record::Replay,
-    sample::{Sample, offloads::Fact},
-};
+use offwatch::{record::Replay, sample::Sample};
 use offwatch_tests::{observer::offwatch, quiet::wait_until};
 
 use super::{Going, Scene, Seen};
@@ -22,21 +17,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What is seen of a scene with its traffic.
 pub(super) fn observe(scene: &Scene, traffic: fn(&Scene, &Going) -> Result<()>) -> Result<Seen> {
     let going = Going::default();
-    let samples = thread::scope(|scope| {
+    thread::scope(|scope| {
         let before = packets(scene);
         let sending = scope.spawn(|| traffic(scene, &going));
         let begun = wait_until("traffic", PATIENCE, || {
             Ok(packets(scene) > before || sending.is_finished())
         });
-        let samples = begun.and_then(|()| look(scene));
+        let seen = begun.and_then(|()| look(scene));
         going.end();
         let sent = sending
             .join()
             .map_err(|_| anyhow!("the traffic panicked"))?;
         sent.context("traffic")?;
-        samples
-    })?;
-    Ok(Seen::new(samples))
+        seen
+    })
 }
 
 fn packets(scene: &Scene) -> u64 {
@@ -44,23 +38,20 @@ fn packets(scene: &Scene) -> u64 {
     guests.map(|guest| guest.total_packets()).sum()
 }
 
-fn look(scene: &Scene) -> Result<(Sample, Sample)> {
-    let facts = || -> Result<Arc<Facts>> {
-        scene.lab.host().run(|| {
-            Arc::new(Facts {
-                devices: setup::devices(),
-                host: setup::host(),
-                domains: Fact::Known(Vec::new()),
-                ..Facts::default()
-            })
-        })
-    };
+/// Lets `offwatch advise` look, and at the same time keeps a window of which the
+/// same can be told without a rule.
+fn look(scene: &Scene) -> Result<Seen> {
     let libvirt = scene.libvirt()?;
+    let uri = libvirt.uri();
     let directory = tempfile::tempdir().context("a temporary directory")?;
     let recording = directory.path().join("window");
     let path = recording.to_str().context("a path of plain text")?;
-    let uri = libvirt.uri();
-    let args = [
+    let advise = ["advise", "--json", "--window", WINDOW_SECONDS, "-c", &uri];
+    let advise = offwatch(scene.lab.host(), &advise)?
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start offwatch")?;
+    let top = [
         "top",
         "--stream",
         "--json",
@@ -73,18 +64,22 @@ fn look(scene: &Scene) -> Result<(Sample, Sample)> {
         "-c",
         &uri,
     ];
-    let before = facts()?;
-    let output = offwatch(scene.lab.host(), &args)?.output()?;
-    let after = facts()?;
-    let says = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "offwatch failed: {says}");
+    let top = offwatch(scene.lab.host(), &top)?.output();
+    let advised = advise.wait_with_output().context("waiting for advise")?;
+    let top = top?;
+    ensure!(
+        top.status.success(),
+        "top: {}",
+        String::from_utf8_lossy(&top.stderr)
+    );
+    ensure!(advised.status.success(), "advise failed");
     let mut replay = Replay::open(&recording)?;
     let mut next = || -> Result<Sample> {
         let next = replay.next_sample()?.context("a sample is missing")?;
         Ok(next.sample)
     };
-    let (mut earlier, mut later) = (next()?, next()?);
-    earlier.facts = Some(before);
-    later.facts = Some(after);
-    Ok((earlier, later))
+    Ok(Seen {
+        samples: (next()?, next()?),
+        report: serde_json::from_slice(&advised.stdout).context("a report")?,
+    })
 }

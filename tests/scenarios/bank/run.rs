@@ -1,9 +1,9 @@
 //! The runner.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use offwatch::{advise::Report, record::Recorder};
+use offwatch::{advise::Report, record::Recorder, sample::Sample};
 use offwatch_tests::{observer::binary, skip_unless_lab};
 
 use super::{Expect, Replayed, Scenario, Seen, expect::told, observe::observe, scene::Names};
@@ -31,6 +31,8 @@ pub(crate) fn run(scenario: &Scenario) -> Result<()> {
 /// What is expected is said, and is not without each of the rules that say it.
 fn is_said_by_its_rules(expect: &Expect, names: &Names, seen: &Seen) -> Result<()> {
     expect.check(names, &seen.report)?;
+    let evaluated = expect.check(names, &seen.evaluated());
+    evaluated.context("evaluated in the library")?;
     for rule in expect.rules() {
         if expect.check(names, &seen.without(rule)?).is_ok() {
             bail!("all is as expected without {rule}, too");
@@ -39,24 +41,23 @@ fn is_said_by_its_rules(expect: &Expect, names: &Names, seen: &Seen) -> Result<(
     Ok(())
 }
 
-/// Evaluates a window that was written by hand, in the library and from a
-/// recording of it.
+/// Evaluates a window that was written by hand: in the library, and by `offwatch
+/// advise` from a recording.
 pub(crate) fn replay(replayed: &Replayed) -> Result<()> {
-    let seen = Seen::new((replayed.window)().samples());
-    let names = Names::default();
-    is_said_by_its_rules(&replayed.expect, &names, &seen)?;
-    let report = of_recording(&seen).context("offwatch advise --replay")?;
-    replayed.expect.check(&names, &report)
+    let samples = (replayed.window)().samples();
+    let report = of_recording(&samples).context("offwatch advise --replay")?;
+    let seen = Seen { samples, report };
+    is_said_by_its_rules(&replayed.expect, &Names::default(), &seen)
 }
 
-fn of_recording(seen: &Seen) -> Result<Report> {
+fn of_recording(samples: &(Sample, Sample)) -> Result<Report> {
     let directory = tempfile::tempdir().context("a temporary directory")?;
     let path = directory.path().join("window");
     let mut recorder = Recorder::create(&path, None)?;
-    recorder.write(&seen.samples.0, true)?;
-    recorder.write(&seen.samples.1, false)?;
+    recorder.write(&samples.0, true)?;
+    recorder.write(&samples.1, false)?;
     drop(recorder);
-    let mut command = std::process::Command::new(binary()?);
+    let mut command = Command::new(binary()?);
     command.args(["advise", "--json", "--replay"]).arg(&path);
     let output = command.stdin(Stdio::null()).output()?;
     let says = String::from_utf8_lossy(&output.stderr);

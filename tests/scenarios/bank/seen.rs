@@ -7,17 +7,16 @@ use offwatch::{
     sample::Sample,
 };
 
-/// Two samples, and the report that was made of them.
+/// A window, and what `offwatch advise` said of the same time.
 pub(crate) struct Seen {
     pub(super) samples: (Sample, Sample),
     pub(super) report: Report,
 }
 
 impl Seen {
-    /// What all rules say of two samples.
-    pub(super) fn new(samples: (Sample, Sample)) -> Self {
-        let report = evaluate(&Window::new(&samples.0, &samples.1), &catalogue::rules());
-        Self { samples, report }
+    /// What all rules say of the window.
+    pub(super) fn evaluated(&self) -> Report {
+        evaluate(&self.window(), &catalogue::rules())
     }
 
     /// What is said without a rule.

@@ -16,7 +16,7 @@ use super::Scene;
 
 /// Rate of a flow. Far above what any rule takes for too little, and far below
 /// what a machine can do that is loaded.
-const BITS_PER_SECOND: u64 = 200_000_000;
+const BITS_PER_SECOND: u64 = 400_000_000;
 
 const STEP: Duration = Duration::from_millis(2);
 

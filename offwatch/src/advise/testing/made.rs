@@ -121,7 +121,7 @@ impl Made {
                 ..Limits::default()
             })),
             kernel: Fact::Known(KernelCounters::default()),
-            exact: ExactCounters::Counted(Box::new(ExactSlot::default())),
+            exact: ExactCounters::Counted(Box::default()),
             ..Interface::default()
         };
         Self {

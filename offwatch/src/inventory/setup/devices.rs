@@ -21,6 +21,25 @@ use crate::{
     sample::Kind,
 };
 
+/// Kinds whose frames leave by a route, unless they were made on an interface.
+const TUNNELS: [&str; 15] = [
+    "bareudp",
+    "erspan",
+    "geneve",
+    "gre",
+    "gretap",
+    "ip6erspan",
+    "ip6gre",
+    "ip6gretap",
+    "ip6tnl",
+    "ipip",
+    "sit",
+    "vti",
+    "vti6",
+    "vxlan",
+    "wireguard",
+];
+
 /// All of them, by ifindex, without drivers and queueing disciplines.
 pub(super) fn list(requests: &mut Route) -> io::Result<Vec<Device>> {
     let mut ask = LinkMessage::default();
@@ -107,7 +126,7 @@ fn lower(
         }),
         _ => below,
     };
-    let is_tunnel = matches!(kind.name(), "vxlan" | "geneve");
+    let is_tunnel = TUNNELS.contains(&kind.name());
     match below.filter(|ifindex| *ifindex != 0) {
         _ if is_elsewhere => Some(Lower::Elsewhere),
         Some(ifindex) => Some(Lower::Link(ifindex)),

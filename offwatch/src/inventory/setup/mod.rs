@@ -4,8 +4,8 @@
 //! All interfaces are listed by one request, and their queueing disciplines by
 //! another. Only what the kernel lists of one device at a time is asked for
 //! by device, of those that have it: classes and filters where something can
-//! have them, and drivers of hardware. Nothing here waits or changes anything,
-//! and nothing needs a privilege.
+//! have them, and drivers of hardware, which answer in their own time. Nothing
+//! else here waits, nothing changes anything, and nothing needs a privilege.
 
 mod attributes;
 mod classes;

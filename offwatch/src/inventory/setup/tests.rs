@@ -2,18 +2,25 @@
 //! each beside what `tc` printed of it.
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage},
+    tc::TcMessage,
+};
 
 use super::{
     attributes::{bytes, rate},
     classes::class,
+    devices::{device, stack},
     filters::of_filter,
     qdiscs::qdisc,
 };
 use crate::facts::{
+    device::Device,
     policer::{Place, PoliceCounters, Policer, Verdict},
     qdisc::{Handle, Shaper, TokenBucket},
+    topology::{Lower, Peer, Topology},
 };
-use netlink_packet_route::{RouteNetlinkMessage, tc::TcMessage};
 
 macro_rules! captured {
     ($name:literal) => {
@@ -31,6 +38,48 @@ fn parse(bytes: &[u8]) -> Option<TcMessage> {
         ) => Some(message),
         _ => None,
     }
+}
+
+/// An interface of a kind, or hardware, on which others can be.
+fn interface(ifindex: u32, kind: Option<InfoKind>, more: &[LinkAttribute]) -> Device {
+    let mut message = LinkMessage::default();
+    message.header.index = ifindex;
+    let name = LinkAttribute::IfName(format!("dev{ifindex}"));
+    let kind = kind.map(|kind| LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)]));
+    message.attributes.push(name);
+    message.attributes.extend(kind);
+    message.attributes.extend(more.iter().cloned());
+    device(&message).expect("an interface")
+}
+
+#[test]
+fn where_frames_leave() {
+    let uplink = interface(2, None, &[]);
+    assert!(uplink.hardware.is_some());
+    assert_eq!(uplink.lower, None);
+    let on_uplink = [LinkAttribute::Link(2)];
+    let elsewhere = [LinkAttribute::Link(2), LinkAttribute::LinkNetNsId(0)];
+    let tunnel = |more: &[LinkAttribute]| interface(3, Some(InfoKind::GreTap), more).lower;
+    assert_eq!(tunnel(&on_uplink), Some(Lower::Link(2)));
+    assert_eq!(tunnel(&[]), Some(Lower::Varies));
+    assert_eq!(tunnel(&[LinkAttribute::Link(0)]), Some(Lower::Varies));
+    assert_eq!(tunnel(&elsewhere), Some(Lower::Elsewhere));
+    let veth = |more: &[LinkAttribute]| interface(3, Some(InfoKind::Veth), more);
+    assert_eq!(veth(&on_uplink).lower, None);
+    assert_eq!(veth(&on_uplink).topology, Topology::Veth(Peer::Here(2)));
+    assert_eq!(veth(&elsewhere).topology, Topology::Veth(Peer::Elsewhere));
+    assert_eq!(veth(&[]).topology, Topology::Veth(Peer::Unknown));
+    assert!(veth(&[]).hardware.is_none());
+    let port = [LinkAttribute::Controller(5), LinkAttribute::Link(2)];
+    let stacked = stack(vec![
+        interface(5, Some(InfoKind::Bridge), &[]),
+        interface(4, Some(InfoKind::Vlan), &port),
+        uplink,
+    ]);
+    let order: Vec<u32> = stacked.iter().map(|device| device.ifindex).collect();
+    assert_eq!(order, [2, 4, 5]);
+    assert_eq!(stacked[0].uppers, [4]);
+    assert_eq!(stacked[2].ports, [4]);
 }
 
 /// tc printed `rate 80Mbit burst 10Kb peakrate 100Mbit minburst 2000b`.

@@ -78,8 +78,7 @@ fn check(window: &Window<'_>, vm: &Vm<'_>) -> Option<Finding> {
     let bytes = sum(|port| port.to.bytes + port.from.bytes);
     let share = ratio(sum(|port| port.to.gso_bytes + port.from.gso_bytes), bytes);
     let text = format!(
-        "{:.0} % of its bytes are in GSO frames; off would mean {} segments/s cut by the host \
-         and {} frames/s more",
+        "{:.0} % of its bytes in GSO frames; off would be {} segments/s to cut, {} frames/s more",
         share * 100.0,
         rate(Some(segments_per_s)),
         rate(Some(window.per_s(added))),
