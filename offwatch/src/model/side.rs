@@ -119,6 +119,9 @@ metrics! {
         software_checksum_bytes_total / software_checksum_bytes_per_s,
         /// Frames the kernel dropped while they belonged to the device.
         drops_total / drops_per_s,
+        /// DHCP over IPv4: from a VM, broadcasts of its client; to a VM, answers
+        /// whose checksum is still to be computed.
+        dhcp_packets_total / dhcp_packets_per_s,
     }
     /// Frames were dropped or are waiting before the device, so the software
     /// work is a lower bound.
@@ -160,6 +163,7 @@ impl SideTotals {
             software_segments_total: work.segments,
             software_checksum_bytes_total: work.checksum_bytes,
             drops_total: blind.drops.is_none().then_some(traffic.drop_packets),
+            dhcp_packets_total: gso(traffic.dhcp_packets),
         }
     }
 }
