@@ -3,20 +3,22 @@
 use offwatch_common::{Slot, Traffic};
 
 use crate::{
-    probe::Reading,
+    probe::Counted,
     sample::{Nic, NicStats},
 };
 
 /// What offwatch counts of a VM's cards; none if it sees none of them.
 pub(super) fn own_nics(
     cards: &[Nic],
-    read: impl Fn(&str) -> Option<(u64, Reading)>,
+    read: impl Fn(&str) -> Option<Counted>,
 ) -> Option<Vec<NicStats>> {
     let mut nics = Vec::with_capacity(cards.len());
     for card in cards.iter().filter(|card| card.unobservable.is_none()) {
         let Some(dev) = &card.dev else { continue };
-        if let Some((generation, Reading::Counted(slot))) = read(dev) {
-            nics.push(own_nic(dev, generation, &slot));
+        if let Some(counted) = read(dev)
+            && let Some(slot) = counted.slot()
+        {
+            nics.push(own_nic(dev, counted.generation, slot));
         }
     }
     (!nics.is_empty() || cards.is_empty()).then_some(nics)
@@ -46,6 +48,7 @@ fn own_nic(dev: &str, generation: u64, slot: &Slot) -> NicStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::Counters;
 
     fn card(dev: &str) -> Nic {
         Nic {
@@ -62,7 +65,11 @@ mod tests {
         }
         (slot.ingress.kinds[3].packets, slot.ingress.kinds[3].bytes) = (7, 70);
         let read = |dev: &str| {
-            let counted = (5, Reading::Counted(slot.clone()));
+            let counted = Counted {
+                generation: 5,
+                counters: Counters::Counted(slot.clone().into()),
+                ..Counted::default()
+            };
             (dev == "tap0").then_some(counted)
         };
         let hidden = Nic {
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn no_card_is_known_and_an_unseen_card_is_not() {
-        let unseen = |_: &str| Some((5, Reading::Unavailable("no slot".into())));
+        let unseen = |_: &str| Some(Counted::nothing(&"no slot".into()));
         assert_eq!(own_nics(&[], unseen), Some(Vec::new()));
         assert_eq!(own_nics(&[card("tap0")], unseen), None);
         assert_eq!(own_nics(&[Nic::default()], unseen), None);

@@ -98,6 +98,8 @@ fn measure(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use offwatch_common::ExactSlot;
 
     use super::*;
@@ -111,7 +113,7 @@ mod tests {
         // The same work, seen from its source: not counted twice.
         slot.caused = slot.to_device;
         Interface {
-            exact: ExactCounters::Counted(slot),
+            exact: ExactCounters::Counted(slot.into()),
             ..Interface::default()
         }
     }
@@ -120,9 +122,9 @@ mod tests {
     fn cost_is_the_mean_over_all_devices() {
         let mut sample = Sample {
             interfaces: vec![
-                interface(40, 16_000),
-                interface(10, 9_000),
-                Interface::default(),
+                interface(40, 16_000).into(),
+                interface(10, 9_000).into(),
+                Arc::default(),
             ],
             ..Sample::default()
         };

@@ -1,6 +1,6 @@
 //! One direction of an interface.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use offwatch_common::{Traffic, class, histogram, kind};
 use serde::Serialize;
@@ -45,13 +45,8 @@ macro_rules! metrics {
                 interval: Option<std::time::Duration>,
             ) -> Self {
                 let rate = |field: &str, now: Option<u64>, before: Option<u64>| {
-                    let seconds = interval?.as_secs_f64();
-                    // Derived work is a lower bound, which may fall; a counter may not.
-                    let grown = match now?.checked_sub(before?) {
-                        None if field.starts_with("software") => 0,
-                        grown => grown?,
-                    };
-                    Some(grown as f64 / seconds)
+                    let may_fall = field.starts_with("software");
+                    $crate::model::side::rate(now, before, interval, may_fall)
                 };
                 Self {
                     $(
@@ -92,6 +87,22 @@ macro_rules! metrics {
     };
 }
 pub(super) use metrics;
+
+/// A total's growth per second. Derived work is a lower bound, which may fall; a
+/// counter may not.
+pub(super) fn rate(
+    now: Option<u64>,
+    before: Option<u64>,
+    interval: Option<Duration>,
+    may_fall: bool,
+) -> Option<f64> {
+    let seconds = interval?.as_secs_f64();
+    let grown = match now?.checked_sub(before?) {
+        None if may_fall => 0,
+        grown => grown?,
+    };
+    Some(grown as f64 / seconds)
+}
 
 metrics! {
     /// Frames of one direction. Bytes are those of whole frames, MAC header and

@@ -12,7 +12,7 @@ use super::{
     units::{percent, rate},
 };
 use crate::{
-    model::{Interface, Model, Side, Vm},
+    model::{Interface, Model, Port, Side, Vm},
     text::plain,
 };
 
@@ -48,7 +48,7 @@ impl Render for Table {
                 vms.add_row(blank_row(&vm.name, "(no network card)"));
             }
             for interface in &vm.interfaces {
-                vms.add_row(row(&vm.name, interface, true, &mut notes));
+                vms.add_row(row(&vm.name, &interface.make(), true, &mut notes));
             }
         }
         if model.vms.is_empty() {
@@ -61,12 +61,13 @@ impl Render for Table {
             let columns = VM_COLUMNS.map(|column| if column == "VM" { "OTHER" } else { column });
             let mut others = grid(&columns);
             for interface in &model.other_interfaces {
+                let interface = interface.make();
                 let label = if interface.unowned {
                     "tap, unowned"
                 } else {
                     &interface.kind
                 };
-                others.add_row(row(label, interface, false, &mut notes));
+                others.add_row(row(label, &interface, false, &mut notes));
             }
             writeln!(to, "\n{others}")?;
         }
@@ -84,11 +85,7 @@ fn headline(model: &Model) -> String {
     );
     let host = &model.host;
     let all = model.vms.len();
-    let counted = |vm: &&Vm| {
-        vm.interfaces
-            .iter()
-            .any(|card| card.sides.egress().is_some())
-    };
+    let counted = |vm: &&Vm| vm.interfaces.iter().any(Port::is_counted);
     let with_network = model.vms.iter().filter(counted).count();
     format!(
         "offwatch {} - {} - Linux {} - VMs: {all}, {with_network} counted - hook {}, {seconds}",

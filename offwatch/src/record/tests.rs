@@ -1,4 +1,5 @@
 use std::io::{self, BufReader};
+use std::sync::Arc;
 
 use tempfile::NamedTempFile;
 
@@ -84,9 +85,11 @@ fn a_kind_of_interface_survives() {
     let kinds = [Kind::Tap, Kind::Unknown, Kind::Other("veth".into())];
     let sample = Sample {
         interfaces: kinds
-            .map(|kind| Interface {
-                kind,
-                ..Interface::default()
+            .map(|kind| {
+                Arc::new(Interface {
+                    kind,
+                    ..Interface::default()
+                })
             })
             .into(),
         ..sample(1)

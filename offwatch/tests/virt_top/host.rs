@@ -107,7 +107,7 @@ impl Recorded {
         let id = at as u32 + 1;
         Vm {
             name: ["vm-web01", "vm,db02"][at].into(),
-            uuid: Some(format!("00000000-0000-4000-8000-00000000000{id}")),
+            uuid: Some(format!("00000000-0000-4000-8000-00000000000{id}").into()),
             id: Some(id),
             state: VmState::Running,
             stats: Some(Arc::new(VmStats {

@@ -1,11 +1,11 @@
 //! Starting to observe, and reading the counters.
 
-use std::{hint::black_box, time::Instant};
+use std::{hint::black_box, sync::Arc, time::Instant};
 
 use anyhow::Result;
 use aya::Btf as LoaderBtf;
 use offwatch::{
-    probe::{Probe, Reading, btf::Btf},
+    probe::{Counted, Probe, btf::Btf},
     sample::Hook,
 };
 use serde::Serialize;
@@ -115,11 +115,11 @@ fn observe_from(probe: &mut Probe, from: u32, to: u32) {
 }
 
 fn read(probe: &Probe) {
+    let nothing = Arc::from("not read yet");
     for ifindex in 1..=READ_INTERFACES {
-        let (generation, reading) = probe.read(ifindex);
-        if let Reading::Counted(slot) = reading {
-            black_box((generation, slot));
-        }
+        let mut counted = Counted::nothing(&nothing);
+        probe.read(ifindex, &mut counted);
+        black_box(counted);
     }
 }
 

@@ -133,8 +133,8 @@ impl Worker {
         let before = self.known.get(&listed.uuid);
         let before = before.filter(|known| known.vm.id == id);
         let mut vm = Vm {
-            name: printable(&String::from_utf8_lossy(&raw_name)),
-            uuid: Some(text(&listed.uuid)),
+            name: printable(&String::from_utf8_lossy(&raw_name)).into(),
+            uuid: Some(text(&listed.uuid).into()),
             id,
             source: Source::Libvirt,
             ..Vm::default()
@@ -143,7 +143,7 @@ impl Worker {
         match listed.handle.ask(|domain| domain.get_xml_desc(0)) {
             Ok(xml) => {
                 vm.pid = id.and_then(|_| self.pid(&vm.name));
-                vm.nics = nics(&vm.name, &xml);
+                vm.nics = Arc::new(nics(&vm.name, &xml));
                 read = Some(Instant::now());
             }
             Err(error) if error.code() == ErrorNumber::NoDomain => return Ok(None),
