@@ -19,7 +19,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use self::{
     evidence::Evidence,
     own_nics::own_nics,
-    table::{Known, Table},
+    table::{Common, Known, Table},
 };
 use crate::{
     clock::{monotonic_ns, wall_clock_ms},
@@ -30,7 +30,7 @@ use crate::{
         vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
-    probe::{BpfLog, Counted, ExactChoice, Probe, ProbeError, ProbeOptions},
+    probe::{BpfLog, ExactChoice, Probe, ProbeError, ProbeOptions},
     sample::{ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm},
 };
 
@@ -70,6 +70,7 @@ pub struct Collector {
     log: Option<BpfLog>,
     links: Links,
     table: Table,
+    common: Common,
     evidence: Evidence,
     /// The same as the inventory of VMs wants it; none if it has changed.
     link_table: Option<LinkTable>,
@@ -114,6 +115,7 @@ impl Collector {
             log,
             links,
             table: Table::new(),
+            common: Common::default(),
             evidence: Evidence::open(host.online_cpus),
             link_table: None,
             holds_interfaces: options.packets != Packets::Unneeded,
@@ -228,7 +230,7 @@ impl Collector {
         interfaces
             .map(|known| {
                 let kernel = self.evidence.counters(&known.compared);
-                known.show(kernel)
+                known.show(kernel, &mut self.common)
             })
             .collect()
     }
@@ -243,11 +245,7 @@ impl Collector {
             }
             match (&self.probe, &self.link_table) {
                 (Some(probe), Some(links)) => {
-                    let read = |dev: &str| {
-                        let mut counted = Counted::default();
-                        probe.read(links.ifindex(dev)?, &mut counted);
-                        Some(counted)
-                    };
+                    let read = |dev: &str| probe.slot(links.ifindex(dev)?);
                     Arc::make_mut(stats).nics = own_nics(&known.nics, read);
                 }
                 _ => is_lacking = true,

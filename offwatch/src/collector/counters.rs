@@ -102,10 +102,8 @@ impl CounterFollower {
             on_the_way,
         };
         let now = |side: fn(&Slot) -> &Traffic| {
-            let mut now = counted.clone();
-            probe.read(link.ifindex, &mut now);
-            let slot = now.slot()?;
-            (now.generation == counted.generation).then(|| packets(side(slot)))
+            let (generation, slot) = probe.slot(link.ifindex)?;
+            (generation == counted.generation).then(|| packets(side(&slot)))
         };
         // Programs at tc count a frame to the guest before it is cut.
         if probe.hook() != Hook::Tc

@@ -2,23 +2,18 @@
 
 use offwatch_common::{Slot, Traffic};
 
-use crate::{
-    probe::Counted,
-    sample::{Nic, NicStats},
-};
+use crate::sample::{Nic, NicStats};
 
 /// What offwatch counts of a VM's cards; none if it sees none of them.
 pub(super) fn own_nics(
     cards: &[Nic],
-    read: impl Fn(&str) -> Option<Counted>,
+    read: impl Fn(&str) -> Option<(u64, Slot)>,
 ) -> Option<Vec<NicStats>> {
     let mut nics = Vec::with_capacity(cards.len());
     for card in cards.iter().filter(|card| card.unobservable.is_none()) {
         let Some(dev) = &card.dev else { continue };
-        if let Some(counted) = read(dev)
-            && let Some(slot) = counted.slot()
-        {
-            nics.push(own_nic(dev, counted.generation, slot));
+        if let Some((generation, slot)) = read(dev) {
+            nics.push(own_nic(dev, generation, &slot));
         }
     }
     (!nics.is_empty() || cards.is_empty()).then_some(nics)
@@ -48,7 +43,6 @@ fn own_nic(dev: &str, generation: u64, slot: &Slot) -> NicStats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Counters;
 
     fn card(dev: &str) -> Nic {
         Nic {
@@ -59,19 +53,12 @@ mod tests {
 
     #[test]
     fn received_is_what_the_host_sent_to_the_tap() {
-        let mut slot = Box::<Slot>::default();
+        let mut slot = Slot::default();
         for (at, kind) in slot.egress.kinds.iter_mut().enumerate() {
             (kind.packets, kind.bytes) = (1 << at, 100 << at);
         }
         (slot.ingress.kinds[3].packets, slot.ingress.kinds[3].bytes) = (7, 70);
-        let read = |dev: &str| {
-            let counted = Counted {
-                generation: 5,
-                counters: Counters::Counted(slot.clone().into()),
-                ..Counted::default()
-            };
-            (dev == "tap0").then_some(counted)
-        };
+        let read = |dev: &str| (dev == "tap0").then_some((5, slot));
         let hidden = Nic {
             unobservable: Some("vfio".into()),
             ..card("tap0")
@@ -91,7 +78,7 @@ mod tests {
 
     #[test]
     fn no_card_is_known_and_an_unseen_card_is_not() {
-        let unseen = |_: &str| Some(Counted::nothing(&"no slot".into()));
+        let unseen = |_: &str| None;
         assert_eq!(own_nics(&[], unseen), Some(Vec::new()));
         assert_eq!(own_nics(&[card("tap0")], unseen), None);
         assert_eq!(own_nics(&[Nic::default()], unseen), None);

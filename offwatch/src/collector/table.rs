@@ -1,6 +1,9 @@
 //! What is known of each interface.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{counters::Compared, unobserved};
 use crate::{
@@ -14,6 +17,27 @@ use crate::{
 
 /// All interfaces, by ifindex.
 pub(super) type Table = BTreeMap<u32, Known>;
+
+/// Offloads that many interfaces have in common: most taps of a host.
+#[derive(Debug, Default)]
+pub(super) struct Common(VecDeque<Arc<Offloads>>);
+
+impl Common {
+    /// More are seldom common.
+    const MOST: usize = 8;
+
+    fn share(&mut self, offloads: &mut Arc<Offloads>) {
+        match self.0.iter().find(|common| *common == offloads) {
+            Some(common) => *offloads = Arc::clone(common),
+            None => {
+                if self.0.len() == Self::MOST {
+                    self.0.pop_back();
+                }
+                self.0.push_front(Arc::clone(offloads));
+            }
+        }
+    }
+}
 
 /// An interface.
 pub(super) struct Known {
@@ -77,11 +101,17 @@ impl Known {
     }
 
     /// The interface for a sample: that of the last one if nothing has changed.
-    pub(super) fn show(&mut self, kernel: Fact<KernelCounters>) -> Arc<Interface> {
-        if let Some(shown) = &self.shown
-            && shown.kernel == kernel
-        {
-            return Arc::clone(shown);
+    pub(super) fn show(
+        &mut self,
+        kernel: Fact<KernelCounters>,
+        common: &mut Common,
+    ) -> Arc<Interface> {
+        if let Some(shown) = &self.shown {
+            if shown.kernel == kernel {
+                return Arc::clone(shown);
+            }
+        } else {
+            common.share(&mut self.offloads);
         }
         let shown = Arc::new(self.interface(kernel));
         self.shown = Some(Arc::clone(&shown));
@@ -116,5 +146,79 @@ impl Known {
             limits: Fact::Known(Arc::clone(&link.limits)),
             kernel,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Kind;
+
+    fn link(dev: &str, ifindex: u32) -> Link {
+        Link {
+            ifindex,
+            dev: dev.into(),
+            kind: Kind::Tap,
+            mac: None,
+            master: None,
+            mtu: 1500,
+            limits: Arc::default(),
+            tap: None,
+            xdp: false,
+        }
+    }
+
+    fn shown(known: &mut Known, common: &mut Common, reason: &str) -> Arc<Interface> {
+        known.count(None, &reason.into());
+        known.show(Fact::Known(KernelCounters::default()), common)
+    }
+
+    #[test]
+    fn an_interface_is_shared_until_anything_about_it_changes() {
+        let (mut known, mut common) = (Known::new(link("t0", 5)), Common::default());
+        let mut last = shown(&mut known, &mut common, "no probe");
+        let again = shown(&mut known, &mut common, "no probe");
+        assert!(Arc::ptr_eq(&last, &again), "nothing has changed");
+        type Change = fn(&mut Known);
+        let changes: [Change; 3] = [
+            |known| known.changed(link("t1", 5)),
+            |known| known.set_limits(Arc::default()),
+            |known| known.offloads_mut().features_changed = Fact::Known(3),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            change(&mut known);
+            let now = shown(&mut known, &mut common, "no probe");
+            assert!(!Arc::ptr_eq(&last, &now), "change {number}");
+            last = now;
+        }
+        assert_eq!(&*last.dev, "t1");
+        assert_eq!(last.offloads.features_changed, Fact::Known(3));
+        let now = shown(&mut known, &mut common, "another reason");
+        assert_eq!(now.counters, Counters::Unavailable("another reason".into()));
+        let newer = KernelCounters {
+            tx_packets: 1,
+            ..KernelCounters::default()
+        };
+        let newer = known.show(Fact::Known(newer), &mut common);
+        assert!(
+            !Arc::ptr_eq(&now, &newer),
+            "the kernel's counters are newer"
+        );
+    }
+
+    #[test]
+    fn interfaces_share_offloads_until_they_differ() {
+        let mut common = Common::default();
+        let mut taps = [5, 6].map(|ifindex| Known::new(link("t", ifindex)));
+        let [one, other] = taps
+            .each_mut()
+            .map(|known| shown(known, &mut common, "").offloads.clone());
+        assert!(Arc::ptr_eq(&one, &other));
+        taps[0].offloads_mut().features_changed = Fact::Known(1);
+        let [one, other] = taps
+            .each_mut()
+            .map(|known| shown(known, &mut common, "").offloads.clone());
+        assert_eq!(one.features_changed, Fact::Known(1));
+        assert_eq!(other.features_changed, Fact::Known(0), "only of the one");
     }
 }

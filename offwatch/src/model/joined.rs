@@ -151,3 +151,37 @@ fn join(now: &[Arc<sample::Interface>], earlier: &[Arc<sample::Interface>]) -> V
     }
     places
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface((ifindex, generation): (u32, u64)) -> Arc<sample::Interface> {
+        Arc::new(sample::Interface {
+            ifindex,
+            generation,
+            ..sample::Interface::default()
+        })
+    }
+
+    #[test]
+    fn the_same_is_found_wherever_it_is_listed() {
+        let earlier = [(1, 1), (2, 2), (3, 3), (4, 4)].map(interface);
+        let places = |keys: &[(u32, u64)]| {
+            let now: Vec<_> = keys.iter().copied().map(interface).collect();
+            join(&now, &earlier)
+        };
+        assert_eq!(places(&[(1, 1), (2, 2)]), [Some(0), Some(1)]);
+        assert_eq!(places(&[(2, 2), (3, 3)]), [Some(1), Some(2)], "one is gone");
+        let replaced = [(1, 1), (2, 7), (3, 3), (5, 4)];
+        assert_eq!(places(&replaced), [Some(0), None, Some(2), None]);
+        assert_eq!(
+            places(&[(4, 4), (1, 1), (3, 3)]),
+            [Some(3), Some(0), Some(2)]
+        );
+        let mut earlier = earlier.to_vec();
+        Arc::make_mut(&mut earlier[1]).counters = Counters::Unavailable("no slot".into());
+        let now = [interface((2, 2))];
+        assert_eq!(join(&now, &earlier), [None], "it was not counted");
+    }
+}

@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt, ops::Deref, sync::Arc, sync::OnceLock};
 use serde::{Serialize, Serializer};
 
 use super::{Interface, Joined, Rates};
-use crate::sample::{self, Nic};
+use crate::sample::{self, Kind, Nic};
 
 /// An interface of a model: a VM's network card, or another interface of the
 /// host.
@@ -70,6 +70,20 @@ impl Port {
     /// It is a VM's network card.
     pub fn is_card(&self) -> bool {
         self.card.is_some()
+    }
+
+    /// `tap`, `bridge`, `physical`, ... or what carries the VM's frames instead.
+    pub fn kind(&self) -> &str {
+        match (self.observed(), self.nic()) {
+            (Some(found), _) => found.kind.name(),
+            (None, nic) => nic.map_or("", |nic| &nic.backend),
+        }
+    }
+
+    /// A tap that belongs to no known VM.
+    pub fn is_unowned(&self) -> bool {
+        let is_tap = |found: &sample::Interface| found.kind == Kind::Tap;
+        !self.is_card() && self.found().is_some_and(is_tap)
     }
 
     /// Its index.

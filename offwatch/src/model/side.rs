@@ -247,10 +247,4 @@ impl Side {
             }
         }
     }
-
-    /// Share of bytes that came in GSO frames, over the interval: 0 to 1.
-    pub fn gso_share(&self) -> Option<f64> {
-        let bytes = self.bytes_per_s.filter(|bytes| *bytes > 0.0)?;
-        Some(self.gso_bytes_per_s? / bytes)
-    }
 }

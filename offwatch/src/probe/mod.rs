@@ -210,6 +210,12 @@ impl Probe {
         self.slots.read(ifindex, known)
     }
 
+    /// What is counted for the interface now, with its generation, without a
+    /// system call; none if it is not counted.
+    pub fn slot(&self, ifindex: u32) -> Option<(u64, Slot)> {
+        self.slots.slot(ifindex)
+    }
+
     /// What is counted exactly, and the exact counters of no interface.
     pub fn exact_hooks(&self) -> ExactHooks {
         self.exact.hooks()

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use aya::{Ebpf, maps::HashMap as BpfHashMap, maps::Map};
-use offwatch_common::{ExactSlot, INDEXED_IFINDEXES, MAX_SLOTS, Slot, Work};
+use offwatch_common::{Counters as _, ExactSlot, INDEXED_IFINDEXES, MAX_SLOTS, Slot, Work};
 
 use super::{
     Counted, Memory, ProbeError,
@@ -118,6 +118,15 @@ impl Slots {
             *known = now;
         }
         is_new
+    }
+
+    /// What was counted for the interface, with its generation.
+    pub(super) fn slot(&self, ifindex: u32) -> Option<(u64, Slot)> {
+        let assigned = self.pool.by_ifindex.get(&ifindex)?;
+        let counted = self.counters.get(assigned.slot)?;
+        let baseline = assigned.baseline.as_ref().map(|content| &content.slot);
+        let counted = baseline.map_or(counted, |baseline| counted.since(baseline));
+        Some((assigned.generation, counted))
     }
 
     fn counted(&self, ifindex: u32, known: &Counted) -> Counted {
