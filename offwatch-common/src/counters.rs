@@ -10,18 +10,20 @@ pub unsafe trait Counters: Copy {
     /// How many counters it has.
     const WORDS: usize = size_of::<Self>() / size_of::<u64>();
 
+    /// All counters, in the order of the fields.
+    fn words(&self) -> &[u64] {
+        // SAFETY: consists of u64 only, as the trait demands.
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(self).cast::<u64>(), Self::WORDS) }
+    }
+
     /// What was counted since `earlier`.
     fn since(&self, earlier: &Self) -> Self {
         let mut difference = *self;
-        // SAFETY: consists of u64 only, as the trait demands.
-        let earlier = unsafe {
-            core::slice::from_raw_parts(core::ptr::from_ref(earlier).cast::<u64>(), Self::WORDS)
-        };
         // SAFETY: as above, and `difference` is not otherwise borrowed.
         let words = unsafe {
             core::slice::from_raw_parts_mut((&raw mut difference).cast::<u64>(), Self::WORDS)
         };
-        for (word, earlier) in words.iter_mut().zip(earlier) {
+        for (word, earlier) in words.iter_mut().zip(earlier.words()) {
             *word = word.wrapping_sub(*earlier);
         }
         difference

@@ -7,8 +7,8 @@ pub const LENGTH_BUCKETS: usize = 11;
 const LENGTH_LOW_BITS: u32 = 7;
 
 /// Buckets of the `gso_size` histogram: powers of two below 512, four to a
-/// power of two up to 16,383 (where MSS values lie), powers of two above.
-pub const GSO_SIZE_BUCKETS: usize = 26;
+/// power of two up to 16,383 (where MSS values lie), one above.
+pub const GSO_SIZE_BUCKETS: usize = 25;
 const GSO_FINE_LOW_BITS: u32 = 9;
 const GSO_FINE_HIGH_BITS: u32 = 14;
 const GSO_COARSE_BELOW: u32 = 4;
@@ -88,11 +88,7 @@ const fn gso_size_bucket_of(bytes: u32) -> usize {
         let quarter = (bytes >> (bits - 2)) & 3;
         return (GSO_COARSE_BELOW + (bits - GSO_FINE_LOW_BITS) * 4 + quarter) as usize;
     }
-    if bits == GSO_FINE_HIGH_BITS {
-        GSO_SIZE_BUCKETS - 2
-    } else {
-        GSO_SIZE_BUCKETS - 1
-    }
+    GSO_SIZE_BUCKETS - 1
 }
 
 /// The smallest and the largest length, in bytes, that fall into `bucket`; the
@@ -194,9 +190,9 @@ mod tests {
         assert_eq!(gso_size_range(gso_size_bucket(1448)), (1280, Some(1535)));
         assert_eq!(gso_size_range(gso_size_bucket(8948)), (8192, Some(10_239)));
         assert_eq!(
-            gso_size_range(gso_size_bucket(16_384)),
-            (16_384, Some(32_767))
+            gso_size_range(gso_size_bucket(16_383)),
+            (14_336, Some(16_383))
         );
-        assert_eq!(gso_size_range(gso_size_bucket(32_768)), (32_768, None));
+        assert_eq!(gso_size_range(gso_size_bucket(16_384)), (16_384, None));
     }
 }

@@ -89,6 +89,9 @@ pub struct Traffic {
     pub oversize_packets: u64,
     /// Frames freed as dropped while they belonged to the device.
     pub drop_packets: u64,
+    /// DHCP over IPv4. Ingress: broadcasts of clients (UDP to port 67). Egress:
+    /// answers to clients (UDP to port 68) whose checksum is still to be computed.
+    pub dhcp_packets: u64,
     /// GSO frames by protocol [`class`].
     pub gso_classes: [u64; class::COUNT],
     /// Frames by length ([`histogram::length_bucket`]).

@@ -33,6 +33,12 @@ pub struct Offsets {
     pub skb_inner_transport_header: u32,
     /// `sk_buff.csum_start`.
     pub skb_csum_start: u32,
+    /// `sk_buff.csum_offset`.
+    pub skb_csum_offset: u32,
+    /// Byte of `sk_buff.pkt_type`.
+    pub skb_pkt_type: u32,
+    /// Shift of `sk_buff.pkt_type`.
+    pub skb_pkt_type_shift: u32,
     /// Byte of `sk_buff.ip_summed`.
     pub skb_ip_summed: u32,
     /// Shift of `sk_buff.ip_summed`.

@@ -40,6 +40,10 @@ pub(crate) fn received<C: EbpfContext, M: Memory>(ctx: &C, skb: Skb<M>) {
     // SAFETY: `slot` is a value of the map of slots.
     let ingress = unsafe { &raw mut (*slot).ingress };
     traffic(ingress, &skb, bytes, Gist::of(&shape), ONE);
+    if skb.is_broadcast() && skb.asks_for_address() {
+        // SAFETY: as above.
+        add(unsafe { &raw mut (*ingress).dhcp_packets }, ONE);
+    }
     debug!(ctx, "received {} bytes on ifindex {}", bytes, seen.ifindex);
 }
 
@@ -248,7 +252,12 @@ fn handed_on<M: Memory>(slot: u32, skb: &Skb<M>, gist: Gist, sign: u64) {
     if let Some(slot) = SLOTS.get_ptr_mut(slot) {
         // SAFETY: as in `received`.
         let egress = unsafe { &raw mut (*slot).egress };
+        let is_partial = gist.partial != 0;
         traffic(egress, skb, skb.egress_bytes(), gist, sign);
+        if is_partial && skb.gives_address_unsummed() {
+            // SAFETY: as above.
+            add(unsafe { &raw mut (*egress).dhcp_packets }, sign);
+        }
     }
 }
 

@@ -14,6 +14,14 @@ const UDP_HLEN: u32 = 8;
 const SCTP_HLEN: u32 = 12;
 const HEADER_UNSET: u16 = u16::MAX;
 
+/// `sk_buff.pkt_type` of a frame to everybody.
+const PACKET_BROADCAST: u8 = 1;
+const ETH_HLEN: usize = 14;
+/// Offset of a UDP checksum, as in `sk_buff.csum_offset`.
+const UDP_CHECK: u16 = 6;
+const DHCP_SERVER: [u8; 2] = [0, 67];
+const DHCP_CLIENT: [u8; 2] = [0, 68];
+
 /// How kernel memory is read.
 pub(crate) trait Memory {
     /// Reads a `T`; zero where it cannot be read.
@@ -91,6 +99,12 @@ fn untyped<T: Copy + Default>(structure: *const u8, type_id: u32, offset: usize)
         access::PROBE => Probed::read(structure.wrapping_add(offset)),
         _ => T::default(),
     }
+}
+
+/// Reads a byte of a frame.
+#[inline(always)]
+fn plain_byte(at: *const u8, offset: usize) -> u8 {
+    untyped(at.wrapping_add(offset), access!(ethhdr), 0)
 }
 
 macro_rules! offset {
@@ -204,6 +218,38 @@ impl<M: Memory> Skb<M> {
         u32::from(ip_summed & (ip_summed >> 1))
     }
 
+    /// Whether the frame is to everybody on its network.
+    #[inline(always)]
+    pub(crate) fn is_broadcast(&self) -> bool {
+        self.bit(offset!(skb_pkt_type), offset!(skb_pkt_type_shift), 7) == PACKET_BROADCAST
+    }
+
+    /// Whether a received frame is from a DHCP client: UDP over IPv4 to port 67.
+    /// Neither a client's IP header has options nor its frame a VLAN tag of its own.
+    #[inline(always)]
+    pub(crate) fn asks_for_address(&self) -> bool {
+        let mac_header = self.read::<u16>(offset!(skb_mac_header));
+        if mac_header == HEADER_UNSET {
+            return false;
+        }
+        let mac = self.head().wrapping_add(usize::from(mac_header));
+        let ip = mac.wrapping_add(ETH_HLEN);
+        let [ethertype, version] = [plain_byte(mac, 12), plain_byte(ip, 0)];
+        let [protocol, high, low] = [9, 22, 23].map(|at| plain_byte(ip, at));
+        (ethertype, version, protocol) == (8, 0x45, 17) && [high, low] == DHCP_SERVER
+    }
+
+    /// Whether a PARTIAL frame is an answer to a DHCP client: UDP to port 68.
+    #[inline(always)]
+    pub(crate) fn gives_address_unsummed(&self) -> bool {
+        if self.read::<u16>(offset!(skb_csum_offset)) != UDP_CHECK {
+            return false;
+        }
+        let start = self.read::<u16>(offset!(skb_csum_start));
+        let udp = self.head().wrapping_add(usize::from(start));
+        [plain_byte(udp, 2), plain_byte(udp, 3)] == DHCP_CLIENT
+    }
+
     /// Payload bytes of a segment, 0 if the frame is not GSO.
     #[inline(always)]
     pub(crate) fn gso_size(&self) -> u32 {
@@ -247,11 +293,7 @@ impl<M: Memory> Skb<M> {
         };
         // A UFO frame is cut as IP fragments: its UDP header is payload.
         let header_bytes = if gso_type & (gso_bit!(tcp4) | gso_bit!(tcp6)) != 0 {
-            let data_offset: u8 = untyped(
-                self.head().wrapping_add(usize::from(header) + 12),
-                access!(ethhdr),
-                0,
-            );
+            let data_offset = plain_byte(self.head(), usize::from(header) + 12);
             u32::from(data_offset >> 4) * 4
         } else if gso_type & gso_bit!(uso) != 0 {
             UDP_HLEN

@@ -6,18 +6,22 @@ mod facts;
 mod features;
 mod own_nics;
 mod shortfall;
+mod table;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, btree_map::Entry},
     path::Path,
     pin::pin,
     sync::Arc,
 };
 
 use nix::unistd::{SysconfVar, sysconf};
-use offwatch_common::ExactSlot;
 
-use self::{evidence::Evidence, own_nics::own_nics};
+use self::{
+    evidence::Evidence,
+    own_nics::own_nics,
+    table::{Common, Known, Table},
+};
 use crate::{
     clock::{monotonic_ns, wall_clock_ms},
     error::Error,
@@ -27,11 +31,8 @@ use crate::{
         vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
-    probe::{BpfLog, ExactChoice, Probe, ProbeError, ProbeOptions, Reading},
-    sample::{
-        Counters, ExactCounters, ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm,
-        offloads::Fact,
-    },
+    probe::{BpfLog, ExactChoice, Probe, ProbeError, ProbeOptions},
+    sample::{ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm},
 };
 
 /// What to observe, and how.
@@ -66,10 +67,11 @@ pub struct Collector {
     /// None if packets cannot be counted, and need not be.
     probe: Option<Probe>,
     /// Why they are not counted.
-    uncounted: String,
+    uncounted: Arc<str>,
     log: Option<BpfLog>,
     links: Links,
-    table: BTreeMap<u32, Link>,
+    table: Table,
+    common: Common,
     evidence: Evidence,
     /// The same as the inventory of VMs wants it; none if it has changed.
     link_table: Option<LinkTable>,
@@ -90,9 +92,9 @@ impl Collector {
         // Subscribed before the first listing, so no interface is missed.
         let links = Links::open()?;
         let (mut probe, uncounted) = match start_probe(options, netns) {
-            Ok(probe) => (Some(probe), String::new()),
+            Ok(probe) => (Some(probe), Arc::default()),
             Err(error) if options.packets == Packets::Needed => return Err(error.into()),
-            Err(error) => (None, error.to_string()),
+            Err(error) => (None, error.to_string().into()),
         };
         let log = match &mut probe {
             Some(probe) if options.bpf_log => Some(probe.take_log()?),
@@ -113,7 +115,8 @@ impl Collector {
             uncounted,
             log,
             links,
-            table: BTreeMap::new(),
+            table: Table::new(),
+            common: Common::default(),
             evidence: Evidence::open(host.online_cpus),
             link_table: None,
             holds_interfaces: options.packets != Packets::Unneeded,
@@ -123,7 +126,7 @@ impl Collector {
             own_node: Arc::new(node::read(Path::new("/proc"), Path::new("/sys"))),
             unlisted: 0,
         };
-        collector.list_again().await?;
+        collector.list_again()?;
         Ok(collector)
     }
 
@@ -135,7 +138,7 @@ impl Collector {
                 // What has happened is seen before the sample is taken.
                 biased;
                 event = self.links.next() => event,
-                () = self.evidence.follow() => continue,
+                () = self.evidence.follow(&mut self.table) => continue,
                 done = &mut until => return Ok(done),
             };
             match event {
@@ -145,7 +148,7 @@ impl Collector {
                 // subscription first, then the listing.
                 LinkEvent::Lost | LinkEvent::Closed => {
                     self.links = Links::open()?;
-                    self.list_again().await?;
+                    self.list_again()?;
                 }
             }
         }
@@ -189,7 +192,7 @@ impl Collector {
         } else {
             Vec::new()
         };
-        notes.extend(self.evidence.note(&self.table));
+        notes.extend(Evidence::note(&self.table));
         notes.extend(self.probe.as_ref().and_then(Probe::exact_note));
         Sample {
             time_unix_ms: wall_clock_ms(),
@@ -217,24 +220,29 @@ impl Collector {
     fn update_vms(&mut self) -> Vec<String> {
         let table = &self.table;
         let link_table = self.link_table.get_or_insert_with(|| {
-            let links = table.values();
-            LinkTable::new(links.map(|link| (link.dev.as_str(), link.ifindex, &link.kind)))
+            let links = table.values().map(|known| &known.link);
+            LinkTable::new(links.map(|link| (&*link.dev, link.ifindex, &link.kind)))
         });
         self.vms.update(link_table)
     }
 
-    /// Adds offwatch's own counts for VMs whose traffic libvirt does not tell.
-    fn interfaces(&mut self) -> Vec<Interface> {
-        let counted: Vec<Counted> = self.table.keys().map(|of| self.counted(*of)).collect();
+    fn interfaces(&mut self) -> Vec<Arc<Interface>> {
+        let probe = self.probe.as_ref();
+        for known in self.table.values_mut() {
+            known.count(probe, &self.uncounted);
+        }
         // After the counters, which it holds against the kernel's.
-        self.evidence
-            .refresh(&mut self.table, &counted, self.probe.as_ref());
-        let interfaces = self.table.values().zip(counted);
+        self.evidence.refresh(&mut self.table, probe);
+        let interfaces = self.table.values_mut();
         interfaces
-            .map(|(link, counted)| self.interface(link, counted))
+            .map(|known| {
+                let kernel = self.evidence.counters(&known.compared);
+                known.show(kernel, &mut self.common)
+            })
             .collect()
     }
 
+    /// Adds offwatch's own counts for VMs whose traffic libvirt does not tell.
     fn count_nics(&self, vms: &mut [Vm], notes: &mut Vec<String>) {
         let mut is_lacking = false;
         for (vm, known) in vms.iter_mut().zip(self.vms.all()) {
@@ -244,7 +252,7 @@ impl Collector {
             }
             match (&self.probe, &self.link_table) {
                 (Some(probe), Some(links)) => {
-                    let read = |dev: &str| Some(probe.read(links.ifindex(dev)?));
+                    let read = |dev: &str| probe.slot(links.ifindex(dev)?);
                     Arc::make_mut(stats).nics = own_nics(&known.nics, read);
                 }
                 _ => is_lacking = true,
@@ -255,13 +263,14 @@ impl Collector {
         }
     }
 
-    async fn list_again(&mut self) -> Result<(), Error> {
-        let links = self.links.list().await?;
+    fn list_again(&mut self) -> Result<(), Error> {
+        let links = self.links.list()?;
         let listed: HashMap<u32, &Link> = links.iter().map(|link| (link.ifindex, link)).collect();
         // Unseen, an interface may have been replaced by one with its ifindex.
         let stale: Vec<u32> = self
             .table
             .values()
+            .map(|known| &known.link)
             .filter(|known| {
                 listed
                     .get(&known.ifindex)
@@ -282,8 +291,15 @@ impl Collector {
         {
             probe.observe(link.ifindex);
         }
-        self.evidence.changed(&link);
-        self.table.insert(link.ifindex, link);
+        let known = match self.table.entry(link.ifindex) {
+            Entry::Vacant(entry) => entry.insert(Known::new(link)),
+            Entry::Occupied(entry) => {
+                let known = entry.into_mut();
+                known.changed(link);
+                known
+            }
+        };
+        self.evidence.changed(known);
     }
 
     fn gone(&mut self, ifindex: u32) {
@@ -297,6 +313,7 @@ impl Collector {
             let observable = self
                 .table
                 .values()
+                .map(|known| &known.link)
                 .filter(|link| unobserved(link).is_none());
             observable.for_each(|link| probe.observe(link.ifindex));
         }
@@ -308,57 +325,6 @@ impl Collector {
             None => ExactHooks::unavailable(&self.uncounted),
         }
     }
-
-    fn read_exact(&self, ifindex: u32) -> Result<Box<ExactSlot>, String> {
-        let probe = self.probe.as_ref().ok_or(&self.uncounted)?;
-        probe.read_exact(ifindex)
-    }
-
-    fn counted(&self, ifindex: u32) -> Counted {
-        let (generation, reading) = match &self.probe {
-            Some(probe) => probe.read(ifindex),
-            None => (0, Reading::Unavailable(self.uncounted.clone())),
-        };
-        Counted {
-            ifindex,
-            generation,
-            reading,
-        }
-    }
-
-    fn interface(&self, link: &Link, counted: Counted) -> Interface {
-        let counters = match (unobserved(link), counted.reading) {
-            (Some(reason), _) => Counters::Unavailable(reason.into()),
-            (None, Reading::Counted(slot)) => Counters::Counted(slot),
-            (None, Reading::Unavailable(reason)) => Counters::Unavailable(reason),
-        };
-        let exact = match (unobserved(link), self.read_exact(link.ifindex)) {
-            (Some(reason), _) => ExactCounters::Unavailable(reason.into()),
-            (None, Ok(slot)) => ExactCounters::Counted(slot),
-            (None, Err(reason)) => ExactCounters::Unavailable(reason),
-        };
-        Interface {
-            dev: link.dev.clone(),
-            ifindex: link.ifindex,
-            generation: counted.generation,
-            kind: link.kind.clone(),
-            mac: link.mac.clone(),
-            master: link.master,
-            mtu: link.mtu,
-            counters,
-            exact,
-            offloads: self.evidence.offloads(link.ifindex),
-            limits: Fact::Known(Arc::clone(&link.limits)),
-            kernel: self.evidence.counters(link.ifindex),
-        }
-    }
-}
-
-/// What the hooks have counted for an interface.
-struct Counted {
-    ifindex: u32,
-    generation: u64,
-    reading: Reading,
 }
 
 /// A VM without its cards, where nobody looks at them.
@@ -370,7 +336,7 @@ fn without_nics(vm: &Vm) -> Vm {
         pid: vm.pid,
         state: vm.state,
         source: vm.source,
-        nics: Vec::new(),
+        nics: Arc::default(),
         stats: vm.stats.clone(),
         ..Vm::default()
     }

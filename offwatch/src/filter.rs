@@ -6,7 +6,7 @@ use globset::{Glob, GlobSet};
 
 use crate::{
     error::Error,
-    model::{Interface, Model},
+    model::{Model, Port},
     sample::Sample,
 };
 
@@ -34,12 +34,10 @@ impl Filter {
 
     /// Every pattern must match something, or the user mistyped it.
     pub fn check(&self, model: &Model) -> Result<(), Error> {
-        let vms = || model.vms.iter().map(|vm| vm.name.as_str());
+        let vms = || model.vms.iter().map(|vm| &*vm.name);
         let devs = || {
             let of_vms = model.vms.iter().flat_map(|vm| &vm.interfaces);
-            of_vms
-                .chain(&model.other_interfaces)
-                .filter_map(|found| found.dev.as_deref())
+            of_vms.chain(&model.other_interfaces).filter_map(Port::dev)
         };
         self.check_names(vms, devs)
     }
@@ -64,11 +62,11 @@ impl Filter {
 
     /// Every pattern must match something of a sample, too.
     pub fn check_sample(&self, sample: &Sample) -> Result<(), Error> {
-        let vms = || sample.vms.iter().map(|vm| vm.name.as_str());
+        let vms = || sample.vms.iter().map(|vm| &*vm.name);
         let devs = || {
-            let of_vms = sample.vms.iter().flat_map(|vm| &vm.nics);
+            let of_vms = sample.vms.iter().flat_map(|vm| vm.nics.iter());
             let of_vms = of_vms.filter_map(|nic| nic.dev.as_deref());
-            of_vms.chain(sample.interfaces.iter().map(|found| found.dev.as_str()))
+            of_vms.chain(sample.interfaces.iter().map(|found| &*found.dev))
         };
         self.check_names(vms, devs)
     }
@@ -102,12 +100,8 @@ impl Filter {
 
     /// Leaves only what matches. With `--vm` alone, other interfaces go.
     pub fn apply(&self, model: &mut Model) {
-        let dev_matches = |interface: &Interface| {
-            self.devs.is_empty()
-                || interface
-                    .dev
-                    .as_deref()
-                    .is_some_and(|dev| any(&self.devs, dev))
+        let dev_matches = |interface: &Port| {
+            self.devs.is_empty() || interface.dev().is_some_and(|dev| any(&self.devs, dev))
         };
         if !self.vms.is_empty() {
             model.vms.retain(|vm| any(&self.vms, &vm.name));
@@ -188,6 +182,8 @@ fn no_match<'name>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::sample::{self, Nic};
 
@@ -196,17 +192,20 @@ mod tests {
     }
 
     fn sample() -> Sample {
-        let interface = |dev: &str, ifindex| sample::Interface {
-            dev: dev.into(),
-            ifindex,
-            ..sample::Interface::default()
+        let interface = |dev: &str, ifindex| {
+            Arc::new(sample::Interface {
+                dev: dev.into(),
+                ifindex,
+                ..sample::Interface::default()
+            })
         };
         let vm = |name: &str, dev: &str| sample::Vm {
             name: name.into(),
             nics: vec![Nic {
                 dev: Some(dev.into()),
                 ..Nic::default()
-            }],
+            }]
+            .into(),
             ..sample::Vm::default()
         };
         Sample {
@@ -223,7 +222,7 @@ mod tests {
         let mut model = model();
         filter.check(&model)?;
         filter.apply(&mut model);
-        let names = model.vms.iter().map(|vm| vm.name.clone()).collect();
+        let names = model.vms.iter().map(|vm| vm.name.to_string()).collect();
         Ok((names, model.other_interfaces.len()))
     }
 
@@ -267,7 +266,7 @@ mod tests {
             let sample = sample();
             filter.check_sample(&sample)?;
             let narrowed = filter.narrowed(&sample);
-            let names = narrowed.vms.iter().map(|vm| vm.name.clone());
+            let names = narrowed.vms.iter().map(|vm| vm.name.to_string());
             Ok::<_, Error>(names.collect::<Vec<_>>())
         };
         assert_eq!(names(&[], &[]).expect("all"), ["web[1]", "db"]);

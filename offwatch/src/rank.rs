@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::model::{
-    Interface, Side, Vm,
+    Port, Rates, SideRates, Vm,
     overview::Domain,
     usage::{DiskDelta, NicDelta},
 };
@@ -137,27 +137,26 @@ impl Key {
     }
 
     /// One of offwatch's own values, summed over network cards.
-    fn value_of(self, interfaces: &[Interface]) -> Option<f64> {
-        let both = |field: fn(&Side) -> Option<f64>| {
-            let sides = interfaces
-                .iter()
-                .flat_map(|card| [card.sides.ingress(), card.sides.egress()]);
+    fn value_of(self, interfaces: &[Port]) -> Option<f64> {
+        let rates = || interfaces.iter().filter_map(Port::rates);
+        let both = |field: fn(&SideRates) -> Option<f64>| {
+            let sides = rates().flat_map(|rates| [rates.ingress, rates.egress]);
             sides
-                .flatten()
-                .filter_map(field)
+                .filter_map(|side| field(&side))
                 .reduce(|one, other| one + other)
         };
-        let to_vm = |field: fn(&Side) -> Option<f64>| {
-            let sides = interfaces.iter().filter_map(|card| card.sides.egress());
-            sides.filter_map(field).reduce(|one, other| one + other)
+        let to_vm = |field: fn(&Rates) -> Option<f64>| {
+            rates()
+                .filter_map(|rates| field(&rates))
+                .reduce(|one, other| one + other)
         };
         match self {
             Self::Gso => {
                 let bytes = both(|side| side.bytes_per_s).filter(|bytes| *bytes > 0.0)?;
                 Some(both(|side| side.gso_bytes_per_s)? / bytes)
             }
-            Self::SoftwareSegments => to_vm(|side| side.software_segments_per_s),
-            Self::Checksums => to_vm(|side| side.software_checksum_bytes_per_s),
+            Self::SoftwareSegments => to_vm(|rates| rates.software_segments_per_s),
+            Self::Checksums => to_vm(|rates| rates.software_checksum_bytes_per_s),
             Self::Packets => both(|side| side.packets_per_s),
             Self::Drops => both(|side| side.drops_per_s),
             Self::Cost => {

@@ -33,8 +33,9 @@ pub struct Sample {
     pub monotonic_ns: u64,
     /// The host, and what can be observed on it.
     pub host: Host,
-    /// Network interfaces of the observed network namespace.
-    pub interfaces: Vec<Interface>,
+    /// Network interfaces of the observed network namespace. Samples that
+    /// follow each other share those of which nothing has changed.
+    pub interfaces: Vec<Arc<Interface>>,
     /// VMs known on this host.
     pub vms: Vec<Vm>,
     /// How the host is set up, in the samples for which that was gathered.
@@ -163,7 +164,7 @@ impl Host {
 #[serde(deny_unknown_fields)]
 pub struct Interface {
     /// Name at the time of the sample.
-    pub dev: String,
+    pub dev: Arc<str>,
     /// Index in the observed network namespace.
     pub ifindex: u32,
     /// Distinguishes interfaces that had the same ifindex one after the other:
@@ -172,7 +173,7 @@ pub struct Interface {
     /// What it is.
     pub kind: Kind,
     /// MAC address of the host's side, if it has one.
-    pub mac: Option<String>,
+    pub mac: Option<Arc<str>>,
     /// ifindex of the bridge, bond or switch it belongs to.
     pub master: Option<u32>,
     /// MTU in bytes.
@@ -198,14 +199,14 @@ pub struct Interface {
 #[serde(rename_all = "snake_case")]
 pub enum Counters {
     /// Counted since the interface was first seen.
-    Counted(Box<Slot>),
+    Counted(Arc<Slot>),
     /// Not counted, because.
-    Unavailable(String),
+    Unavailable(Arc<str>),
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self::Counted(Box::default())
+        Self::Counted(Arc::default())
     }
 }
 
@@ -251,9 +252,9 @@ impl Kind {
 #[serde(deny_unknown_fields)]
 pub struct Vm {
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
     /// UUID, if known.
-    pub uuid: Option<String>,
+    pub uuid: Option<Arc<str>>,
     /// libvirt's id of a running domain.
     pub id: Option<u32>,
     /// Process id of QEMU, where it is known.
@@ -263,7 +264,7 @@ pub struct Vm {
     /// Who told its name and interfaces.
     pub source: Source,
     /// Its network cards.
-    pub nics: Vec<Nic>,
+    pub nics: Arc<Vec<Nic>>,
     /// Nanoseconds that the living vhost threads of its process have run; none
     /// where they cannot be seen.
     pub vhost_cpu_ns: Option<u64>,

@@ -24,9 +24,9 @@ use self::pace::Pace;
 pub struct Source {
     origin: Origin,
     recorder: Option<Recorder>,
-    previous: Option<Sample>,
+    previous: Option<Arc<Sample>>,
     /// The sample before that one, of [`Self::tick`].
-    before: Option<Sample>,
+    before: Option<Arc<Sample>>,
     usage: UsageHistory,
     ended: bool,
 }
@@ -35,10 +35,10 @@ pub struct Source {
 #[derive(Clone, Copy)]
 pub struct Tick<'a> {
     /// The sample.
-    pub sample: &'a Sample,
+    pub sample: &'a Arc<Sample>,
     /// What VMs used until then.
     pub usage: &'a UsageHistory,
-    earlier: Option<&'a Sample>,
+    earlier: Option<&'a Arc<Sample>>,
 }
 
 impl Tick<'_> {
@@ -49,14 +49,10 @@ impl Tick<'_> {
 
     /// The model of the interval that ends here.
     pub fn model(&self) -> Model {
-        let earlier = self.earlier.map(|earlier| {
-            let elapsed = self
-                .sample
-                .monotonic_ns
-                .saturating_sub(earlier.monotonic_ns);
-            (earlier, Duration::from_nanos(elapsed))
-        });
-        Model::with_usage(self.sample, earlier, self.usage)
+        let earlier = self
+            .earlier
+            .map(|earlier| (Arc::clone(earlier), self.sample.since(earlier)));
+        Model::of(self.sample, earlier, self.usage)
     }
 }
 
@@ -136,17 +132,19 @@ impl Source {
         let before = match self.previous.take() {
             Some(sample) => sample,
             None => match self.sample().await? {
-                Some(first) => first.sample,
+                Some(first) => Arc::new(first.sample),
                 None if !self.is_replay() => return Ok(None),
                 None => return Err(self.empty()),
             },
         };
         let Some(Replayed { sample, starts_run }) = self.sample().await? else {
             self.ended = true;
-            return Ok(is_first.then(|| Model::with_usage(&before, None, &self.usage)));
+            return Ok(is_first.then(|| Model::of(&before, None, &self.usage)));
         };
-        let earlier = (!starts_run).then(|| (&before, sample.since(&before)));
-        let model = Model::with_usage(&sample, earlier, &self.usage);
+        let sample = Arc::new(sample);
+        let interval = sample.since(&before);
+        let earlier = (!starts_run).then_some((before, interval));
+        let model = Model::of(&sample, earlier, &self.usage);
         self.previous = Some(sample);
         Ok(Some(model))
     }
@@ -162,7 +160,7 @@ impl Source {
                 _ => Ok(None),
             };
         };
-        let previous = self.previous.replace(sample);
+        let previous = self.previous.replace(Arc::new(sample));
         self.before = previous.filter(|_| !starts_run);
         Ok(self.last())
     }

@@ -95,11 +95,11 @@ fn bad_replays_are_one_line_and_code_1() {
         "version 99",
     );
     refuse(
-        b"{\"schema\":\"offwatch.recording\",\"version\":1}\n",
+        b"{\"schema\":\"offwatch.recording\",\"version\":3}\n",
         "no sample",
     );
     refuse(
-        b"{\"schema\":\"offwatch.recording\",\"version\":1}\n{\"a\":1}\n",
+        b"{\"schema\":\"offwatch.recording\",\"version\":3}\n{\"a\":1}\n",
         "line 2",
     );
     let whole = std::fs::read(recording()).expect("the recording");

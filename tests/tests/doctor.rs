@@ -27,7 +27,9 @@ fn a_hook_is_said_to_work_where_it_does() -> Result<()> {
         let args = ["top", "--once", "--json", "-d", "0.1", "--hook", hook];
         let output = offwatch(lab.host(), &args)?.output()?;
         assert_eq!(said, output.status.success(), "{hook}: {output:?}");
-        assert_eq!(said, lacking(hook).is_none(), "{hook}: {check:?}");
+        // BTF tracepoints count by the fields of an skb where nothing else can be read.
+        let works = hook == "tp" || lacking(hook).is_none();
+        assert_eq!(said, works, "{hook}: {check:?}");
     }
     Ok(())
 }

@@ -1,16 +1,14 @@
 //! Follows the kernel's own counters, and holds offwatch's against them.
 
-use std::collections::HashMap;
-
 use offwatch_common::{Slot, Traffic};
 
 use super::{
-    Counted,
     shortfall::{Look, Shortfall},
+    table::Known,
 };
 use crate::{
-    inventory::{counters::CounterSweep, link::Link, rolling::Made},
-    probe::{Probe, Reading},
+    inventory::{counters::CounterSweep, rolling::Made},
+    probe::Probe,
     sample::{
         Hook,
         offloads::{Fact, KernelCounters},
@@ -24,17 +22,19 @@ const SWEEP_DATAGRAMS: usize = 16;
 /// What a queue of a tap, or vhost for it, may hold beside the ring.
 const BATCH_FRAMES: u64 = 64;
 
-/// The kernel's counters of all interfaces.
+/// Reads the kernel's counters.
 pub(super) struct CounterFollower {
     sweep: Fact<CounterSweep>,
-    known: HashMap<u32, Known>,
     /// Frames that the kernel may hold between a tap and the hooks, where
     /// receive packet steering is set up. `None` where that is not known.
     backlog_frames: Option<u64>,
 }
 
-struct Known {
-    counters: KernelCounters,
+/// The kernel's counters of an interface, with offwatch's held against them.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    /// None until they are read.
+    counters: Option<KernelCounters>,
     generation: u64,
     from_vm: Shortfall,
     to_vm: Shortfall,
@@ -53,14 +53,8 @@ impl CounterFollower {
         };
         Self {
             sweep,
-            known: HashMap::new(),
             backlog_frames: backlog.map(|frames| frames.saturating_mul(online_cpus.into())),
         }
-    }
-
-    /// An interface is gone.
-    pub(super) fn gone(&mut self, ifindex: u32) {
-        self.known.remove(&ifindex);
     }
 
     /// Reads counters: of all interfaces, or of the next ones in turn.
@@ -75,32 +69,31 @@ impl CounterFollower {
         read
     }
 
-    /// Takes what was read of an interface into account. `counted` is what
-    /// offwatch had counted before that; `merges` tells whether GRO works on
-    /// what a guest sends, where that is known.
+    /// Takes what was read of an interface into account. What offwatch had
+    /// counted before that is `known`, too.
     pub(super) fn compare(
-        &mut self,
+        &self,
+        known: &mut Known,
         (counters, made): (KernelCounters, Made),
-        link: &Link,
-        merges: Option<bool>,
-        counted: &Counted,
         probe: Option<&Probe>,
     ) {
-        let known = self.known.entry(link.ifindex).or_insert_with(|| Known {
-            counters,
-            generation: counted.generation,
-            from_vm: Shortfall::default(),
-            to_vm: Shortfall::default(),
-        });
-        known.counters = counters;
-        if known.generation != counted.generation {
-            known.generation = counted.generation;
-            (known.from_vm, known.to_vm) = Default::default();
+        let Known {
+            link,
+            offloads,
+            compared,
+            counted,
+            ..
+        } = known;
+        compared.counters = Some(counters);
+        if compared.generation != counted.generation {
+            compared.generation = counted.generation;
+            (compared.from_vm, compared.to_vm) = Default::default();
         }
-        let (Some(tap), Reading::Counted(slot), Some(probe)) = (&link.tap, &counted.reading, probe)
-        else {
+        let (Some(tap), Some(slot), Some(probe)) = (&link.tap, counted.slot(), probe) else {
             return;
         };
+        // Whether GRO works on what a guest sends, where that is known.
+        let merges = offloads.napi.as_ref().and_then(Fact::known).copied();
         let queues = u64::from(tap.queues);
         let look = |kernel, side: fn(&Slot) -> &Traffic, on_the_way| Look {
             kernel,
@@ -108,11 +101,9 @@ impl CounterFollower {
             is_before: made.now,
             on_the_way,
         };
-        let now = |side: fn(&Slot) -> &Traffic| match probe.read(link.ifindex) {
-            (generation, Reading::Counted(slot)) if generation == counted.generation => {
-                Some(packets(side(&slot)))
-            }
-            _ => None,
+        let now = |side: fn(&Slot) -> &Traffic| {
+            let (generation, slot) = probe.slot(link.ifindex)?;
+            (generation == counted.generation).then(|| packets(side(&slot)))
         };
         // Programs at tc count a frame to the guest before it is cut.
         if probe.hook() != Hook::Tc
@@ -121,7 +112,7 @@ impl CounterFollower {
             let egress: fn(&Slot) -> &Traffic = |slot| &slot.egress;
             let on_the_way = queues * (u64::from(ring) + BATCH_FRAMES);
             let look = look(counters.tx_packets, egress, on_the_way);
-            known.to_vm.look(&look, || now(egress));
+            compared.to_vm.look(&look, || now(egress));
         }
         // XDP programs and GRO take frames before the hooks see them.
         if !link.xdp
@@ -131,30 +122,26 @@ impl CounterFollower {
             let ingress: fn(&Slot) -> &Traffic = |slot| &slot.ingress;
             let on_the_way = queues * BATCH_FRAMES + backlog;
             let look = look(counters.rx_packets, ingress, on_the_way);
-            known.from_vm.look(&look, || now(ingress));
+            compared.from_vm.look(&look, || now(ingress));
         }
     }
 
     /// The kernel's counters of an interface.
-    pub(super) fn of(&self, ifindex: u32) -> Fact<KernelCounters> {
-        match (&self.sweep, self.known.get(&ifindex)) {
-            (_, Some(known)) => Fact::Known(known.counters),
+    pub(super) fn of(&self, compared: &Compared) -> Fact<KernelCounters> {
+        match (&self.sweep, compared.counters) {
+            (_, Some(counters)) => Fact::Known(counters),
             (Fact::Unavailable(reason), None) => Fact::Unavailable(reason.clone()),
             (Fact::Known(_), None) => {
                 Fact::unavailable("not read yet: of many interfaces, each has its turn")
             }
         }
     }
+}
 
-    /// Interfaces with frames that passed the hooks unseen, and how many: at
-    /// least.
-    pub(super) fn unseen(&self) -> Vec<(u32, u64)> {
-        let frames = |known: &Known| known.from_vm.frames() + known.to_vm.frames();
-        let all = self
-            .known
-            .iter()
-            .map(|(ifindex, known)| (*ifindex, frames(known)));
-        all.filter(|(_, frames)| *frames > 0).collect()
+impl Compared {
+    /// Frames that passed the hooks unseen: at least.
+    pub(super) fn unseen(&self) -> u64 {
+        self.from_vm.frames() + self.to_vm.frames()
     }
 }
 

@@ -1,25 +1,19 @@
 //! Facts that no hook counts: offload features, limits, the kernel's own
 //! counters, and what it says about the whole host.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use super::{
-    Counted,
-    counters::CounterFollower,
-    features::{FeatureFollower, OffloadTable},
+    counters::{Compared, CounterFollower},
+    features::FeatureFollower,
+    table::{Known, Table},
 };
 use crate::{
-    inventory::{
-        kernel_log::KernelLogReader, limits::LimitSweep, link::Link, protocols, sysfs::Sysfs,
-    },
+    inventory::{kernel_log::KernelLogReader, limits::LimitSweep, protocols, sysfs::Sysfs},
     probe::Probe,
     sample::{
         self, Kind,
-        offloads::{Fact, FeatureNames, KernelCounters, Offloads},
+        offloads::{Fact, FeatureNames, KernelCounters},
     },
 };
 
@@ -34,7 +28,6 @@ const NAMED: usize = 3;
 
 /// Follows all of it.
 pub(super) struct Evidence {
-    offloads: OffloadTable,
     features: FeatureFollower,
     counters: CounterFollower,
     limits: Option<LimitSweep>,
@@ -52,7 +45,6 @@ impl Evidence {
     /// run on a tokio runtime.
     pub(super) fn open(online_cpus: u32) -> Self {
         Self {
-            offloads: OffloadTable::new(),
             features: FeatureFollower::open(),
             counters: CounterFollower::open(online_cpus),
             // Without it, limits are those that the kernel notified of last.
@@ -67,64 +59,48 @@ impl Evidence {
 
     /// Waits for the next notification and counts it. Nothing is lost if the
     /// wait is given up.
-    pub(super) async fn follow(&mut self) {
-        self.features.follow(&mut self.offloads).await;
+    pub(super) async fn follow(&mut self, table: &mut Table) {
+        self.features.follow(table).await;
     }
 
     /// An interface is new or changed.
-    pub(super) fn changed(&mut self, link: &Link) {
-        let known = self.offloads.entry(link.ifindex).or_insert_with(|| {
-            Arc::new(Offloads {
-                features_changed: Fact::Known(0),
-                ..Offloads::default()
-            })
-        });
-        if known.tap != link.tap {
-            Arc::make_mut(known).tap = link.tap;
-        }
+    pub(super) fn changed(&mut self, known: &mut Known) {
+        let link = &known.link;
         self.features.changed(link.ifindex);
         self.stale.insert(link.ifindex);
         if link.kind == Kind::Physical {
             self.physical.insert(link.ifindex);
         }
+        let tap = link.tap;
+        if known.offloads.tap != tap {
+            known.offloads_mut().tap = tap;
+        }
     }
 
     /// An interface is gone.
     pub(super) fn gone(&mut self, ifindex: u32) {
-        self.offloads.remove(&ifindex);
         self.features.gone(ifindex);
-        self.counters.gone(ifindex);
         self.stale.remove(&ifindex);
         self.physical.remove(&ifindex);
     }
 
-    /// Reads what may have changed. `counted` is what `probe` has just read, or
-    /// why there is none, in the order of `links`.
-    pub(super) fn refresh(
-        &mut self,
-        links: &mut BTreeMap<u32, Link>,
-        counted: &[Counted],
-        probe: Option<&Probe>,
-    ) {
-        self.read_sysfs(links);
+    /// Reads what may have changed. What `probe`, if there is one, has counted
+    /// was read just before.
+    pub(super) fn refresh(&mut self, table: &mut Table, probe: Option<&Probe>) {
+        self.read_sysfs(table);
         for (ifindex, counters, made) in self.counters.refresh() {
-            let place = counted.binary_search_by_key(&ifindex, |counted| counted.ifindex);
-            if let (Ok(place), Some(link)) = (place, links.get(&ifindex)) {
-                let offloads = self.offloads.get(&ifindex);
-                let napi = offloads.and_then(|known| known.napi.as_ref()?.known().copied());
-                let counted = &counted[place];
-                let read = (counters, made);
-                self.counters.compare(read, link, napi, counted, probe);
+            if let Some(known) = table.get_mut(&ifindex) {
+                self.counters.compare(known, (counters, made), probe);
             }
         }
-        self.features.refresh(&mut self.offloads);
+        self.features.refresh(table);
         if let Some(sweep) = &mut self.limits {
             // What fails here, the next round reads.
             let _ = sweep.advance(LIMIT_DATAGRAMS, |ifindex, limits| {
-                if let Some(link) = links.get_mut(&ifindex)
-                    && *link.limits != limits
+                if let Some(known) = table.get_mut(&ifindex)
+                    && *known.link.limits != limits
                 {
-                    link.limits = Arc::new(limits);
+                    known.set_limits(Arc::new(limits));
                 }
             });
         }
@@ -137,39 +113,36 @@ impl Evidence {
 
     /// Reads what is new, and of one physical interface in turn whether a queue
     /// was stuck: that takes some system calls a queue.
-    fn read_sysfs(&mut self, links: &BTreeMap<u32, Link>) {
+    fn read_sysfs(&mut self, table: &mut Table) {
         let mut later = self.physical.range(self.turn + 1..);
         if let Some(next) = later.next().or_else(|| self.physical.first()) {
             self.turn = *next;
             self.stale.insert(*next);
         }
         for ifindex in std::mem::take(&mut self.stale) {
-            let (Some(link), Some(known)) = (links.get(&ifindex), self.offloads.get_mut(&ifindex))
-            else {
+            let Some(known) = table.get_mut(&ifindex) else {
                 continue;
             };
-            match link.kind {
+            let dev = Arc::clone(&known.link.dev);
+            match known.link.kind {
                 Kind::Tap => {
-                    let napi = ask(&self.sysfs, |sysfs| sysfs.tap_has_napi(&link.dev));
-                    Arc::make_mut(known).napi = Some(napi);
+                    let napi = ask(&self.sysfs, |sysfs| sysfs.tap_has_napi(&dev));
+                    known.offloads_mut().napi = Some(napi);
                 }
                 Kind::Physical => {
-                    let timeouts = ask(&self.sysfs, |sysfs| sysfs.tx_timeouts(&link.dev));
-                    Arc::make_mut(known).tx_timeouts = Some(timeouts);
+                    let timeouts = Some(ask(&self.sysfs, |sysfs| sysfs.tx_timeouts(&dev)));
+                    if known.offloads.tx_timeouts != timeouts {
+                        known.offloads_mut().tx_timeouts = timeouts;
+                    }
                 }
                 _ => {}
             }
         }
     }
 
-    /// What is known of an interface's offloads.
-    pub(super) fn offloads(&self, ifindex: u32) -> Arc<Offloads> {
-        self.offloads.get(&ifindex).cloned().unwrap_or_default()
-    }
-
     /// The kernel's counters of an interface.
-    pub(super) fn counters(&self, ifindex: u32) -> Fact<KernelCounters> {
-        self.counters.of(ifindex)
+    pub(super) fn counters(&self, compared: &Compared) -> Fact<KernelCounters> {
+        self.counters.of(compared)
     }
 
     /// How the kernel calls offload features.
@@ -191,13 +164,16 @@ impl Evidence {
     }
 
     /// A note if frames of taps passed the hooks unseen.
-    pub(super) fn note(&self, links: &BTreeMap<u32, Link>) -> Option<String> {
-        let mut unseen = self.counters.unseen();
+    pub(super) fn note(table: &Table) -> Option<String> {
+        let all = table
+            .iter()
+            .map(|(ifindex, known)| (*ifindex, known.compared.unseen()));
+        let mut unseen: Vec<(u32, u64)> = all.filter(|(_, frames)| *frames > 0).collect();
         unseen.sort_unstable_by_key(|(ifindex, frames)| (std::cmp::Reverse(*frames), *ifindex));
         let frames: u64 = unseen.iter().map(|(_, frames)| frames).sum();
         let named = unseen.iter().take(NAMED);
         let named: Vec<&str> = named
-            .filter_map(|(ifindex, _)| Some(links.get(ifindex)?.dev.as_str()))
+            .filter_map(|(ifindex, _)| Some(&*table.get(ifindex)?.link.dev))
             .collect();
         let more = match unseen.len().saturating_sub(NAMED) {
             0 => String::new(),

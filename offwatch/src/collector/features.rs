@@ -1,27 +1,20 @@
 //! Follows the offload features of interfaces.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    future::pending,
-    io,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, future::pending, io};
 
+use super::table::Table;
 use crate::{
     inventory::{
         features::{Family, FeatureReader, FeatureSweep, Monitor},
         notifications::Lost,
     },
-    sample::offloads::{Fact, FeatureNames, Features, Offloads},
+    sample::offloads::{Fact, FeatureNames, Features},
 };
 
 /// Above so many, listing all interfaces is cheaper than asking for each.
 const SINGLE_READINGS: usize = 64;
 /// Datagrams of the sweep in each sample: about 400 interfaces, 0.5 ms.
 const SWEEP_DATAGRAMS: usize = 2;
-
-/// What is known of all interfaces, by ifindex. Samples share it until it changes.
-pub(super) type OffloadTable = HashMap<u32, Arc<Offloads>>;
 
 /// Reads features when an interface is new or the kernel tells of a change. It
 /// does not tell when a feature is asked for and stays off, so all interfaces
@@ -82,7 +75,7 @@ impl FeatureFollower {
 
     /// Waits for the next notification and counts it. Nothing is lost if the
     /// wait is given up.
-    pub(super) async fn follow(&mut self, table: &mut OffloadTable) {
+    pub(super) async fn follow(&mut self, table: &mut Table) {
         let changed = match &mut self.kernel {
             Fact::Known(kernel) => kernel.monitor.next().await,
             Fact::Unavailable(_) => pending().await,
@@ -92,7 +85,7 @@ impl FeatureFollower {
                 // A notification about an interface that is not known yet is
                 // older than what will be read of it.
                 if let Some(known) = table.get_mut(&ifindex) {
-                    if let Fact::Known(changes) = &mut Arc::make_mut(known).features_changed {
+                    if let Fact::Known(changes) = &mut known.offloads_mut().features_changed {
                         *changes += 1;
                     }
                     self.stale.insert(ifindex);
@@ -102,7 +95,7 @@ impl FeatureFollower {
                 // Subscribed anew before anything is read.
                 (self.kernel, self.names) = Kernel::open();
                 for (ifindex, known) in table {
-                    Arc::make_mut(known).features_changed =
+                    known.offloads_mut().features_changed =
                         Fact::unavailable("the kernel dropped notifications: too many at once");
                     self.stale.insert(*ifindex);
                 }
@@ -121,13 +114,13 @@ impl FeatureFollower {
     }
 
     /// Reads what may have changed.
-    pub(super) fn refresh(&mut self, table: &mut OffloadTable) {
+    pub(super) fn refresh(&mut self, table: &mut Table) {
         let kernel = match &mut self.kernel {
             Fact::Known(kernel) => kernel,
             Fact::Unavailable(reason) => {
                 for ifindex in std::mem::take(&mut self.stale) {
                     if let Some(known) = table.get_mut(&ifindex) {
-                        let known = Arc::make_mut(known);
+                        let known = known.offloads_mut();
                         known.features = Fact::Unavailable(reason.clone());
                         known.features_changed = Fact::Unavailable(reason.clone());
                     }
@@ -137,9 +130,9 @@ impl FeatureFollower {
         };
         let mut read = |ifindex, features: Fact<Features>| {
             if let Some(known) = table.get_mut(&ifindex)
-                && known.features != features
+                && known.offloads.features != features
             {
-                Arc::make_mut(known).features = features;
+                known.offloads_mut().features = features;
             }
         };
         // First: parts of the sweep may be older than a notification. What

@@ -2,20 +2,17 @@
 
 use offwatch_common::{Slot, Traffic};
 
-use crate::{
-    probe::Reading,
-    sample::{Nic, NicStats},
-};
+use crate::sample::{Nic, NicStats};
 
 /// What offwatch counts of a VM's cards; none if it sees none of them.
 pub(super) fn own_nics(
     cards: &[Nic],
-    read: impl Fn(&str) -> Option<(u64, Reading)>,
+    read: impl Fn(&str) -> Option<(u64, Slot)>,
 ) -> Option<Vec<NicStats>> {
     let mut nics = Vec::with_capacity(cards.len());
     for card in cards.iter().filter(|card| card.unobservable.is_none()) {
         let Some(dev) = &card.dev else { continue };
-        if let Some((generation, Reading::Counted(slot))) = read(dev) {
+        if let Some((generation, slot)) = read(dev) {
             nics.push(own_nic(dev, generation, &slot));
         }
     }
@@ -56,15 +53,12 @@ mod tests {
 
     #[test]
     fn received_is_what_the_host_sent_to_the_tap() {
-        let mut slot = Box::<Slot>::default();
+        let mut slot = Slot::default();
         for (at, kind) in slot.egress.kinds.iter_mut().enumerate() {
             (kind.packets, kind.bytes) = (1 << at, 100 << at);
         }
         (slot.ingress.kinds[3].packets, slot.ingress.kinds[3].bytes) = (7, 70);
-        let read = |dev: &str| {
-            let counted = (5, Reading::Counted(slot.clone()));
-            (dev == "tap0").then_some(counted)
-        };
+        let read = |dev: &str| (dev == "tap0").then_some((5, slot));
         let hidden = Nic {
             unobservable: Some("vfio".into()),
             ..card("tap0")
@@ -84,7 +78,7 @@ mod tests {
 
     #[test]
     fn no_card_is_known_and_an_unseen_card_is_not() {
-        let unseen = |_: &str| Some((5, Reading::Unavailable("no slot".into())));
+        let unseen = |_: &str| None;
         assert_eq!(own_nics(&[], unseen), Some(Vec::new()));
         assert_eq!(own_nics(&[card("tap0")], unseen), None);
         assert_eq!(own_nics(&[Nic::default()], unseen), None);

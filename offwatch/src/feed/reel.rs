@@ -1,6 +1,6 @@
 //! The samples of a recording: in any order from a file, as they come from a pipe.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::Position;
 use crate::{
@@ -23,7 +23,7 @@ pub(super) struct Tape {
     /// The sample that is shown.
     number: Option<usize>,
     /// The sample read last, with its number: the next one needs it.
-    read: Option<(usize, Sample)>,
+    read: Option<(usize, Arc<Sample>)>,
     /// What VMs used until then.
     usage: UsageHistory,
 }
@@ -134,7 +134,7 @@ impl Tape {
         let recording = &self.recording;
         // Also if it cannot be read: the next step passes it.
         self.number = Some(number);
-        let now = recording.sample(number)?;
+        let now = Arc::new(recording.sample(number)?);
         let before = number
             .checked_sub(1)
             .filter(|_| recording.continues_run(number));
@@ -147,11 +147,14 @@ impl Tape {
             (before, None) => {
                 let earlier = before.map(|before| recording.sample(before)).transpose()?;
                 self.usage = UsageHistory::of(&now, earlier.as_ref());
-                earlier
+                earlier.map(Arc::new)
             }
         };
-        let earlier = earlier.as_ref().map(|sample| (sample, now.since(sample)));
-        let model = Model::with_usage(&now, earlier, &self.usage);
+        let earlier = earlier.map(|sample| {
+            let interval = now.since(&sample);
+            (sample, interval)
+        });
+        let model = Model::of(&now, earlier, &self.usage);
         self.read = Some((number, now));
         Ok(model)
     }

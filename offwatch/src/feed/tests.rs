@@ -168,7 +168,7 @@ fn what_keeps_it_from_starting_is_the_error() {
     for (content, words) in [
         ("no recording\n", "not a recording"),
         (
-            "{\"schema\":\"offwatch.recording\",\"version\":1}\n",
+            "{\"schema\":\"offwatch.recording\",\"version\":3}\n",
             "no sample",
         ),
     ] {

@@ -2,16 +2,19 @@
 
 use std::{io, sync::Arc};
 
-use futures_util::{StreamExt, TryStreamExt, stream::FusedStream};
+use futures_util::{StreamExt, stream::FusedStream};
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    link::{InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage},
 };
-use netlink_sys::AsyncSocket as _;
-use rtnetlink::{Handle, MulticastGroup};
+use netlink_sys::{AsyncSocket as _, protocols::NETLINK_ROUTE};
+use rtnetlink::MulticastGroup;
 
-use super::limits::{has_xdp, is_tun, limits, tap};
+use super::{
+    limits::{has_xdp, is_tun, limits, tap},
+    netlink::Requests,
+};
 use crate::sample::{
     Kind,
     offloads::{Limits, Tap},
@@ -23,11 +26,11 @@ pub struct Link {
     /// Index in the namespace.
     pub ifindex: u32,
     /// Name.
-    pub dev: String,
+    pub dev: Arc<str>,
     /// What it is.
     pub kind: Kind,
     /// MAC address.
-    pub mac: Option<String>,
+    pub mac: Option<Arc<str>>,
     /// ifindex of the bridge, bond or switch it belongs to.
     pub master: Option<u32>,
     /// MTU in bytes.
@@ -61,7 +64,7 @@ pub enum LinkError {
     Socket(#[from] io::Error),
     /// The kernel refused.
     #[error("cannot list network interfaces: {0}")]
-    List(#[from] rtnetlink::Error),
+    List(io::Error),
 }
 
 /// The notifications the kernel keeps for us until we read them. 10,000
@@ -74,7 +77,7 @@ type Notifications = dyn FusedStream<Item = (NetlinkMessage<RouteNetlinkMessage>
 
 /// Lists interfaces and receives their changes. Must live on a tokio runtime.
 pub struct Links {
-    handle: Handle,
+    requests: Requests<RouteNetlinkMessage>,
     notifications: Box<Notifications>,
 }
 
@@ -82,8 +85,7 @@ impl Links {
     /// Subscribes to changes. What changes from now on is not missed.
     pub fn open() -> Result<Self, LinkError> {
         // Requests have their own socket: an overrun of the other must not lose a reply.
-        let (requests, handle, _) = rtnetlink::new_connection()?;
-        tokio::spawn(requests);
+        let requests = Requests::open(NETLINK_ROUTE)?;
         let (mut monitor, _, notifications) =
             rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
         // SO_RCVBUF is clamped to net.core.rmem_max; an overrun is handled anyway.
@@ -93,15 +95,37 @@ impl Links {
             .set_rx_buf_sz(RECEIVE_BUFFER_BYTES);
         tokio::spawn(monitor);
         Ok(Self {
-            handle,
+            requests,
             notifications: Box::new(notifications),
         })
     }
 
-    /// Lists all interfaces.
-    pub async fn list(&self) -> Result<Vec<Link>, LinkError> {
-        let messages: Vec<LinkMessage> = self.handle.link().get().execute().try_collect().await?;
-        Ok(messages.iter().filter_map(link).collect())
+    /// Lists all interfaces. Each part of the listing is read before the next
+    /// one: as messages, ten thousand interfaces take 150 MB.
+    pub fn list(&mut self) -> Result<Vec<Link>, LinkError> {
+        let mut message = LinkMessage::default();
+        let without_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
+        message.attributes.push(without_counters);
+        let request = RouteNetlinkMessage::GetLink(message);
+        let mut links: Vec<Link> = Vec::new();
+        let mut take = |message| {
+            let RouteNetlinkMessage::NewLink(message) = message else {
+                return;
+            };
+            let Some(mut link) = link(&message) else {
+                return;
+            };
+            // Most of a host's taps have the same.
+            if let Some(last) = links.last().filter(|last| last.limits == link.limits) {
+                link.limits = Arc::clone(&last.limits);
+            }
+            links.push(link);
+        };
+        self.requests
+            .start_listing(request)
+            .map_err(LinkError::List)?;
+        while !self.requests.receive(&mut take).map_err(LinkError::List)? {}
+        Ok(links)
     }
 
     /// Waits for the next change. Nothing is lost if the wait is given up.
@@ -139,7 +163,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
     }
     let mut link = Link {
         ifindex: message.header.index,
-        dev: String::new(),
+        dev: Arc::default(),
         kind: Kind::Physical,
         mac: None,
         master: None,
@@ -153,7 +177,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
     }
     for attribute in &message.attributes {
         match attribute {
-            LinkAttribute::IfName(name) => link.dev.clone_from(name),
+            LinkAttribute::IfName(name) => link.dev = name.as_str().into(),
             LinkAttribute::Address(address) => link.mac = mac(address),
             LinkAttribute::Controller(master) => link.master = Some(*master),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
@@ -182,7 +206,7 @@ fn kind(infos: &[LinkInfo]) -> Option<Kind> {
     })
 }
 
-fn mac(address: &[u8]) -> Option<String> {
+fn mac(address: &[u8]) -> Option<Arc<str>> {
     if address.len() != 6 {
         return None;
     }
@@ -191,6 +215,7 @@ fn mac(address: &[u8]) -> Option<String> {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect::<Vec<_>>()
-            .join(":"),
+            .join(":")
+            .into(),
     )
 }

@@ -92,8 +92,8 @@ pub fn parse(xml: &str, is_network_card: &dyn Fn(&str) -> bool) -> Result<(Vm, D
         ..domain.setup
     };
     let vm = Vm {
-        name: domain.name,
-        uuid: domain.uuid,
+        name: domain.name.into(),
+        uuid: domain.uuid.map(Into::into),
         id: domain.id,
         pid: root
             .attribute("pid")
@@ -101,7 +101,7 @@ pub fn parse(xml: &str, is_network_card: &dyn Fn(&str) -> bool) -> Result<(Vm, D
             .filter(|&pid| pid != 0),
         state: state(root.attribute("state").unwrap_or_default()),
         source: Source::Status,
-        nics: domain.nics,
+        nics: domain.nics.into(),
         ..Vm::default()
     };
     Ok((vm, setup))
@@ -148,7 +148,7 @@ mod tests {
             Some("pc-q35-7.2")
         );
         assert_eq!((setup.source, setup.nics.len()), (Source::Status, 1));
-        assert_eq!(vm.name, "owt");
+        assert_eq!(&*vm.name, "owt");
         assert_eq!(
             vm.uuid.as_deref(),
             Some("299ca1ed-40c0-4352-97b7-f0eeca5000d6")
@@ -181,7 +181,7 @@ mod tests {
         write("owt.pid", b"91\n");
         fs::create_dir(directory.path().join("directory.xml")).unwrap();
         let status = read(directory.path(), &no_card);
-        let names: Vec<_> = status.vms.iter().map(|vm| vm.name.as_str()).collect();
+        let names: Vec<_> = status.vms.iter().map(|vm| &*vm.name).collect();
         assert_eq!(names, ["\u{fffd}", "owt", "owt"]);
         assert_eq!(status.vms[2].state, VmState::Paused);
         let notes = status.notes.join("\n");

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{SysconfVar, sysconf};
@@ -22,38 +23,62 @@ const KTHREADD: u32 = 2;
 #[derive(Debug)]
 pub struct VhostThreads {
     root: PathBuf,
+    /// Threads of each VMM, by its process id.
+    vmms: HashMap<u32, Threads>,
+    /// Processes, of which some are threads of the kernel.
+    processes: Threads,
+}
+
+/// Threads, by id: reading the names of all of them each time takes most of
+/// the time that all this takes.
+type Threads = HashMap<u32, Thread>;
+
+/// What is known of a thread.
+#[derive(Clone, Copy, Debug)]
+struct Thread {
+    /// Its directory's inode, which no other thread gets with the id.
+    inode: u64,
+    /// By its name, the thread that opened the vhost device that it is of.
+    opener: Option<u32>,
+    /// It has had its name: a new thread is seen with that of its parent first.
+    is_settled: bool,
 }
 
 impl VhostThreads {
     /// For a proc file system (`/proc`).
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            vmms: HashMap::new(),
+            processes: HashMap::new(),
+        }
     }
 
     /// Nanoseconds that the living vhost threads of each process have run, by
     /// the process id of the owner. A process without any has used none; one
     /// whose threads cannot be seen is left out.
-    pub fn cpu_ns(&self, processes: impl IntoIterator<Item = u32>) -> BTreeMap<u32, u64> {
+    pub fn cpu_ns(&mut self, processes: impl IntoIterator<Item = u32>) -> BTreeMap<u32, u64> {
         let mut sums = BTreeMap::new();
         // Any thread of a process may have opened the device.
         let mut owners = HashMap::new();
         let mut without_own = Vec::new();
+        let mut before = std::mem::take(&mut self.vmms);
         for process in processes {
             let tasks = self.root.join(process.to_string()).join("task");
-            let threads = ids(&tasks);
+            let threads = look(&tasks, &before.remove(&process).unwrap_or_default());
             if threads.is_empty() {
                 continue;
             }
-            let own = threads.iter().map(|thread| tasks.join(thread.to_string()));
+            let own = threads.iter().filter(|(_, thread)| thread.opener.is_some());
             let own: Vec<u64> = own
-                .filter(|thread| opener(&comm(thread)).is_some())
-                .filter_map(|thread| run_ns(&thread))
+                .filter_map(|(id, _)| run_ns(&tasks.join(id.to_string())))
                 .collect();
             if own.is_empty() {
                 without_own.push(process);
             }
             sums.insert(process, own.iter().sum());
-            owners.extend(threads.into_iter().map(|thread| (thread, process)));
+            owners.extend(threads.keys().map(|thread| (*thread, process)));
+            self.vmms.insert(process, threads);
         }
         if owners.is_empty() {
             return sums;
@@ -63,17 +88,45 @@ impl VhostThreads {
             sums.retain(|process, _| !without_own.contains(process));
             return sums;
         }
-        for id in ids(&self.root) {
-            let thread = self.root.join(id.to_string());
-            let owner = opener(&comm(&thread)).and_then(|opener| owners.get(&opener));
+        self.processes = look(&self.root, &self.processes);
+        for (id, thread) in &self.processes {
+            let owner = thread.opener.and_then(|opener| owners.get(&opener));
+            let directory = self.root.join(id.to_string());
             if let Some(sum) = owner.and_then(|owner| sums.get_mut(owner))
-                && stat(&thread).is_some_and(|stat| stat.parent == KTHREADD)
+                && stat(&directory).is_some_and(|stat| stat.parent == KTHREADD)
             {
-                *sum += run_ns(&thread).unwrap_or(0);
+                *sum += run_ns(&directory).unwrap_or(0);
             }
         }
         sums
     }
+}
+
+/// The threads of a directory. Names are read of those that are not `known`.
+fn look(directory: &Path, known: &Threads) -> Threads {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut threads = Threads::with_capacity(known.len());
+    for entry in entries {
+        let Some(id) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let inode = entry.ino();
+        let known = known.get(&id).filter(|known| known.inode == inode);
+        let thread = match known {
+            Some(settled) if settled.is_settled => *settled,
+            unsettled => Thread {
+                inode,
+                opener: opener(&comm(&entry.path())),
+                is_settled: unsettled.is_some(),
+            },
+        };
+        threads.insert(id, thread);
+    }
+    threads
 }
 
 /// The thread that opened a vhost device, by the name of the device's thread.
@@ -130,14 +183,6 @@ fn comm(thread: &Path) -> String {
     String::from_utf8_lossy(&name).trim_end().to_owned()
 }
 
-/// The numbers among the names in a directory.
-fn ids(directory: &Path) -> Vec<u32> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,8 +214,15 @@ mod tests {
         }
 
         fn cpu_ns(&self) -> Vec<(u32, u64)> {
-            let threads = VhostThreads::new(self.0.path());
+            self.seen_by(&mut VhostThreads::new(self.0.path()))
+        }
+
+        fn seen_by(&self, threads: &mut VhostThreads) -> Vec<(u32, u64)> {
             threads.cpu_ns([100, 200, 999]).into_iter().collect()
+        }
+
+        fn remove(&self, path: &str) {
+            fs::remove_dir_all(self.0.path().join(path)).unwrap();
         }
     }
 
@@ -200,6 +252,38 @@ mod tests {
         proc.thread("100/task/102", "vhost-100", 1, 1_000);
         proc.thread("301", "vhost-100", KTHREADD, 200);
         assert_eq!(proc.cpu_ns(), [(100, 1_200), (200, 0)]);
+    }
+
+    #[test]
+    fn a_thread_is_known_once_it_has_had_its_name() {
+        let proc = Proc::new();
+        let mut threads = VhostThreads::new(proc.0.path());
+        proc.thread("100/task/102", "qemu-system-x86", 1, 1_000);
+        assert_eq!(proc.seen_by(&mut threads), [(100, 0), (200, 0)]);
+        proc.thread("100/task/102", "vhost-100", 1, 1_000);
+        assert_eq!(proc.seen_by(&mut threads), [(100, 1_000), (200, 0)]);
+        // Its name is not read again, its time is.
+        proc.thread("100/task/102", "another name", 1, 3_000);
+        assert_eq!(proc.seen_by(&mut threads), [(100, 3_000), (200, 0)]);
+    }
+
+    #[test]
+    fn threads_that_end_are_forgotten_and_their_ids_are_anothers() {
+        let proc = Proc::new();
+        let mut threads = VhostThreads::new(proc.0.path());
+        proc.thread("100/task/102", "vhost-100", 1, 1_000);
+        proc.thread("302", "vhost-101", KTHREADD, 200);
+        for _ in 0..3 {
+            assert_eq!(proc.seen_by(&mut threads), [(100, 1_200), (200, 0)]);
+        }
+        // Made before the other one is gone, so that it has an inode of its own.
+        proc.thread("new", "CPU 1/KVM", 1, 70);
+        proc.remove("100/task/102");
+        let (new, id) = (proc.0.path().join("new"), "100/task/102");
+        fs::rename(new, proc.0.path().join(id)).unwrap();
+        assert_eq!(proc.seen_by(&mut threads), [(100, 200), (200, 0)]);
+        proc.remove("302");
+        assert_eq!(proc.seen_by(&mut threads), [(100, 0), (200, 0)]);
     }
 
     #[test]

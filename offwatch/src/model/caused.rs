@@ -4,7 +4,7 @@ use offwatch_common::Work;
 use serde::Serialize;
 
 use super::{
-    Joiner,
+    Joined,
     exact::{Reasons, WorkSources},
     figures::{Figures, Shown},
     side::metrics,
@@ -35,7 +35,7 @@ impl CausedTotals {
     }
 }
 
-impl Joiner<'_> {
+impl Joined {
     /// `None` if there is no figure at all.
     pub(super) fn caused(&self, now: Figures<'_>, before: Option<Figures<'_>>) -> Option<Caused> {
         let shown = now.shown();
@@ -64,7 +64,7 @@ impl Joiner<'_> {
         let sources = format!("{path}.software_work");
         caused
             .software_work
-            .explain(&sources, self.hooks, reasons, unavailable);
+            .explain(&sources, self.hooks(), reasons, unavailable);
     }
 
     /// Work whose source is not known.

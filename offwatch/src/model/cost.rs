@@ -35,14 +35,18 @@ const HERE: &str = "measured on this host";
 impl Cost {
     /// From the work done on the way to any device of the sample.
     pub(super) fn of(sample: &Sample, unavailable: &mut Unavailable) -> Self {
+        let hooks: &ExactHooks = &sample.host.exact;
+        let is_timed = [&hooks.segmentation, &hooks.checksum, &hooks.crc32c]
+            .iter()
+            .any(|hook| hook.method().is_ok());
         let work = || {
-            let exact = sample.interfaces.iter().map(|interface| &interface.exact);
+            let interfaces = sample.interfaces.iter().filter(|_| is_timed);
+            let exact = interfaces.map(|interface| &interface.exact);
             exact.filter_map(|exact| match exact {
                 ExactCounters::Counted(slot) => Some(&slot.to_device),
                 ExactCounters::Unavailable(_) => None,
             })
         };
-        let hooks: &ExactHooks = &sample.host.exact;
         let sums = |part: fn(&ExactWork) -> &Checksumming| {
             let parts = work().map(part);
             parts.fold((0, 0, 0), |(calls, units, ns), part| {
@@ -98,6 +102,8 @@ fn measure(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use offwatch_common::ExactSlot;
 
     use super::*;
@@ -111,7 +117,7 @@ mod tests {
         // The same work, seen from its source: not counted twice.
         slot.caused = slot.to_device;
         Interface {
-            exact: ExactCounters::Counted(slot),
+            exact: ExactCounters::Counted(slot.into()),
             ..Interface::default()
         }
     }
@@ -120,9 +126,9 @@ mod tests {
     fn cost_is_the_mean_over_all_devices() {
         let mut sample = Sample {
             interfaces: vec![
-                interface(40, 16_000),
-                interface(10, 9_000),
-                Interface::default(),
+                interface(40, 16_000).into(),
+                interface(10, 9_000).into(),
+                Arc::default(),
             ],
             ..Sample::default()
         };

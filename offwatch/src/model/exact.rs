@@ -53,7 +53,7 @@ pub struct WorkSources {
     /// From what enters and leaves `validate_xmit_skb`.
     pub derived: Option<Derived>,
     /// Counted at the functions.
-    pub exact: Option<Exact>,
+    pub exact: Option<Box<Exact>>,
 }
 
 metrics! {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::offloads::{Catalogue, Guest, MACVTAP, Offloads};
 use crate::sample::{
-    self, Unavailable,
+    self, Sample, Unavailable,
     offloads::{Fact, KernelCounters, Limits},
 };
 
@@ -93,11 +93,11 @@ impl Facts {
     pub(super) fn of(
         found: &sample::Interface,
         catalogue: &Catalogue,
-        now_ns: u64,
+        sample: &Sample,
         unavailable: &mut Unavailable,
     ) -> Self {
         let known = &found.offloads;
-        let offloads = catalogue.get(found);
+        let offloads = catalogue.get(found, &sample.host.feature_names);
         let mut explain = |field: &str, reason: Option<&str>| {
             if let Some(reason) = reason {
                 unavailable.insert(field.into(), reason.into());
@@ -133,7 +133,7 @@ impl Facts {
             kernel: found
                 .kernel
                 .known()
-                .map(|counters| Kernel::of(counters, now_ns)),
+                .map(|counters| Kernel::of(counters, sample.monotonic_ns)),
             tx_timeouts_total: timeouts.map(|timeouts| timeouts.known().copied()),
         }
     }
@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::sample::{
-        Interface, Kind, Sample,
+        Interface, Kind,
         offloads::{FeatureNames, FeatureSet, Features},
     };
 
@@ -211,10 +211,9 @@ mod tests {
         let names = FeatureNames(vec!["tx-scatter-gather".into()]);
         let mut sample = Sample::default();
         sample.host.feature_names = names;
-        sample.interfaces = vec![found.clone()];
+        sample.monotonic_ns = 5_000_000;
         let mut unavailable = Unavailable::new();
-        let catalogue = Catalogue::of(&sample);
-        let facts = Facts::of(found, &catalogue, 5_000_000, &mut unavailable);
+        let facts = Facts::of(found, &Catalogue::default(), &sample, &mut unavailable);
         (
             serde_json::to_value(facts).expect("plain data"),
             unavailable,

@@ -3,14 +3,24 @@
 
 use std::time::Duration;
 
-use offwatch_common::{Checksumming, ExactWork};
+use offwatch_common::{Checksumming, ExactSlot, ExactWork, Slot};
 
 use super::{
     duration::{Percentiles, ns_rows},
     exact::{Derived, DerivedTotals, Exact, ExactTotals, Means, WorkSources},
+    rates::WorkNs,
+    side::rate,
     work::SoftwareWork,
 };
 use crate::sample::{ExactHooks, Exactness};
+
+/// What an interface's figures are made of, at one moment.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'sample> {
+    pub(super) slot: &'sample Slot,
+    pub(super) exact: Option<&'sample ExactSlot>,
+    pub(super) hooks: &'sample ExactHooks,
+}
 
 /// The figures of work in one role at one moment, from whatever there is.
 #[derive(Clone, Copy)]
@@ -82,7 +92,7 @@ impl<'sample> Figures<'sample> {
                 exact.segmentation_ns_histogram = Some(ns_rows(histogram));
                 exact.segmentation_ns_percentiles = Percentiles::of(histogram);
             }
-            exact
+            Box::new(exact)
         });
         WorkSources {
             segments_by: self.segments_by(),
@@ -90,6 +100,26 @@ impl<'sample> Figures<'sample> {
             derived,
             exact,
         }
+    }
+
+    /// The time that the work took, without the rest.
+    pub(super) fn work_ns(
+        &self,
+        before: Option<Figures<'_>>,
+        interval: Option<Duration>,
+    ) -> Option<WorkNs> {
+        let work = self.exact()?;
+        let before = before.and_then(|before| Some((before, before.exact()?)));
+        let ns = |hook: fn(&ExactHooks) -> &Exactness, ns: fn(&ExactWork) -> u64| {
+            let total = |hooks, work| hook(hooks).method().is_ok().then(|| ns(work));
+            let before = before.and_then(|(before, work)| total(before.hooks, work));
+            rate(total(self.hooks, work), before, interval, false)
+        };
+        Some(WorkNs {
+            segmentation: ns(|hooks| &hooks.segmentation, |work| work.segmentation.ns),
+            checksum: ns(|hooks| &hooks.checksum, |work| work.checksum.ns),
+            crc32c: ns(|hooks| &hooks.crc32c, |work| work.crc32c.ns),
+        })
     }
 
     /// The exact counters, if any of them means anything.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use offwatch_common::{ExactSlot, Slot, drop_class};
+use offwatch_common::{ExactSlot, drop_class};
 use serde::Serialize;
 
 use super::{
-    Caused, Facts, Joiner,
+    Caused, Facts, Joined,
     exact::Reasons,
-    figures::{Figures, Shown},
+    figures::{Figures, Shown, Sight},
     side::{Side, SideTotals},
 };
 use crate::sample::{self, Counters, ExactCounters, Kind, Nic, Unavailable};
@@ -111,11 +111,16 @@ impl Interface {
 const WORK_AT_DESTINATION: &str =
     "frames are segmented and checksummed on their way to a device: see caused";
 
-impl<'sample> Joiner<'sample> {
-    /// The interface behind a VM's network card.
-    pub(super) fn of_vm(&self, nic: &Nic, found: Option<&'sample sample::Interface>) -> Interface {
+impl Joined {
+    /// The interface behind a VM's network card, now and before.
+    pub(super) fn of_vm(
+        &self,
+        nic: &Nic,
+        found: Option<&sample::Interface>,
+        before: Option<&sample::Interface>,
+    ) -> Interface {
         let mut interface = match (&nic.unobservable, found) {
-            (None, Some(found)) => self.interface(found, true),
+            (None, Some(found)) => self.interface(found, before, true),
             (Some(reason), found) => Self::unobservable(nic, found, reason.clone()),
             (None, None) => Self::unobservable(nic, None, missing(nic)),
         };
@@ -133,9 +138,13 @@ impl<'sample> Joiner<'sample> {
         interface
     }
 
-    /// An interface that belongs to no VM.
-    pub(super) fn other(&self, found: &'sample sample::Interface) -> Interface {
-        let mut interface = self.interface(found, false);
+    /// An interface that belongs to no VM, now and before.
+    pub(super) fn other(
+        &self,
+        found: &sample::Interface,
+        before: Option<&sample::Interface>,
+    ) -> Interface {
+        let mut interface = self.interface(found, before, false);
         interface.unowned = found.kind == Kind::Tap;
         interface.facts = self.facts(found, &mut interface.unavailable);
         interface
@@ -171,32 +180,48 @@ impl<'sample> Joiner<'sample> {
     }
 
     fn facts(&self, found: &sample::Interface, unavailable: &mut Unavailable) -> Facts {
-        Facts::of(found, &self.catalogue, self.now_ns, unavailable)
+        Facts::of(found, &self.catalogue, &self.sample, unavailable)
     }
 
-    fn interface(&self, found: &'sample sample::Interface, of_vm: bool) -> Interface {
-        let slot = match &found.counters {
-            Counters::Counted(slot) => slot,
-            Counters::Unavailable(reason) => {
-                return self.uncounted(found, of_vm, reason);
-            }
-        };
-        let before = self.before.get(&found.key()).copied();
-        let blind = self.blind;
-        let (exact, no_exact) = match &found.exact {
-            ExactCounters::Counted(exact) => (Some(&**exact), ""),
-            ExactCounters::Unavailable(reason) => (None, reason.as_str()),
-        };
-        let at_device = |slot: &Slot, exact: Option<&'sample ExactSlot>, hooks| Figures {
+    /// Work done on the way to an interface.
+    pub(super) fn at_device<'sample>(&self, sight: &Sight<'sample>) -> Figures<'sample> {
+        let slot = sight.slot;
+        Figures {
             derived: self.derive(&slot.egress_work, slot.egress.drop_packets),
-            exact: exact.map(|exact| &exact.to_device),
-            hooks,
-        };
-        let from_here = |slot: &Slot, exact: Option<&'sample ExactSlot>, hooks| Figures {
+            exact: sight.exact.map(|exact| &exact.to_device),
+            hooks: sight.hooks,
+        }
+    }
+
+    /// Work done for frames that came from it.
+    pub(super) fn caused_here<'sample>(&self, sight: &Sight<'sample>) -> Figures<'sample> {
+        Figures {
             // Where its frames went, and were dropped, is not known.
-            derived: self.derive(&slot.caused_work, 0),
-            exact: exact.map(|exact| &exact.caused),
-            hooks,
+            derived: self.derive(&sight.slot.caused_work, 0),
+            exact: sight.exact.map(|exact| &exact.caused),
+            hooks: sight.hooks,
+        }
+    }
+
+    fn interface(
+        &self,
+        found: &sample::Interface,
+        before: Option<&sample::Interface>,
+        of_vm: bool,
+    ) -> Interface {
+        let Some(sight) = self.sight(found) else {
+            let reason = match &found.counters {
+                Counters::Unavailable(reason) => reason,
+                Counters::Counted(_) => "",
+            };
+            return self.uncounted(found, of_vm, reason);
+        };
+        let slot = sight.slot;
+        let before = before.and_then(|before| self.sight_before(before));
+        let blind = self.blind;
+        let no_exact = match &found.exact {
+            ExactCounters::Counted(_) => "",
+            ExactCounters::Unavailable(reason) => reason,
         };
 
         let nothing = Shown::default();
@@ -212,8 +237,8 @@ impl<'sample> Joiner<'sample> {
             blind,
         );
 
-        let work = at_device(slot, exact, self.hooks);
-        let work_before = before.map(|before| at_device(before.slot, before.exact, before.hooks));
+        let work = self.at_device(&sight);
+        let work_before = before.map(|before| self.at_device(&before));
         let shown_before = before
             .zip(work_before)
             .map(|(before, work)| SideTotals::of(&before.slot.egress, work.shown(), blind));
@@ -231,8 +256,8 @@ impl<'sample> Joiner<'sample> {
         egress.software_work = Some(work.sources(work_before, self.interval));
 
         let caused = self.caused(
-            from_here(slot, exact, self.hooks),
-            before.map(|before| from_here(before.slot, before.exact, before.hooks)),
+            self.caused_here(&sight),
+            before.map(|before| self.caused_here(&before)),
         );
 
         let names = side_names(of_vm);
@@ -253,10 +278,10 @@ impl<'sample> Joiner<'sample> {
         );
         if let Some(work) = &egress.software_work {
             let path = format!("{}.software_work", names.1);
-            work.explain(&path, self.hooks, &reasons, &mut unavailable);
+            work.explain(&path, self.hooks(), &reasons, &mut unavailable);
         }
         self.explain_caused("caused", caused.as_ref(), &reasons, &mut unavailable);
-        let drops_by_class_total = self.drops(exact, no_exact, &mut unavailable);
+        let drops_by_class_total = self.drops(sight.exact, no_exact, &mut unavailable);
         Interface {
             sides: sides(of_vm, Some(ingress), Some(egress)),
             caused,
@@ -279,7 +304,7 @@ impl<'sample> Joiner<'sample> {
             return None;
         };
         let classes = drop_class::NAMES.into_iter().zip(exact.drops);
-        let known = classes.map(|(name, count)| match self.hooks.unknown_drops.get(name) {
+        let known = classes.map(|(name, count)| match self.hooks().unknown_drops.get(name) {
             None => (name, Some(count)),
             Some(reason) => {
                 unavailable.insert(format!("{PATH}.{name}"), reason.clone());
@@ -292,14 +317,11 @@ impl<'sample> Joiner<'sample> {
     /// Everything but the counters.
     fn uncounted(&self, found: &sample::Interface, of_vm: bool, reason: &str) -> Interface {
         Interface {
-            dev: Some(found.dev.clone()),
+            dev: Some(found.dev.to_string()),
             ifindex: Some(found.ifindex),
             kind: found.kind.name().into(),
-            mac: found.mac.clone(),
-            master: found.master.map(|master| match self.names.get(&master) {
-                Some(name) => (*name).to_owned(),
-                None => format!("ifindex {master}"),
-            }),
+            mac: found.mac.as_deref().map(ToOwned::to_owned),
+            master: found.master.map(|master| self.name_of(master).into_owned()),
             mtu_bytes: Some(found.mtu),
             unowned: false,
             sides: sides(of_vm, None, None),

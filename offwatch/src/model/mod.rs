@@ -12,23 +12,20 @@ mod facts;
 mod figures;
 pub mod histogram;
 mod interface;
+mod joined;
 mod offloads;
 pub mod overview;
+mod port;
+mod rates;
 mod side;
 pub mod usage;
 mod vhost;
 mod work;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use offwatch_common::{ExactSlot, Slot};
 use serde::Serialize;
 
-use self::offloads::Catalogue;
 pub use self::{
     caused::Caused,
     cost::{Cost, Measured},
@@ -39,14 +36,16 @@ pub use self::{
     histogram::HistogramRow,
     interface::{Interface, Sides},
     offloads::{Accepted, Guest, OFFLOADS, Offloads, OnOff},
+    port::Port,
+    rates::{Rates, SideRates, WorkNs},
     side::Side,
     usage::{Usage, UsageHistory},
     vhost::VhostCpu,
     work::SoftwareWork,
 };
+use self::{joined::Joined, port::Card, vhost::NoVhostCpu};
 use crate::sample::{
-    self, Blind, Counters, ExactCounters, ExactHooks, Hook, Kind, Node, Reads, Sample, Source,
-    Unavailable, VmState,
+    Blind, ExactHooks, Hook, Kind, Node, Reads, Sample, Source, Unavailable, VmState,
 };
 
 /// Name of the JSON form of a model.
@@ -70,7 +69,7 @@ pub struct Model {
     /// VMs, in the order of the sample.
     pub vms: Vec<Vm>,
     /// Interfaces that belong to no VM: uplinks, bridges, taps without an owner.
-    pub other_interfaces: Vec<Interface>,
+    pub other_interfaces: Vec<Port>,
 }
 
 /// The host.
@@ -147,9 +146,9 @@ impl ExactMeans {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Vm {
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
     /// UUID.
-    pub uuid: Option<String>,
+    pub uuid: Option<Arc<str>>,
     /// libvirt's id while it runs.
     pub id: Option<u32>,
     /// State.
@@ -163,9 +162,9 @@ pub struct Vm {
     #[serde(flatten)]
     pub vhost: VhostCpu,
     /// Its network cards.
-    pub interfaces: Vec<Interface>,
+    pub interfaces: Vec<Port>,
     /// For each value of the VM itself that is null, why.
-    pub unavailable: Unavailable,
+    pub unavailable: NoVhostCpu,
 }
 
 impl Model {
@@ -185,61 +184,36 @@ impl Model {
         earlier: Option<(&Sample, Duration)>,
         history: &UsageHistory,
     ) -> Self {
-        let no_interval = match earlier {
-            None => Some("first sample"),
-            Some((_, interval)) if interval.is_zero() => {
-                Some("no interval: the clock of the recording stands still or goes backwards")
-            }
-            Some(_) => None,
-        };
-        let earlier = earlier.filter(|(_, interval)| !interval.is_zero());
-        let interval = earlier.map(|(_, interval)| interval);
-        let before: HashMap<(u32, u64), Before<'_>> = earlier
-            .into_iter()
-            .flat_map(|(sample, _)| {
-                let interfaces = sample.interfaces.iter();
-                interfaces
-                    .filter_map(|interface| Some((interface.key(), Before::of(sample, interface)?)))
-            })
-            .collect();
-        let joiner = Joiner {
-            blind: sample.host.blind(),
-            hooks: &sample.host.exact,
-            now_ns: sample.monotonic_ns,
-            catalogue: Catalogue::of(sample),
-            no_interval,
-            interval,
-            before,
-            names: sample
-                .interfaces
-                .iter()
-                .map(|interface| (interface.ifindex, interface.dev.as_str()))
-                .collect(),
-        };
+        let shared = |sample: &Sample| Arc::new(sample.clone());
+        let earlier = earlier.map(|(earlier, interval)| (shared(earlier), interval));
+        Self::of(&shared(sample), earlier, history)
+    }
 
-        let by_dev: HashMap<&str, &sample::Interface> = sample
-            .interfaces
-            .iter()
-            .map(|found| (found.dev.as_str(), found))
-            .collect();
-        let vhost = vhost::Before::new(earlier, no_interval);
-        let mut owned: HashSet<u32> = HashSet::new();
+    /// The same of samples that are shared: the model keeps them, as long as it
+    /// lasts, to make its interfaces from.
+    pub fn of(
+        sample: &Arc<Sample>,
+        earlier: Option<(Arc<Sample>, Duration)>,
+        history: &UsageHistory,
+    ) -> Self {
+        let joined = Arc::new(Joined::new(Arc::clone(sample), earlier));
+        let vhost = vhost::Before::new(&joined);
+        let mut places = Places::new(sample);
         let vms = history
             .usages(&sample.vms)
-            .map(|(vm, usage)| {
-                let interfaces = vm
-                    .nics
-                    .iter()
-                    .map(|nic| {
-                        let found = nic.dev.as_deref().and_then(|dev| by_dev.get(dev).copied());
-                        owned.extend(found.map(|interface| interface.ifindex));
-                        joiner.of_vm(nic, found)
+            .zip(0..)
+            .map(|((vm, usage), at)| {
+                let cards = vm.nics.iter().zip(0..);
+                let interfaces = cards
+                    .map(|(nic, card)| {
+                        let found = nic.dev.as_deref().and_then(|dev| places.own(dev));
+                        Port::new(&joined, found, Some(Card { vm: at, card }))
                     })
                     .collect();
-                let mut unavailable = Unavailable::new();
+                let (vhost, unavailable) = vhost.measure(vm);
                 Vm {
-                    vhost: vhost.measure(vm, &mut unavailable),
-                    name: vm.name.clone(),
+                    vhost,
+                    name: Arc::clone(&vm.name),
                     uuid: vm.uuid.clone(),
                     id: vm.id,
                     state: vm.state,
@@ -250,23 +224,20 @@ impl Model {
                 }
             })
             .collect();
-        let other_interfaces = sample
-            .interfaces
-            .iter()
-            .filter(|interface| {
-                interface.kind != Kind::Loopback && !owned.contains(&interface.ifindex)
-            })
-            .map(|interface| joiner.other(interface))
+        let others = places.unowned();
+        let other_interfaces = others
+            .map(|place| Port::new(&joined, Some(place), None))
             .collect();
 
-        let unattributed =
-            joiner.unattributed(&sample.host, earlier.map(|(sample, _)| &sample.host));
-        let mut unavailable = joiner.host_unavailable(unattributed.as_ref());
+        let interval = joined.interval;
+        let earlier = joined.earlier.as_deref();
+        let unattributed = joined.unattributed(&sample.host, earlier.map(|sample| &sample.host));
+        let mut unavailable = joined.host_unavailable(unattributed.as_ref());
         let evidence = Evidence::of(
             &sample.host.evidence,
-            earlier.map(|(sample, _)| &sample.host.evidence),
+            earlier.map(|sample| &sample.host.evidence),
             interval,
-            joiner.no_rate(true),
+            joined.no_rate(true),
             &mut unavailable,
         );
         Self {
@@ -281,7 +252,7 @@ impl Model {
                 node: sample.host.node.clone(),
                 hook: sample.host.hook,
                 reads: sample.host.reads,
-                blind: sample.host.blind(),
+                blind: joined.blind,
                 exact_hooks: ExactMeans::of(&sample.host.exact, &mut unavailable),
                 cost: Cost::of(sample, &mut unavailable),
                 unavailable,
@@ -295,50 +266,37 @@ impl Model {
     }
 }
 
-/// What turning one interface of a sample into one of a model needs.
-struct Joiner<'sample> {
-    blind: Blind,
-    hooks: &'sample ExactHooks,
-    now_ns: u64,
-    catalogue: Catalogue,
-    /// Why no rate can be given at all.
-    no_interval: Option<&'static str>,
-    interval: Option<Duration>,
-    before: HashMap<(u32, u64), Before<'sample>>,
-    names: HashMap<u32, &'sample str>,
+/// The interfaces of a sample by name, and which of them belong to a VM.
+struct Places<'sample> {
+    sample: &'sample Sample,
+    by_dev: HashMap<&'sample str, u32>,
+    owned: Vec<bool>,
 }
 
-/// An interface in the earlier sample.
-#[derive(Clone, Copy)]
-struct Before<'sample> {
-    slot: &'sample Slot,
-    exact: Option<&'sample ExactSlot>,
-    hooks: &'sample ExactHooks,
-}
-
-impl<'sample> Before<'sample> {
-    fn of(sample: &'sample Sample, interface: &'sample sample::Interface) -> Option<Self> {
-        Some(Self {
-            slot: interface.counted()?,
-            exact: match &interface.exact {
-                ExactCounters::Counted(slot) => Some(slot),
-                ExactCounters::Unavailable(_) => None,
-            },
-            hooks: &sample.host.exact,
-        })
-    }
-}
-
-impl sample::Interface {
-    fn key(&self) -> (u32, u64) {
-        (self.ifindex, self.generation)
-    }
-
-    fn counted(&self) -> Option<&Slot> {
-        match &self.counters {
-            Counters::Counted(slot) => Some(slot),
-            Counters::Unavailable(_) => None,
+impl<'sample> Places<'sample> {
+    fn new(sample: &'sample Sample) -> Self {
+        let has_cards = sample.vms.iter().any(|vm| !vm.nics.is_empty());
+        let interfaces = sample.interfaces.iter().filter(|_| has_cards);
+        Self {
+            sample,
+            by_dev: interfaces.map(|found| &*found.dev).zip(0..).collect(),
+            owned: vec![false; sample.interfaces.len()],
         }
+    }
+
+    /// The place of an interface, which from now on belongs to a VM.
+    fn own(&mut self, dev: &str) -> Option<u32> {
+        let place = *self.by_dev.get(dev)?;
+        self.owned[place as usize] = true;
+        Some(place)
+    }
+
+    /// Those that belong to none.
+    fn unowned(&self) -> impl Iterator<Item = u32> {
+        let interfaces = self.sample.interfaces.iter().zip(&self.owned).zip(0..);
+        interfaces
+            .filter(|((found, is_owned), _)| found.kind != Kind::Loopback && !**is_owned)
+            .map(|(_, place)| place)
     }
 }
 

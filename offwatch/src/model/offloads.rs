@@ -1,6 +1,6 @@
 //! Offload features of an interface, and what its guest accepts of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -134,8 +134,9 @@ pub struct Accepted {
 
 /// The features of interfaces. Most taps of a host have the same, which are
 /// made once.
+#[derive(Default)]
 pub(super) struct Catalogue {
-    made: Vec<(Key, Arc<Offloads>)>,
+    made: Mutex<Vec<(Key, Arc<Offloads>)>>,
 }
 
 /// What decides how features are shown.
@@ -147,29 +148,21 @@ struct Key {
 }
 
 impl Catalogue {
-    /// Of all interfaces of a sample.
-    pub(super) fn of(sample: &sample::Sample) -> Self {
-        let mut catalogue = Self { made: Vec::new() };
-        for interface in &sample.interfaces {
-            if let Some(key) = Key::of(interface)
-                && catalogue.find(&key).is_none()
-            {
-                let offloads = offloads(key, &sample.host.feature_names);
-                catalogue.made.push((key, Arc::new(offloads)));
-            }
+    /// Of an interface, if they are known.
+    pub(super) fn get(
+        &self,
+        interface: &sample::Interface,
+        names: &FeatureNames,
+    ) -> Option<Arc<Offloads>> {
+        let key = Key::of(interface)?;
+        // What a panic left is whole.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, offloads)) = made.iter().find(|(known, _)| *known == key) {
+            return Some(Arc::clone(offloads));
         }
-        catalogue
-    }
-
-    /// Of one of them, if they are known.
-    pub(super) fn get(&self, interface: &sample::Interface) -> Option<Arc<Offloads>> {
-        Key::of(interface).and_then(|key| self.find(&key).cloned())
-    }
-
-    fn find(&self, key: &Key) -> Option<&Arc<Offloads>> {
-        let mut made = self.made.iter();
-        made.find(|(known, _)| known == key)
-            .map(|(_, offloads)| offloads)
+        let offloads = Arc::new(offloads(key, names));
+        made.push((key, Arc::clone(&offloads)));
+        Some(offloads)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Interface, Model, Vm,
+    Model, Port, Vm,
     usage::{Usage, UsageHistory},
 };
 use crate::sample::{self, Node, Sample, Source, VmState};
@@ -40,7 +40,7 @@ pub struct Domain<'a> {
     /// What it used.
     pub usage: Option<&'a Usage>,
     /// Its network cards, where they are made.
-    pub interfaces: &'a [Interface],
+    pub interfaces: &'a [Port],
 }
 
 /// Sums over all VMs.

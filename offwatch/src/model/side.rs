@@ -1,6 +1,6 @@
 //! One direction of an interface.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use offwatch_common::{Traffic, class, histogram, kind};
 use serde::Serialize;
@@ -45,13 +45,8 @@ macro_rules! metrics {
                 interval: Option<std::time::Duration>,
             ) -> Self {
                 let rate = |field: &str, now: Option<u64>, before: Option<u64>| {
-                    let seconds = interval?.as_secs_f64();
-                    // Derived work is a lower bound, which may fall; a counter may not.
-                    let grown = match now?.checked_sub(before?) {
-                        None if field.starts_with("software") => 0,
-                        grown => grown?,
-                    };
-                    Some(grown as f64 / seconds)
+                    let may_fall = field.starts_with("software");
+                    $crate::model::side::rate(now, before, interval, may_fall)
                 };
                 Self {
                     $(
@@ -93,6 +88,22 @@ macro_rules! metrics {
 }
 pub(super) use metrics;
 
+/// A total's growth per second. Derived work is a lower bound, which may fall; a
+/// counter may not.
+pub(super) fn rate(
+    now: Option<u64>,
+    before: Option<u64>,
+    interval: Option<Duration>,
+    may_fall: bool,
+) -> Option<f64> {
+    let seconds = interval?.as_secs_f64();
+    let grown = match now?.checked_sub(before?) {
+        None if may_fall => 0,
+        grown => grown?,
+    };
+    Some(grown as f64 / seconds)
+}
+
 metrics! {
     /// Frames of one direction. Bytes are those of whole frames, MAC header and
     /// VLAN tag included, as the kernel's own counters of a tap have them.
@@ -119,6 +130,9 @@ metrics! {
         software_checksum_bytes_total / software_checksum_bytes_per_s,
         /// Frames the kernel dropped while they belonged to the device.
         drops_total / drops_per_s,
+        /// DHCP over IPv4: from a VM, broadcasts of its client; to a VM, answers
+        /// whose checksum is still to be computed.
+        dhcp_packets_total / dhcp_packets_per_s,
     }
     /// Frames were dropped or are waiting before the device, so the software
     /// work is a lower bound.
@@ -160,6 +174,7 @@ impl SideTotals {
             software_segments_total: work.segments,
             software_checksum_bytes_total: work.checksum_bytes,
             drops_total: blind.drops.is_none().then_some(traffic.drop_packets),
+            dhcp_packets_total: gso(traffic.dhcp_packets),
         }
     }
 }
@@ -231,11 +246,5 @@ impl Side {
                 explain(field, reason);
             }
         }
-    }
-
-    /// Share of bytes that came in GSO frames, over the interval: 0 to 1.
-    pub fn gso_share(&self) -> Option<f64> {
-        let bytes = self.bytes_per_s.filter(|bytes| *bytes > 0.0)?;
-        Some(self.gso_bytes_per_s? / bytes)
     }
 }

@@ -1,8 +1,8 @@
-use offwatch_common::NS_BUCKETS;
+use offwatch_common::{ExactSlot, NS_BUCKETS, Slot};
 use serde_json::Value;
 
 use super::*;
-use crate::sample::{Exactness, Method, Nic, Sample};
+use crate::sample::{self, Counters, ExactCounters, Exactness, Method, Nic, Sample};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -15,7 +15,7 @@ fn tap(dev: &str, ifindex: u32, generation: u64, packets: u64) -> sample::Interf
         ifindex,
         generation,
         kind: Kind::Tap,
-        counters: Counters::Counted(slot),
+        counters: Counters::Counted(slot.into()),
         ..sample::Interface::default()
     }
 }
@@ -28,14 +28,14 @@ fn vm(name: &str, dev: Option<&str>) -> sample::Vm {
     };
     sample::Vm {
         name: name.into(),
-        nics: vec![nic],
+        nics: vec![nic].into(),
         ..sample::Vm::default()
     }
 }
 
 fn sample(interfaces: Vec<sample::Interface>, vms: Vec<sample::Vm>) -> Sample {
     Sample {
-        interfaces,
+        interfaces: interfaces.into_iter().map(Arc::new).collect(),
         vms,
         ..Sample::default()
     }
@@ -65,7 +65,7 @@ fn interval_histograms_hold_the_interval_alone() {
         let mut slot = Box::<Slot>::default();
         slot.egress.gso_sizes[9] = frames[0];
         slot.egress.lengths[0] = frames[1];
-        interface.counters = Counters::Counted(slot);
+        interface.counters = Counters::Counted(slot.into());
         sample(vec![interface], vec![vm("web", Some("t0"))])
     };
     let model = Model::new(&at([7, 3]), Some((&at([5, 3]), SECOND)));
@@ -136,8 +136,9 @@ fn taps_without_a_vm_are_unowned_and_loopback_is_left_out() {
 #[test]
 fn what_cannot_be_seen_is_null_with_a_reason() {
     let mut passthrough = vm("gpu", None);
-    passthrough.nics[0].backend = "vfio".into();
-    passthrough.nics[0].unobservable = Some("vfio: the device belongs to the guest".into());
+    let nics = Arc::make_mut(&mut passthrough.nics);
+    nics[0].backend = "vfio".into();
+    nics[0].unobservable = Some("vfio: the device belongs to the guest".into());
     let now = sample(vec![], vec![passthrough, vm("moved", Some("t9"))]);
     let model = Model::new(&now, Some((&sample(vec![], vec![]), SECOND)));
 
@@ -196,11 +197,11 @@ fn every_null_in_json_has_its_reason() {
     };
     let drop_class = ("full_ring".to_owned(), "no reasons".to_owned());
     all.unknown_drops.extend([drop_class]);
-    let not_cut = ExactCounters::Counted(Box::default());
+    let not_cut = ExactCounters::Counted(Arc::default());
     let mut slot = ExactSlot::default();
     // The last one, which has no end, is among them.
     slot.to_device.segmentation.ns_histogram = [1; NS_BUCKETS];
-    let cut = ExactCounters::Counted(Box::new(slot));
+    let cut = ExactCounters::Counted(slot.into());
 
     let mut interface = tap("t0", 5, 1, 4);
     for hook in [Hook::Tp, Hook::Tc] {
@@ -244,7 +245,7 @@ fn kinds_add_up() {
         kind.packets = 10_u64.pow(index as u32);
         kind.bytes = 2 * kind.packets;
     }
-    interface.counters = Counters::Counted(slot);
+    interface.counters = Counters::Counted(slot.into());
     let model = Model::new(&sample(vec![interface], vec![vm("web", Some("t0"))]), None);
     let side = to_vm(&model, 0);
     assert_eq!(side.packets_total, Some(1111));

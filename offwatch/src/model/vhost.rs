@@ -1,10 +1,11 @@
 //! CPU time of the threads by which vhost carries a VM's frames.
 
-use std::{collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::sample::{Sample, Unavailable, Vm, VmState};
+use super::Joined;
+use crate::sample::{Vm, VmState};
 
 const TOTAL: &str = "vhost_cpu_ns_total";
 const RATE: &str = "vhost_cpu_ns_per_s";
@@ -19,6 +20,41 @@ pub struct VhostCpu {
     pub vhost_cpu_ns_per_s: Option<f64>,
 }
 
+/// Why figures of [`VhostCpu`] are null.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct NoVhostCpu(Option<Lack>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lack {
+    /// The threads of a process cannot be seen.
+    Threads(u32),
+    /// The VM has no process, or none that is known.
+    Process(&'static str),
+    Rate(&'static str),
+}
+
+impl NoVhostCpu {
+    /// The reason for a field.
+    pub fn get(&self, field: &str) -> Option<Cow<'static, str>> {
+        Some(match self.0? {
+            Lack::Rate(_) if field != RATE => return None,
+            Lack::Rate(reason) => Cow::Borrowed(reason),
+            _ if field != TOTAL && field != RATE => return None,
+            Lack::Process(reason) => Cow::Borrowed(reason),
+            Lack::Threads(pid) => {
+                format!("the vhost threads of process {pid} cannot be seen").into()
+            }
+        })
+    }
+}
+
+impl Serialize for NoVhostCpu {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let reasons = [RATE, TOTAL].into_iter();
+        serializer.collect_map(reasons.filter_map(|field| Some((field, self.get(field)?))))
+    }
+}
+
 /// Totals of an earlier sample. A thread belongs to a process, so they are
 /// joined by process id.
 pub(super) struct Before<'sample> {
@@ -29,25 +65,19 @@ pub(super) struct Before<'sample> {
 }
 
 impl<'sample> Before<'sample> {
-    pub(super) fn new(
-        earlier: Option<(&'sample Sample, Duration)>,
-        no_interval: Option<&'static str>,
-    ) -> Self {
-        let vms = earlier.into_iter().flat_map(|(sample, _)| &sample.vms);
+    pub(super) fn new(joined: &'sample Joined) -> Self {
+        let vms = joined.earlier.iter().flat_map(|sample| &sample.vms);
         Self {
             by_pid: vms.filter_map(|vm| Some((vm.pid?, vm))).collect(),
-            interval: earlier.map(|(_, interval)| interval),
-            no_interval,
+            interval: joined.interval,
+            no_interval: joined.no_interval,
         }
     }
 
-    /// The CPU time of a VM; adds to `unavailable` why a value is missing.
-    pub(super) fn measure(&self, vm: &Vm, unavailable: &mut Unavailable) -> VhostCpu {
+    /// The CPU time of a VM, and why a value is missing.
+    pub(super) fn measure(&self, vm: &Vm) -> (VhostCpu, NoVhostCpu) {
         let Some(total) = vm.vhost_cpu_ns else {
-            for field in [TOTAL, RATE] {
-                unavailable.insert(field.into(), unseen(vm));
-            }
-            return VhostCpu::default();
+            return (VhostCpu::default(), NoVhostCpu(Some(unseen(vm))));
         };
         let before = vm.pid.and_then(|pid| self.by_pid.get(&pid)?.vhost_cpu_ns);
         let rate = match (self.interval, before) {
@@ -58,28 +88,26 @@ impl<'sample> Before<'sample> {
             (Some(_), None) => Err("first sample of this process"),
             (None, _) => Err(self.no_interval.unwrap_or_default()),
         };
-        if let Err(reason) = rate {
-            unavailable.insert(RATE.into(), reason.into());
-        }
-        VhostCpu {
+        let measured = VhostCpu {
             vhost_cpu_ns_total: Some(total),
             vhost_cpu_ns_per_s: rate.ok(),
-        }
+        };
+        (measured, NoVhostCpu(rate.err().map(Lack::Rate)))
     }
 }
 
-fn unseen(vm: &Vm) -> String {
+fn unseen(vm: &Vm) -> Lack {
     match vm.pid {
-        Some(pid) => format!("the vhost threads of process {pid} cannot be seen"),
-        None if vm.state == VmState::Shutoff => "the VM does not run".into(),
-        None => "the process of the VM is not known".into(),
+        Some(pid) => Lack::Threads(pid),
+        None if vm.state == VmState::Shutoff => Lack::Process("the VM does not run"),
+        None => Lack::Process("the process of the VM is not known"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Model;
+    use crate::{model::Model, sample::Sample};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -108,7 +136,7 @@ mod tests {
         (
             vm.vhost.vhost_cpu_ns_total,
             vm.vhost.vhost_cpu_ns_per_s,
-            vm.unavailable.get(RATE).cloned(),
+            vm.unavailable.get(RATE).map(Into::into),
         )
     }
 

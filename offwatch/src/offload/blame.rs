@@ -4,7 +4,7 @@
 //! its frames came from, each for itself. Which source caused which part is
 //! certain only where there is one source or one destination.
 
-use crate::model::{Interface, Model};
+use crate::model::{Model, Port, Rates};
 
 /// Segments cut in one interval.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,8 +28,7 @@ impl Blame {
             blame.add(&vm.name, &vm.interfaces);
         }
         for other in &model.other_interfaces {
-            let dev = other.dev.as_deref().unwrap_or(&other.kind);
-            blame.add(dev, std::slice::from_ref(other));
+            blame.add(other.name(), std::slice::from_ref(other));
         }
         match &model.host.unattributed {
             Some(work) => {
@@ -45,19 +44,26 @@ impl Blame {
         blame
     }
 
-    fn add(&mut self, name: &str, interfaces: &[Interface]) {
-        let sum = |value: fn(&Interface) -> Option<f64>| {
-            let values = interfaces.iter().filter_map(value);
-            values.reduce(|one, other| one + other)
+    fn add(&mut self, name: &str, interfaces: &[Port]) {
+        let (mut caused, mut done) = (None, None);
+        let sum = |sum: Option<f64>, value: Option<f64>| match (sum, value) {
+            (Some(sum), Some(value)) => Some(sum + value),
+            (sum, value) => sum.or(value),
         };
-        put(&mut self.sources, name, sum(caused));
-        put(&mut self.destinations, name, sum(done));
-        self.incomplete |= interfaces.iter().any(|interface| {
-            let to = interface.sides.egress();
-            let caused = interface.caused.as_ref();
-            to.is_some_and(|side| side.software_work_approximate)
-                || caused.is_some_and(|caused| caused.software_work_approximate)
-        });
+        for rates in interfaces.iter().filter_map(Port::rates) {
+            let Rates {
+                software_segments_per_s,
+                software_work_approximate,
+                caused_segments_per_s,
+                caused_approximate,
+                ..
+            } = rates;
+            caused = sum(caused, caused_segments_per_s);
+            done = sum(done, software_segments_per_s);
+            self.incomplete |= software_work_approximate || caused_approximate;
+        }
+        put(&mut self.sources, name, caused);
+        put(&mut self.destinations, name, done);
     }
 
     /// The one name in a list, if it alone has any part in the work.
@@ -75,17 +81,9 @@ fn put(list: &mut Vec<(String, f64)>, name: &str, segments: Option<f64>) {
     }
 }
 
-fn caused(interface: &Interface) -> Option<f64> {
-    interface.caused.as_ref()?.software_segments_per_s
-}
-
-fn done(interface: &Interface) -> Option<f64> {
-    interface.sides.egress()?.software_segments_per_s
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use offwatch_common::Work;
 
@@ -110,12 +108,12 @@ mod tests {
                 sample::Interface {
                     dev: (*dev).into(),
                     ifindex: index as u32 + 1,
-                    counters: Counters::Counted(slot),
+                    counters: Counters::Counted(slot.into()),
                     ..sample::Interface::default()
                 }
             });
             let mut sample = Sample {
-                interfaces: interfaces.collect(),
+                interfaces: interfaces.map(Arc::new).collect(),
                 vms: vms
                     .iter()
                     .map(|(name, ..)| sample::Vm {
@@ -123,7 +121,8 @@ mod tests {
                         nics: vec![Nic {
                             dev: Some((*name).into()),
                             ..Nic::default()
-                        }],
+                        }]
+                        .into(),
                         ..sample::Vm::default()
                     })
                     .collect(),

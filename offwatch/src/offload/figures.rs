@@ -1,7 +1,7 @@
 //! The figures of one row.
 
 use crate::model::{
-    Interface, Side,
+    Interface, Port, Side, SideRates, WorkNs,
     histogram::{self, HistogramRow, Range},
 };
 
@@ -48,7 +48,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    fn of(side: &Side) -> Self {
+    fn of(side: &SideRates) -> Self {
         let single = side.packets_per_s.zip(side.gso_packets_per_s);
         let segments = single.zip(side.gso_segments_per_s);
         Self {
@@ -84,7 +84,7 @@ impl Flow {
 
 impl Figures {
     /// The sums of interfaces. What none of them has is `None`.
-    pub fn of<'model>(interfaces: impl IntoIterator<Item = &'model Interface>) -> Self {
+    pub fn of<'model>(interfaces: impl IntoIterator<Item = &'model Port>) -> Self {
         let mut seen = 0;
         let mut unseen = 0;
         let mut sum = Self::default();
@@ -102,22 +102,24 @@ impl Figures {
     }
 
     /// `None` for an interface that cannot be seen.
-    fn of_one(interface: &Interface) -> Option<Self> {
-        let (rx, tx) = interface.rx_tx();
-        let (rx, tx) = (rx?, tx?);
-        let to = interface.sides.egress()?;
-        let caused = interface.caused.as_ref();
-        let (work_cpu_share, work_cpu_at_least) = work_cpu_share(to).unzip();
+    fn of_one(interface: &Port) -> Option<Self> {
+        let rates = interface.rates()?;
+        let (ingress, egress) = (&rates.ingress, &rates.egress);
+        let (rx, tx) = match interface.is_card() {
+            true => (egress, ingress),
+            false => (ingress, egress),
+        };
+        let (work_cpu_share, work_cpu_at_least) = rates.work_ns.and_then(work_cpu_share).unzip();
         Some(Self {
             rx: Flow::of(rx),
             tx: Flow::of(tx),
-            software_segments_per_s: to.software_segments_per_s,
-            software_checksum_bytes_per_s: to.software_checksum_bytes_per_s,
-            at_least: to.software_work_approximate,
+            software_segments_per_s: rates.software_segments_per_s,
+            software_checksum_bytes_per_s: rates.software_checksum_bytes_per_s,
+            at_least: rates.software_work_approximate,
             work_cpu_share,
             work_cpu_at_least: work_cpu_at_least.unwrap_or(false),
-            caused_segments_per_s: caused.and_then(|caused| caused.software_segments_per_s),
-            caused_at_least: caused.is_some_and(|caused| caused.software_work_approximate),
+            caused_segments_per_s: rates.caused_segments_per_s,
+            caused_at_least: rates.caused_approximate,
             drops_per_s: rx.drops_per_s.zip(tx.drops_per_s).map(|(rx, tx)| rx + tx),
             partial: false,
         })
@@ -148,11 +150,10 @@ impl Figures {
 
 /// What the work on the way to an interface took of a CPU, and whether that is
 /// a lower bound.
-fn work_cpu_share(to: &Side) -> Option<(f64, bool)> {
+fn work_cpu_share(work: WorkNs) -> Option<(f64, bool)> {
     const NS_PER_S: f64 = 1e9;
-    let exact = to.software_work.as_ref()?.exact.as_ref()?;
-    let others = [exact.checksum_ns_per_s, exact.crc32c_ns_per_s];
-    let ns = exact.segmentation_ns_per_s? + others.iter().flatten().sum::<f64>();
+    let others = [work.checksum, work.crc32c];
+    let ns = work.segmentation? + others.iter().flatten().sum::<f64>();
     Some((ns / NS_PER_S, others.contains(&None)))
 }
 
@@ -188,7 +189,7 @@ pub struct Sizes {
 impl Sizes {
     /// Of what interfaces received, and of what they sent.
     pub fn of<'model>(
-        interfaces: impl IntoIterator<Item = &'model Interface, IntoIter: Clone>,
+        interfaces: impl IntoIterator<Item = &'model Port, IntoIter: Clone>,
     ) -> (Self, Self) {
         let interfaces = interfaces.into_iter();
         let rx = interfaces.clone().filter_map(|found| found.rx_tx().0);
@@ -224,7 +225,7 @@ fn sum<'rows>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use offwatch_common::{ExactSlot, Slot};
 
@@ -236,12 +237,12 @@ mod tests {
 
     /// A VM with a card for each number of frames that it received, and one
     /// that cannot be seen for each `None`.
-    fn interfaces(packets: &[Option<u64>]) -> Vec<Interface> {
+    fn interfaces(packets: &[Option<u64>]) -> Vec<Port> {
         timed(packets, &[])
     }
 
     /// The same, where some of the functions that do software work are timed.
-    fn timed(packets: &[Option<u64>], functions: &[&str]) -> Vec<Interface> {
+    fn timed(packets: &[Option<u64>], functions: &[&str]) -> Vec<Port> {
         let hook = |function: &str| match functions.contains(&function) {
             true => Exactness::Exact(Method::Fexit),
             false => Exactness::Unavailable("this kernel has no fexit".into()),
@@ -263,10 +264,10 @@ mod tests {
                 exact.to_device.segmentation.ns = packets.unwrap_or(0) * factor * 1_000_000;
                 exact.to_device.checksum.ns = packets.unwrap_or(0) * factor * 500_000;
                 sample::Interface {
-                    dev: format!("t{index}"),
+                    dev: format!("t{index}").into(),
                     ifindex: index as u32 + 1,
-                    counters: Counters::Counted(slot),
-                    exact: ExactCounters::Counted(exact),
+                    counters: Counters::Counted(slot.into()),
+                    exact: ExactCounters::Counted(exact.into()),
                     ..sample::Interface::default()
                 }
             });
@@ -280,9 +281,9 @@ mod tests {
                     },
                     ..sample::Host::default()
                 },
-                interfaces: interfaces.collect(),
+                interfaces: interfaces.map(Arc::new).collect(),
                 vms: vec![sample::Vm {
-                    nics: nics.collect(),
+                    nics: Arc::new(nics.collect()),
                     ..sample::Vm::default()
                 }],
                 ..Sample::default()

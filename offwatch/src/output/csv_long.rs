@@ -52,7 +52,7 @@ impl CsvLong {
         };
         for vm in &model.vms {
             for interface in &vm.interfaces {
-                writer.write_record(row(model, vm, interface))?;
+                writer.write_record(row(model, vm, &interface.make()))?;
             }
         }
         writer.flush()
@@ -109,7 +109,7 @@ const RX_WORK: [Column<Side>; 6] = [
 ];
 
 fn exact(side: &Side) -> Option<&Exact> {
-    side.software_work.as_ref()?.exact.as_ref()
+    side.software_work.as_ref()?.exact.as_deref()
 }
 
 const CAUSED: [Column<Caused>; 3] = [
@@ -150,20 +150,20 @@ fn header() -> Vec<String> {
 }
 
 fn row(model: &Model, vm: &Vm, interface: &Interface) -> Vec<String> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let whole = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     let mut row = vec![
         model.time_unix_ms.to_string(),
         number(model.interval_seconds),
         model.host.name.clone(),
-        vm.name.clone(),
-        text(&vm.uuid),
+        vm.name.to_string(),
+        text(vm.uuid.as_deref()),
         whole(vm.id),
-        text(&interface.dev),
+        text(interface.dev.as_deref()),
         whole(interface.ifindex),
         interface.kind.clone(),
-        text(&interface.master),
-        text(&interface.mac),
+        text(interface.master.as_deref()),
+        text(interface.mac.as_deref()),
         whole(interface.mtu_bytes),
         on(interface).join(" "),
         declined(interface).join(" "),
@@ -237,7 +237,7 @@ mod tests {
         let tap = sample::Interface {
             dev: "t0".into(),
             ifindex: 5,
-            counters: Counters::Counted(slot),
+            counters: Counters::Counted(slot.into()),
             ..sample::Interface::default()
         };
         let nic = |dev: Option<&str>, unobservable: Option<&str>| Nic {
@@ -247,10 +247,10 @@ mod tests {
         };
         Sample {
             time_unix_ms: 1000,
-            interfaces: vec![tap],
+            interfaces: vec![tap.into()],
             vms: vec![sample::Vm {
                 name: "web, \"1\"".into(),
-                nics: vec![nic(Some("t0"), None), nic(None, Some("vfio"))],
+                nics: vec![nic(Some("t0"), None), nic(None, Some("vfio"))].into(),
                 ..sample::Vm::default()
             }],
             ..Sample::default()

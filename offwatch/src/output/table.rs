@@ -12,7 +12,7 @@ use super::{
     units::{percent, rate},
 };
 use crate::{
-    model::{Interface, Model, Side, Vm},
+    model::{Model, Port, SideRates, Vm},
     text::plain,
 };
 
@@ -61,10 +61,10 @@ impl Render for Table {
             let columns = VM_COLUMNS.map(|column| if column == "VM" { "OTHER" } else { column });
             let mut others = grid(&columns);
             for interface in &model.other_interfaces {
-                let label = if interface.unowned {
+                let label = if interface.is_unowned() {
                     "tap, unowned"
                 } else {
-                    &interface.kind
+                    interface.kind()
                 };
                 others.add_row(row(label, interface, false, &mut notes));
             }
@@ -84,11 +84,7 @@ fn headline(model: &Model) -> String {
     );
     let host = &model.host;
     let all = model.vms.len();
-    let counted = |vm: &&Vm| {
-        vm.interfaces
-            .iter()
-            .any(|card| card.sides.egress().is_some())
-    };
+    let counted = |vm: &&Vm| vm.interfaces.iter().any(Port::is_counted);
     let with_network = model.vms.iter().filter(counted).count();
     format!(
         "offwatch {} - {} - Linux {} - VMs: {all}, {with_network} counted - hook {}, {seconds}",
@@ -131,40 +127,27 @@ fn blank_row(label: &str, dev: &str) -> Vec<String> {
 
 /// A row from the guest's side for a VM, from the host's for any other
 /// interface: only the two directions change places.
-fn row(
-    label: &str,
-    interface: &Interface,
-    of_vm: bool,
-    notes: &mut BTreeSet<String>,
-) -> Vec<String> {
-    let dev = interface.dev.as_deref().unwrap_or(&interface.kind);
-    let (Some(ingress), Some(egress)) = (interface.sides.ingress(), interface.sides.egress())
-    else {
-        if let Some(reason) = interface.unavailable.values().next() {
+fn row(label: &str, interface: &Port, of_vm: bool, notes: &mut BTreeSet<String>) -> Vec<String> {
+    let dev = interface.name();
+    let Some(rates) = interface.rates() else {
+        if let Some(reason) = interface.make().unavailable.values().next() {
             let whose = if of_vm { label } else { dev };
             notes.insert(format!("{whose}: {reason}"));
         }
         return blank_row(label, dev);
     };
+    let (ingress, egress) = (&rates.ingress, &rates.egress);
     let (rx, tx) = if of_vm {
         (egress, ingress)
     } else {
         (ingress, egress)
     };
-    let bits = |side: &Side| rate(side.bytes_per_s.map(|bytes| bytes * 8.0));
-    let caused = interface
-        .caused
-        .as_ref()
-        .and_then(|caused| caused.software_segments_per_s);
+    let bits = |side: &SideRates| rate(side.bytes_per_s.map(|bytes| bytes * 8.0));
     let drops = ingress
         .drops_per_s
         .zip(egress.drops_per_s)
         .map(|(a, b)| a + b);
-    let caused_approximate = interface
-        .caused
-        .as_ref()
-        .is_some_and(|caused| caused.software_work_approximate);
-    if egress.software_work_approximate || caused_approximate {
+    if rates.software_work_approximate || rates.caused_approximate {
         notes.insert("~ at least: frames were dropped or are waiting before the device".into());
     }
     let at_least = |approximate: bool, value: Option<f64>| {
@@ -186,21 +169,19 @@ fn row(
         percent(tx.gso_share()),
         rate(segment_bytes(rx)),
         at_least(
-            egress.software_work_approximate,
-            egress.software_segments_per_s,
+            rates.software_work_approximate,
+            rates.software_segments_per_s,
         ),
         at_least(
-            egress.software_work_approximate,
-            egress.software_checksum_bytes_per_s,
+            rates.software_work_approximate,
+            rates.software_checksum_bytes_per_s,
         ),
-        at_least(caused_approximate, caused),
+        at_least(rates.caused_approximate, rates.caused_segments_per_s),
         rate(drops),
     ]
 }
 
-/// Mean bytes of payload and headers that a segment has, GSO frames counted as
-/// the segments they stand for.
-fn segment_bytes(side: &Side) -> Option<f64> {
+fn segment_bytes(side: &SideRates) -> Option<f64> {
     let single = side.packets_per_s? - side.gso_packets_per_s?;
     let segments = single + side.gso_segments_per_s?;
     (segments > 0.0)

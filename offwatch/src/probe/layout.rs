@@ -50,6 +50,7 @@ fn offsets(btf: &Btf) -> Result<Offsets, BtfError> {
     let shared = |name| btf.member("skb_shared_info", name).map(Member::byte);
     let dev = |name| btf.member("net_device", name).map(Member::byte);
     let ip_summed = skb("ip_summed")?;
+    let pkt_type = skb("pkt_type")?;
     // 6.1 replaced the flag by the tag itself; one of the two must exist.
     let (vlan_all, vlan_present) = match (skb("vlan_all"), skb("vlan_present")) {
         (Ok(all), _) => (Some(all), None),
@@ -70,6 +71,9 @@ fn offsets(btf: &Btf) -> Result<Offsets, BtfError> {
         skb_transport_header: skb("transport_header")?.byte(),
         skb_inner_transport_header: skb("inner_transport_header")?.byte(),
         skb_csum_start: skb("csum_start")?.byte(),
+        skb_csum_offset: skb("csum_offset")?.byte(),
+        skb_pkt_type: pkt_type.byte(),
+        skb_pkt_type_shift: pkt_type.shift(),
         skb_ip_summed: ip_summed.byte(),
         skb_ip_summed_shift: ip_summed.shift(),
         skb_vlan_all: vlan_all.map_or(ABSENT, Member::byte),

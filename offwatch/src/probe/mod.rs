@@ -16,8 +16,10 @@ mod object;
 mod pool;
 mod slots;
 
+use std::sync::Arc;
+
 use aya::{Btf as LoaderBtf, Ebpf};
-use offwatch_common::{ExactSlot, Slot, Work, access};
+use offwatch_common::{Slot, Work, access};
 
 use self::{
     attach::TcLinks,
@@ -35,7 +37,7 @@ pub use self::{
     log::BpfLog,
     object::OBJECT,
 };
-use crate::sample::{ExactHooks, Hook, Reads};
+use crate::sample::{Counters, ExactCounters, ExactHooks, Hook, Reads};
 
 /// Programs in the kernel, and the counters they write.
 pub struct Probe {
@@ -61,12 +63,56 @@ pub struct ProbeOptions {
     pub interfaces: usize,
 }
 
-/// What an interface's counters are, at one moment.
-pub enum Reading {
-    /// Counted since the interface was first seen.
-    Counted(Box<Slot>),
-    /// Not counted, because.
-    Unavailable(String),
+/// What the programs have counted for an interface, at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counted {
+    /// A number that changes when another interface takes over the ifindex; 0
+    /// where nothing is counted.
+    pub generation: u64,
+    /// Counted since the interface was first seen, or why not.
+    pub counters: Counters,
+    /// Software work counted where it is done, or why not.
+    pub exact: ExactCounters,
+}
+
+impl Counted {
+    /// Nothing is, because.
+    pub fn nothing(reason: &Arc<str>) -> Self {
+        Self {
+            generation: 0,
+            counters: Counters::Unavailable(Arc::clone(reason)),
+            exact: ExactCounters::Unavailable(Arc::clone(reason)),
+        }
+    }
+
+    /// The counters, if there are any.
+    pub fn slot(&self) -> Option<&Slot> {
+        match &self.counters {
+            Counters::Counted(slot) => Some(slot),
+            Counters::Unavailable(_) => None,
+        }
+    }
+
+    /// It is the same, and shared where that can be.
+    fn is_same(&self, other: &Self) -> bool {
+        let counters = match (&self.counters, &other.counters) {
+            (Counters::Counted(one), Counters::Counted(other)) => Arc::ptr_eq(one, other),
+            (Counters::Unavailable(one), Counters::Unavailable(other)) => one == other,
+            _ => false,
+        };
+        let exact = match (&self.exact, &other.exact) {
+            (ExactCounters::Counted(one), ExactCounters::Counted(other)) => Arc::ptr_eq(one, other),
+            (ExactCounters::Unavailable(one), ExactCounters::Unavailable(other)) => one == other,
+            _ => false,
+        };
+        self.generation == other.generation && counters && exact
+    }
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self::nothing(&"not counted yet".into())
+    }
 }
 
 impl Probe {
@@ -158,15 +204,16 @@ impl Probe {
         self.slots.has_refused()
     }
 
-    /// The interface's counters, and a number that changes when another
-    /// interface takes over its ifindex. No system call.
-    pub fn read(&self, ifindex: u32) -> (u64, Reading) {
-        self.slots.read(ifindex)
+    /// Reads the interface's counters, without a system call. Keeps of `known`,
+    /// which was read before, what is the same; false if all is.
+    pub fn read(&self, ifindex: u32, known: &mut Counted) -> bool {
+        self.slots.read(ifindex, known)
     }
 
-    /// The interface's exact counters, or why it has none. No system call.
-    pub fn read_exact(&self, ifindex: u32) -> Result<Box<ExactSlot>, String> {
-        self.slots.read_exact(ifindex)
+    /// What is counted for the interface now, with its generation, without a
+    /// system call; none if it is not counted.
+    pub fn slot(&self, ifindex: u32) -> Option<(u64, Slot)> {
+        self.slots.slot(ifindex)
     }
 
     /// What is counted exactly, and the exact counters of no interface.

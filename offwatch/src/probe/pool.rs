@@ -23,13 +23,13 @@ pub(super) struct Assigned {
     pub(super) slot: u32,
     pub(super) generation: u64,
     /// What the slot held before, if anybody had it.
-    pub(super) baseline: Option<Content>,
+    pub(super) baseline: Option<Box<Content>>,
 }
 
 /// What a slot holds.
 pub(super) struct Content {
-    pub(super) slot: Box<Slot>,
-    pub(super) exact: Option<Box<ExactSlot>>,
+    pub(super) slot: Slot,
+    pub(super) exact: Option<ExactSlot>,
 }
 
 /// Free slots.
@@ -73,7 +73,7 @@ impl Pool {
         content: impl FnOnce(u32) -> Content,
     ) -> Option<u32> {
         let (slot, is_new) = self.exact.take().or_else(|| self.plain.take())?;
-        let baseline = (!is_new).then(|| content(slot));
+        let baseline = (!is_new).then(|| Box::new(content(slot)));
         self.generations += 1;
         let assigned = Assigned {
             slot,
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn with_packets(packets: u64) -> Content {
-        let mut slot = Box::<Slot>::default();
+        let mut slot = Slot::default();
         slot.ingress.kinds[0].packets = packets;
         Content { slot, exact: None }
     }

@@ -4,25 +4,34 @@
 //! writing to it at that moment. Instead its content is remembered when it is
 //! assigned, and subtracted when it is read.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use aya::{Ebpf, maps::HashMap as BpfHashMap, maps::Map};
 use offwatch_common::{Counters as _, ExactSlot, INDEXED_IFINDEXES, MAX_SLOTS, Slot, Work};
 
 use super::{
-    Memory, ProbeError, Reading,
+    Counted, Memory, ProbeError,
     pool::{Content, Pool},
 };
+use crate::sample::{Counters, ExactCounters};
+
+/// Why an interface is not counted whose slot cannot be mapped.
+const NO_MEMORY: &str = "its counters cannot be mapped into memory";
 
 pub(super) struct Slots {
     counters: Memory<Slot>,
     /// Of the first slots only.
     exact: Memory<ExactSlot>,
-    exact_slots: u32,
     indexed: Memory<u32>,
     high: BpfHashMap<aya::maps::MapData, u32, u32>,
     pool: Pool,
-    refused: HashMap<u32, String>,
+    refused: HashMap<u32, Arc<str>>,
+    /// Shared by all interfaces of which nothing was counted yet.
+    nothing: Arc<Slot>,
+    nothing_exact: Arc<ExactSlot>,
+    not_counted: Arc<str>,
+    /// Why there are no exact counters for a slot.
+    no_exact: Arc<str>,
 }
 
 impl Slots {
@@ -37,13 +46,20 @@ impl Slots {
         Ok(Self {
             counters: counters.map_err(ProbeError::Map)?,
             exact: exact.map_err(ProbeError::Map)?,
-            exact_slots,
             indexed: indexed.map_err(ProbeError::Map)?,
             high: high
                 .try_into()
                 .map_err(|_| ProbeError::Incomplete("SLOT_OF_HIGH"))?,
             pool: Pool::new(MAX_SLOTS, exact_slots),
             refused: HashMap::new(),
+            nothing: Arc::default(),
+            nothing_exact: Arc::default(),
+            not_counted: "not counted".into(),
+            no_exact: format!(
+                "all {} exact counter slots, sized when offwatch started, are in use",
+                exact_slots - 1
+            )
+            .into(),
         })
     }
 
@@ -65,7 +81,11 @@ impl Slots {
             return false;
         };
         self.refused.remove(&ifindex);
-        if let Err(reason) = self.point(ifindex, slot) {
+        let registered = match self.counters.get(slot) {
+            Some(_) => self.point(ifindex, slot),
+            None => Err(NO_MEMORY.into()),
+        };
+        if let Err(reason) = registered {
             self.pool.give_back(ifindex);
             self.refuse(ifindex, reason);
             return false;
@@ -82,50 +102,66 @@ impl Slots {
     }
 
     pub(super) fn refuse(&mut self, ifindex: u32, reason: String) {
-        self.refused.insert(ifindex, reason);
+        self.refused.insert(ifindex, reason.into());
     }
 
     pub(super) fn has_refused(&self) -> bool {
         !self.refused.is_empty()
     }
 
-    pub(super) fn read(&self, ifindex: u32) -> (u64, Reading) {
-        let assigned = self.pool.by_ifindex.get(&ifindex);
-        let generation = assigned.map_or(0, |assigned| assigned.generation);
-        let counted = assigned.and_then(|assigned| {
-            let mut counted = self.counters.get(assigned.slot)?;
-            if let Some(baseline) = &assigned.baseline {
-                *counted = counted.since(&baseline.slot);
-            }
-            Some(counted)
-        });
-        let reading = match counted {
-            Some(slot) => Reading::Counted(slot),
-            None => Reading::Unavailable(
-                self.refused
-                    .get(&ifindex)
-                    .cloned()
-                    .unwrap_or_else(|| "not counted".into()),
-            ),
-        };
-        (generation, reading)
+    /// Reads the interface's counters, and keeps of `known` what is the same;
+    /// false if all is.
+    pub(super) fn read(&self, ifindex: u32, known: &mut Counted) -> bool {
+        let now = self.counted(ifindex, known);
+        let is_new = !now.is_same(known);
+        if is_new {
+            *known = now;
+        }
+        is_new
     }
 
-    /// The interface's exact counters, or why it has none.
-    pub(super) fn read_exact(&self, ifindex: u32) -> Result<Box<ExactSlot>, String> {
-        let assigned = self.pool.by_ifindex.get(&ifindex).ok_or("not counted")?;
-        let all_taken = || {
-            format!(
-                "all {} exact counter slots, sized when offwatch started, are in use",
-                self.exact_slots - 1
-            )
+    /// What was counted for the interface, with its generation.
+    pub(super) fn slot(&self, ifindex: u32) -> Option<(u64, Slot)> {
+        let assigned = self.pool.by_ifindex.get(&ifindex)?;
+        let counted = self.counters.get(assigned.slot)?;
+        let baseline = assigned.baseline.as_ref().map(|content| &content.slot);
+        let counted = baseline.map_or(counted, |baseline| counted.since(baseline));
+        Some((assigned.generation, counted))
+    }
+
+    fn counted(&self, ifindex: u32, known: &Counted) -> Counted {
+        let Some(assigned) = self.pool.by_ifindex.get(&ifindex) else {
+            let refused = self.refused.get(&ifindex);
+            return Counted {
+                generation: 0,
+                counters: Counters::Unavailable(refused.unwrap_or(&self.not_counted).clone()),
+                exact: ExactCounters::Unavailable(self.not_counted.clone()),
+            };
         };
-        let mut counted = self.exact.get(assigned.slot).ok_or_else(all_taken)?;
         let content = assigned.baseline.as_ref();
-        if let Some(baseline) = content.and_then(|content| content.exact.as_ref()) {
-            *counted = counted.since(baseline);
+        let baseline = content.map(|content| &content.slot);
+        let last = match &known.counters {
+            Counters::Counted(slot) => slot,
+            Counters::Unavailable(_) => &self.nothing,
+        };
+        let counters = self.counters.since(assigned.slot, baseline, last);
+        let baseline = content.and_then(|content| content.exact.as_ref());
+        let last = match &known.exact {
+            ExactCounters::Counted(slot) => slot,
+            ExactCounters::Unavailable(_) => &self.nothing_exact,
+        };
+        let exact = self.exact.since(assigned.slot, baseline, last);
+        Counted {
+            generation: assigned.generation,
+            counters: match counters {
+                Some(slot) => Counters::Counted(slot),
+                None => Counters::Unavailable(self.not_counted.clone()),
+            },
+            exact: match exact {
+                Some(slot) => ExactCounters::Counted(slot),
+                None => ExactCounters::Unavailable(self.no_exact.clone()),
+            },
         }
-        Ok(counted)
     }
 
     pub(super) fn unattributed(&self) -> Work {
@@ -134,8 +170,8 @@ impl Slots {
 
     fn point(&mut self, ifindex: u32, slot: u32) -> Result<(), String> {
         if ifindex < INDEXED_IFINDEXES {
-            self.indexed.set(ifindex, slot);
-            return Ok(());
+            let is_set = self.indexed.set(ifindex, slot);
+            return is_set.then_some(()).ok_or_else(|| NO_MEMORY.into());
         }
         let result = if slot == 0 {
             self.high.remove(&ifindex)

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{OLDEST_VERSION, SCHEMA, VERSION};
+use super::{SCHEMA, VERSION};
 
 /// Why a recording cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +22,7 @@ pub enum RecordError {
         name: String,
     },
     /// The file was written by another version.
-    #[error(
-        "{name} is a recording of version {found}; this offwatch reads {OLDEST_VERSION} to {VERSION}"
-    )]
+    #[error("{name} is a recording of version {found}; this offwatch reads version {VERSION}")]
     Version {
         /// Which file.
         name: String,

@@ -27,11 +27,10 @@ use crate::sample::Sample;
 
 /// Name of the format.
 pub const SCHEMA: &str = "offwatch.recording";
-/// Its version; grows when older programs can no longer read it.
+/// Its version; grows when older programs can no longer read it, or this one
+/// no longer what they wrote: since version 3 counters have other buckets, and
+/// samples may hold facts.
 pub const VERSION: u32 = 3;
-/// The oldest version that can still be read. Version 1 has no offload
-/// features, limits, kernel counters and evidence, version 2 no facts.
-const OLDEST_VERSION: u32 = 1;
 
 const LONGEST_HEADER: usize = 4096;
 /// 16,383 interfaces with every counter at its longest need about 60 MB.
@@ -59,7 +58,7 @@ impl Header {
         if self.schema != SCHEMA {
             return Err(RecordError::NotARecording { name });
         }
-        if !(OLDEST_VERSION..=VERSION).contains(&self.version) {
+        if self.version != VERSION {
             let found = self.version;
             return Err(RecordError::Version { name, found });
         }

@@ -1,5 +1,7 @@
 //! Exact counters in a sample: software work counted where it is done.
 
+use std::sync::Arc;
+
 use offwatch_common::{ExactSlot, ExactWork};
 use serde::{Deserialize, Serialize};
 
@@ -91,9 +93,9 @@ impl ExactHooks {
 pub enum ExactCounters {
     /// Counted since the interface was first seen. [`ExactHooks`] tells which
     /// of the counters mean anything.
-    Counted(Box<ExactSlot>),
+    Counted(Arc<ExactSlot>),
     /// Not counted, because.
-    Unavailable(String),
+    Unavailable(Arc<str>),
 }
 
 impl Default for ExactCounters {

@@ -1,6 +1,9 @@
 //! Rates of each VM over time, for sparklines.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
     model::{Model, Vm},
@@ -43,22 +46,35 @@ impl Point {
 /// Points of all VMs, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    vms: HashMap<String, VecDeque<Point>>,
+    vms: HashMap<Arc<str>, Points>,
+    /// How many intervals were added.
+    added: u64,
+}
+
+#[derive(Debug, Default)]
+struct Points {
+    points: VecDeque<Point>,
+    /// The interval that was added last.
+    added: u64,
 }
 
 impl History {
     /// Adds the newest interval, and forgets VMs that are gone.
     pub(super) fn push(&mut self, model: &Model) {
-        let mut before = std::mem::take(&mut self.vms);
+        self.added += 1;
         let most = most_points(model.vms.len());
         for vm in &model.vms {
-            let mut points = before.remove(&vm.name).unwrap_or_default();
+            let Points { points, added } = match self.vms.get_mut(&vm.name) {
+                Some(known) => known,
+                None => self.vms.entry(Arc::clone(&vm.name)).or_default(),
+            };
             while points.len() >= most {
                 points.pop_front();
             }
             points.push_back(Point::of(vm));
-            self.vms.insert(vm.name.clone(), points);
+            *added = self.added;
         }
+        self.vms.retain(|_, known| known.added == self.added);
     }
 
     /// Adds the interval before the oldest one.
@@ -69,6 +85,7 @@ impl History {
             if let Some(points) = self
                 .vms
                 .get_mut(&vm.name)
+                .map(|known| &mut known.points)
                 .filter(|points| points.len() < most)
             {
                 points.push_front(Point::of(vm));
@@ -84,7 +101,7 @@ impl History {
     /// Points of a VM without the `held` newest ones, oldest first, at most
     /// `most`.
     pub(super) fn points(&self, vm: &str, most: usize, held: usize) -> Vec<Point> {
-        let points = self.vms.get(vm);
+        let points = self.vms.get(vm).map(|known| &known.points);
         let count = points.map_or(0, |points| points.len().saturating_sub(held));
         let points = points.into_iter().flatten().take(count);
         points.skip(count.saturating_sub(most)).copied().collect()
@@ -112,12 +129,13 @@ mod tests {
                     let mut slot = Box::<offwatch_common::Slot>::default();
                     slot.egress.kinds[0].bytes = bytes * factor;
                     sample::Interface {
-                        dev: format!("t{index}"),
+                        dev: format!("t{index}").into(),
                         ifindex: index as u32 + 1,
-                        counters: Counters::Counted(slot),
+                        counters: Counters::Counted(slot.into()),
                         ..sample::Interface::default()
                     }
                 })
+                .map(Arc::new)
                 .collect(),
             vms: vms
                 .iter()
@@ -127,7 +145,8 @@ mod tests {
                     nics: vec![Nic {
                         dev: Some(format!("t{index}")),
                         ..Nic::default()
-                    }],
+                    }]
+                    .into(),
                     ..sample::Vm::default()
                 })
                 .collect(),

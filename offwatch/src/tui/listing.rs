@@ -1,8 +1,10 @@
 //! Which rows there are, and in which order: what the keys move through.
 
+use std::sync::Arc;
+
 use crate::{
     model::{
-        Interface, Model, Vm,
+        Model, Port, Vm,
         overview::{Domain, Overview},
     },
     offload::Figures,
@@ -28,25 +30,25 @@ pub(super) enum Row {
 /// What a row shows, from one model to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RowKey {
-    Vm(String),
-    Card(String, usize),
-    Device(String, usize),
+    Vm(Arc<str>),
+    Card(Arc<str>, usize),
+    Device(Arc<str>, usize),
     Other(Option<u32>),
 }
 
 impl Row {
     pub(super) fn key(self, model: &Model) -> RowKey {
-        let name = |vm: usize| model.vms[vm].name.clone();
+        let name = |vm: usize| Arc::clone(&model.vms[vm].name);
         match self {
             Self::Vm(vm) => RowKey::Vm(name(vm)),
             Self::Card(vm, card) => RowKey::Card(name(vm), card),
             Self::Device(vm, device) => RowKey::Device(name(vm), device),
-            Self::Other(other) => RowKey::Other(model.other_interfaces[other].ifindex),
+            Self::Other(other) => RowKey::Other(model.other_interfaces[other].ifindex()),
         }
     }
 
     pub(super) fn has_key(self, model: &Model, key: &RowKey) -> bool {
-        let is_named = |vm: usize, name: &String| model.vms[vm].name == *name;
+        let is_named = |vm: usize, name: &Arc<str>| model.vms[vm].name == *name;
         match (self, key) {
             (Self::Vm(vm), RowKey::Vm(name)) => is_named(vm, name),
             (Self::Card(vm, place), RowKey::Card(name, number))
@@ -54,7 +56,7 @@ impl Row {
                 place == *number && is_named(vm, name)
             }
             (Self::Other(other), RowKey::Other(ifindex)) => {
-                model.other_interfaces[other].ifindex == *ifindex
+                model.other_interfaces[other].ifindex() == *ifindex
             }
             _ => false,
         }
@@ -69,7 +71,7 @@ impl Row {
     }
 
     /// The interfaces whose sums the row shows.
-    pub(super) fn interfaces(self, model: &Model) -> &[Interface] {
+    pub(super) fn interfaces(self, model: &Model) -> &[Port] {
         match self {
             Self::Vm(vm) | Self::Device(vm, _) => &model.vms[vm].interfaces,
             Self::Card(vm, card) => std::slice::from_ref(&model.vms[vm].interfaces[card]),
@@ -155,7 +157,7 @@ impl Listing {
     /// interfaces.
     pub(super) fn of_offloads(model: &Model, order: Order, search: Option<&Search>) -> Self {
         let listed =
-            |interface: &Interface| search.is_none_or(|search| search.matches_interface(interface));
+            |interface: &Port| search.is_none_or(|search| search.matches_interface(interface));
         let named = |vm: &Vm| search.is_none_or(|search| search.matches(&vm.name));
 
         let vms = model.vms.iter().enumerate();
@@ -204,12 +206,12 @@ struct Ranked<'model> {
 }
 
 fn interfaces<'model>(
-    interfaces: impl Iterator<Item = (usize, &'model Interface)>,
+    interfaces: impl Iterator<Item = (usize, &'model Port)>,
     order: Order,
 ) -> impl Iterator<Item = Ranked<'model>> {
     interfaces.map(move |(place, interface)| Ranked {
         place,
-        name: interface.dev.as_deref().unwrap_or(&interface.kind),
+        name: interface.name(),
         is_inactive: false,
         value: value(order.key, None, std::slice::from_ref(interface)),
     })
@@ -226,7 +228,7 @@ fn sort(rows: &mut [Ranked<'_>], order: Order) {
 
 /// Orders that are of no column here are that of bytes received, as in
 /// virt-top's view of network cards.
-fn value(key: Key, id: Option<u32>, interfaces: &[Interface]) -> Option<f64> {
+fn value(key: Key, id: Option<u32>, interfaces: &[Port]) -> Option<f64> {
     let figures = Figures::of(interfaces);
     let both = figures.rx.plus(figures.tx);
     match key {

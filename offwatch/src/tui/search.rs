@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobSet};
 
-use crate::model::Interface;
+use crate::model::Port;
 
 /// A part of the name of a VM, an interface or a bridge in either case, or a
 /// glob for the whole name.
@@ -43,8 +43,9 @@ impl Search {
         }
     }
 
-    pub(super) fn matches_interface(&self, interface: &Interface) -> bool {
-        let names = [&interface.dev, &interface.master];
-        names.into_iter().flatten().any(|name| self.matches(name))
+    pub(super) fn matches_interface(&self, interface: &Port) -> bool {
+        let master = || interface.master();
+        interface.dev().is_some_and(|dev| self.matches(dev))
+            || master().is_some_and(|master| self.matches(&master))
     }
 }

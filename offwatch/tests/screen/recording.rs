@@ -109,10 +109,10 @@ fn interface(dev: &str, ifindex: u32, kind: Kind, seconds: u64) -> Interface {
         generation: u64::from(ifindex),
         mtu: 1500,
         offloads: Arc::new(offloads(dev, &kind)),
-        exact: ExactCounters::Counted(exact),
+        exact: ExactCounters::Counted(exact.into()),
         master: (kind != Kind::Bridge).then_some(if dev == "vnet2" { 3 } else { 2 }),
         kind,
-        counters: Counters::Counted(slot),
+        counters: Counters::Counted(slot.into()),
         ..Interface::default()
     }
 }
@@ -231,13 +231,13 @@ fn vm(number: u64, name: &str, id: Option<u32>, cards: &[&str]) -> Vm {
     });
     Vm {
         name: name.into(),
-        uuid: id.map(|id| format!("{id:08}-0000-4000-8000-525400000000")),
+        uuid: id.map(|id| format!("{id:08}-0000-4000-8000-525400000000").into()),
         id,
         state: match id {
             Some(_) => VmState::Running,
             None => VmState::Shutoff,
         },
-        nics: nics.collect(),
+        nics: Arc::new(nics.collect()),
         // Nobody tells of the one with the hardware.
         stats: id
             .filter(|id| *id != 5)
@@ -281,7 +281,7 @@ fn sample(number: u64, seconds: u64) -> Sample {
             },
             ..Host::default()
         },
-        interfaces: vec![
+        interfaces: [
             interface("br0", 2, Kind::Bridge, number),
             interface("br-storage", 3, Kind::Bridge, number),
             interface("eno1", 4, Kind::Physical, number),
@@ -291,7 +291,9 @@ fn sample(number: u64, seconds: u64) -> Sample {
             tap("vnet3", 8),
             tap("vnet4", 9),
             tap("tap9", 10),
-        ],
+        ]
+        .map(Arc::new)
+        .into(),
         vms: vec![
             vm(number, "web", Some(1), &["vnet0"]),
             vm(number, "db", Some(2), &["vnet1", "vnet2"]),

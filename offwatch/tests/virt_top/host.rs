@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
-use offwatch::sample::{DiskStats, Host, NicStats, Node, Sample, Vm, VmState, VmStats};
+use offwatch::{
+    record::{SCHEMA, VERSION},
+    sample::{DiskStats, Host, NicStats, Node, Sample, Vm, VmState, VmStats},
+};
 
 const MILLISECOND_NS: u64 = 1_000_000;
 pub(crate) const SECOND_NS: u64 = 1000 * MILLISECOND_NS;
@@ -104,7 +107,7 @@ impl Recorded {
         let id = at as u32 + 1;
         Vm {
             name: ["vm-web01", "vm,db02"][at].into(),
-            uuid: Some(format!("00000000-0000-4000-8000-00000000000{id}")),
+            uuid: Some(format!("00000000-0000-4000-8000-00000000000{id}").into()),
             id: Some(id),
             state: VmState::Running,
             stats: Some(Arc::new(VmStats {
@@ -135,7 +138,7 @@ impl Recorded {
 
     /// The samples as a recording.
     pub(crate) fn recording(&self) -> Vec<u8> {
-        let mut lines = "{\"schema\":\"offwatch.recording\",\"version\":1}\n".to_owned();
+        let mut lines = format!("{{\"schema\":\"{SCHEMA}\",\"version\":{VERSION}}}\n");
         for sample in &self.samples {
             let line = serde_json::to_string(sample).expect("a sample is plain data");
             writeln!(lines, "{line}").expect("a String takes it");

@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Instant};
 use anyhow::Result;
 use aya::Btf as LoaderBtf;
 use offwatch::{
-    probe::{Probe, Reading, btf::Btf},
+    probe::{Counted, Probe, btf::Btf},
     sample::Hook,
 };
 use serde::Serialize;
@@ -63,8 +63,9 @@ fn of(interfaces: u32) -> Result<Control> {
         let rest = interfaces.max(READ_INTERFACES);
         observe_from(&mut probe, interfaces, rest);
         // The first reading pays for memory that later ones find in place.
-        read(&probe);
-        let ((), read) = timed(|| read(&probe));
+        let mut known = nothing_known();
+        read(&probe, &mut known);
+        let ((), read) = timed(|| read(&probe, &mut known));
         let ((), stop) = timed(|| drop(probe));
         let durations = [btf, loader_btf, start, observe, stop, read];
         parts
@@ -96,9 +97,10 @@ fn of(interfaces: u32) -> Result<Control> {
 pub fn read_only(interfaces: u32) -> Result<()> {
     let mut probe = Probe::start(Hook::Tp, Netns::new()?.inum())?;
     observe(&mut probe, interfaces);
-    read(&probe);
+    let mut known = nothing_known();
+    read(&probe, &mut known);
     let _ = nix::unistd::getppid();
-    read(&probe);
+    read(&probe, &mut known);
     let _ = nix::unistd::getppid();
     Ok(())
 }
@@ -114,12 +116,14 @@ fn observe_from(probe: &mut Probe, from: u32, to: u32) {
     }
 }
 
-fn read(probe: &Probe) {
-    for ifindex in 1..=READ_INTERFACES {
-        let (generation, reading) = probe.read(ifindex);
-        if let Reading::Counted(slot) = reading {
-            black_box((generation, slot));
-        }
+/// What was read before, by ifindex.
+fn nothing_known() -> Vec<Counted> {
+    vec![Counted::default(); READ_INTERFACES as usize]
+}
+
+fn read(probe: &Probe, known: &mut [Counted]) {
+    for (ifindex, known) in (1..).zip(known) {
+        black_box(probe.read(ifindex, known));
     }
 }
 

@@ -10,6 +10,8 @@ pub mod exact;
 mod path;
 mod report;
 mod rounds;
+mod running;
+mod scale;
 mod stats;
 mod syscalls;
 mod variant;
@@ -41,6 +43,10 @@ impl Config {
         if self.quick { 4 } else { 16 }
     }
 
+    fn ticks(&self) -> u32 {
+        if self.quick { 5 } else { 20 }
+    }
+
     fn interfaces(&self) -> &'static [u32] {
         if self.quick {
             &[10, 1_000]
@@ -61,6 +67,8 @@ pub fn run(config: &Config) -> Result<Report> {
     eprintln!("start and read...");
     report.control = control::measure(config.interfaces())?;
     report.read_syscalls = syscalls::of_reading(control::READ_INTERFACES)?;
+    eprintln!("top on large hosts...");
+    report.scale = scale::measure(config.interfaces(), config.ticks())?;
     eprintln!("bodies...");
     report.bodies = body::measure(&mut empty)?;
     for load in Load::ALL {
@@ -100,6 +108,7 @@ fn budgets(report: &Report) -> Vec<Budget> {
         let name = format!("system calls to read {} slots", control::READ_INTERFACES);
         Budget::below(name, calls as f64, 1.0, "")
     }));
+    budgets.extend(scale::budgets(&report.scale));
     budgets
 }
 

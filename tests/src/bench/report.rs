@@ -13,6 +13,7 @@ use super::{
     exact::ExactCost,
     path::Load,
     rounds::{Cost, baselines},
+    scale::{Scale, Tick},
     stats::Estimate,
     variant::Variant,
 };
@@ -28,6 +29,7 @@ pub struct Report {
     pub(super) control: Vec<Control>,
     /// System calls to read [`READ_INTERFACES`] slots.
     pub(super) read_syscalls: Option<u64>,
+    pub(super) scale: Vec<Scale>,
     pub(super) budgets: Vec<Budget>,
 }
 
@@ -47,6 +49,7 @@ impl Report {
             bodies: Vec::new(),
             control: Vec::new(),
             read_syscalls: None,
+            scale: Vec::new(),
             budgets: Vec::new(),
         })
     }
@@ -191,6 +194,10 @@ impl fmt::Display for Report {
             Some(calls) => writeln!(f, "  system calls to read {READ_INTERFACES} slots: {calls}")?,
             None => writeln!(f, "  system calls: not measured, strace is not installed")?,
         }
+        writeln!(f, "\n{}", Tick::HEADING)?;
+        self.scale
+            .iter()
+            .try_for_each(|scale| write!(f, "{scale}"))?;
         writeln!(f, "\nBudgets")?;
         self.budgets.iter().try_for_each(|budget| {
             let met = if budget.met { "met" } else { "MISSED" };

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use super::*;
 use crate::{
@@ -8,11 +8,7 @@ use crate::{
         testing::{Frames, Made, Scene},
         text,
     },
-    sample::{
-        ExactCounters, Hook, Interface, Reads,
-        evidence::Evidence,
-        offloads::{Fact, Offloads},
-    },
+    sample::{ExactCounters, Hook, Interface, Reads, evidence::Evidence, offloads::Fact},
 };
 
 #[test]
@@ -136,13 +132,13 @@ fn blind(hook: Hook, reads: Reads) -> Report {
             sample.host.reads = reads;
             sample.host.evidence = Evidence::default();
             for interface in &mut sample.interfaces {
-                *interface = Interface {
-                    offloads: std::sync::Arc::new(Offloads::default()),
+                *interface = Arc::new(Interface {
+                    offloads: Arc::default(),
                     limits: Fact::default(),
                     kernel: Fact::default(),
                     exact: ExactCounters::default(),
-                    ..interface.clone()
-                };
+                    ..Interface::clone(interface)
+                });
             }
         }
         facts.devices = Fact::unavailable("nobody looked");

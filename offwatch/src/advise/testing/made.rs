@@ -99,7 +99,7 @@ impl Made {
             ifindex,
             generation: 1,
             kind: kind.clone(),
-            mac: Some(format!("52:54:00:00:00:{ifindex:02x}")),
+            mac: Some(format!("52:54:00:00:00:{ifindex:02x}").into()),
             mtu: 1500,
             offloads: Arc::new(Offloads {
                 features: Fact::Known(Features {
@@ -121,7 +121,7 @@ impl Made {
                 ..Limits::default()
             })),
             kernel: Fact::Known(KernelCounters::default()),
-            exact: ExactCounters::Counted(Box::default()),
+            exact: ExactCounters::Counted(Arc::default()),
             ..Interface::default()
         };
         Self {
@@ -339,14 +339,14 @@ impl Made {
 
     fn slot(mut self, change: impl FnOnce(&mut Slot)) -> Self {
         if let Counters::Counted(slot) = &mut self.after.counters {
-            change(slot);
+            change(Arc::make_mut(slot));
         }
         self
     }
 
     fn exact(mut self, change: impl FnOnce(&mut ExactSlot)) -> Self {
         if let ExactCounters::Counted(slot) = &mut self.after.exact {
-            change(slot);
+            change(Arc::make_mut(slot));
         }
         self
     }

@@ -88,19 +88,19 @@ impl Scene {
         } = made;
         if let Some(name) = vm {
             let nic = Nic {
-                dev: Some(after.dev.clone()),
-                mac: after.mac.clone(),
+                dev: Some(after.dev.to_string()),
+                mac: after.mac.as_deref().map(str::to_owned),
                 backend: "tap".into(),
                 unobservable: None,
             };
-            self.vm(&name).nics.push(nic);
+            Arc::make_mut(&mut self.vm(&name).nics).push(nic);
             self.domain(&name).nics.push(setup);
         }
         if let Fact::Known(devices) = &mut self.facts.devices {
             devices.push(device);
         }
-        self.before.interfaces.push(before);
-        self.after.interfaces.push(after);
+        self.before.interfaces.push(Arc::new(before));
+        self.after.interfaces.push(Arc::new(after));
         self
     }
 
@@ -119,7 +119,7 @@ impl Scene {
             unobservable: Some(format!("{backend} moves frames past the kernel")),
             ..Nic::default()
         };
-        self.vm(vm).nics.push(nic);
+        Arc::make_mut(&mut self.vm(vm).nics).push(nic);
         self
     }
 
@@ -178,11 +178,11 @@ impl Scene {
     }
 
     fn vm(&mut self, name: &str) -> &mut Vm {
-        let known = self.after.vms.iter().position(|vm| vm.name == name);
+        let known = self.after.vms.iter().position(|vm| &*vm.name == name);
         let index = known.unwrap_or_else(|| {
             self.after.vms.push(Vm {
-                name: name.to_owned(),
-                uuid: Some(format!("uuid of {name}")),
+                name: name.into(),
+                uuid: Some(format!("uuid of {name}").into()),
                 ..Vm::default()
             });
             self.after.vms.len() - 1

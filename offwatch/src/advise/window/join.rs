@@ -45,12 +45,12 @@ impl<'s, 'w> Joiner<'s, 'w> {
             before: earlier
                 .interfaces
                 .iter()
-                .map(|found| (key(found), found))
+                .map(|found| (key(found), &**found))
                 .collect(),
             now: later
                 .interfaces
                 .iter()
-                .map(|found| (found.ifindex, found))
+                .map(|found| (found.ifindex, &**found))
                 .collect(),
             lookup,
             lookup_before: facts_before.flatten().map(|facts| facts.lookup()),

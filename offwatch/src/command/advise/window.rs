@@ -1,6 +1,6 @@
 //! The two samples at the ends of the window.
 
-use std::{collections::VecDeque, path::Path, time::Duration};
+use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
 use crate::{
     cli::AdviseArgs,
@@ -16,8 +16,8 @@ const USUAL: Duration = Duration::from_secs(30);
 
 /// The samples at both ends.
 pub(super) struct Samples {
-    pub(super) first: Sample,
-    pub(super) last: Sample,
+    pub(super) first: Arc<Sample>,
+    pub(super) last: Arc<Sample>,
 }
 
 /// Observes this host.
@@ -30,11 +30,12 @@ pub(super) async fn observed(args: &AdviseArgs) -> Result<Samples, Error> {
         bpf_log: false,
     };
     let mut source = Source::live(&options, args.window.unwrap_or(USUAL)).await?;
-    let mut next = async || -> Result<Sample, Error> {
+    let mut next = async || -> Result<Arc<Sample>, Error> {
         // At both ends: what queues and policers counted is the difference.
         source.want_facts();
         let tick = source.tick().await?;
-        tick.map(|tick| tick.sample.clone()).ok_or(Error::Closed)
+        tick.map(|tick| Arc::clone(tick.sample))
+            .ok_or(Error::Closed)
     };
     Ok(Samples {
         first: next().await?,
@@ -78,5 +79,8 @@ pub(super) fn replayed(path: &Path, window: Option<Duration>) -> Result<Samples,
         return Err(RecordError::NoInterval { name }.into());
     }
     last.facts = last.facts.or(facts);
-    Ok(Samples { first, last })
+    Ok(Samples {
+        first: first.into(),
+        last: last.into(),
+    })
 }

@@ -136,8 +136,8 @@ impl Worker {
         let before = self.known.get(&listed.uuid);
         let before = before.filter(|known| known.vm.id == id);
         let mut vm = Vm {
-            name: printable(&String::from_utf8_lossy(&raw_name)),
-            uuid: Some(text(&listed.uuid)),
+            name: printable(&String::from_utf8_lossy(&raw_name)).into(),
+            uuid: Some(text(&listed.uuid).into()),
             id,
             source: Source::Libvirt,
             ..Vm::default()
@@ -148,7 +148,7 @@ impl Worker {
             Ok(xml) => {
                 vm.pid = id.and_then(|_| self.pid(&vm.name));
                 let domain = parse(&vm.name, &xml);
-                vm.nics = domain.nics;
+                vm.nics = Arc::new(domain.nics);
                 setup = id.map(|_| Arc::new(domain.setup));
                 read = Some(Instant::now());
             }

@@ -81,7 +81,7 @@ fn active_and_inactive_domains() {
     vms.sort_by(|a, b| a.name.cmp(&b.name));
     let states: Vec<_> = vms
         .iter()
-        .map(|vm| (vm.name.as_str(), vm.state, vm.id.is_some()))
+        .map(|vm| (&*vm.name, vm.state, vm.id.is_some()))
         .collect();
     assert_eq!(
         states,
@@ -142,7 +142,7 @@ fn changes_of_state_are_seen() {
     let state = |snapshot: &Snapshot| {
         vms(snapshot)
             .iter()
-            .find(|vm| vm.name == "test")
+            .find(|vm| &*vm.name == "test")
             .unwrap()
             .state
     };
@@ -160,7 +160,7 @@ fn changes_of_state_are_seen() {
         state(snapshot) == VmState::Shutoff
     });
     assert_eq!(
-        vms(&off).iter().find(|vm| vm.name == "test").unwrap().id,
+        vms(&off).iter().find(|vm| &*vm.name == "test").unwrap().id,
         None
     );
     domain.create().unwrap();
@@ -182,7 +182,7 @@ fn xml_is_read_again_when_asked_for() {
     worker.list(&connection.connect, false).unwrap();
     let spoil = |worker: &mut Worker| {
         for known in worker.known.values_mut() {
-            Arc::make_mut(&mut known.vm).nics[0].dev = Some("wrong".to_owned());
+            Arc::make_mut(&mut Arc::make_mut(&mut known.vm).nics)[0].dev = Some("wrong".to_owned());
         }
     };
     let dev = |domains: &[Listing]| domains[0].vm.nics[0].dev.clone().unwrap();
@@ -213,7 +213,7 @@ fn xml_is_read_again_when_asked_for() {
     worker
         .known
         .values_mut()
-        .for_each(|known| Arc::make_mut(&mut known.vm).nics[0].dev = None);
+        .for_each(|known| Arc::make_mut(&mut Arc::make_mut(&mut known.vm).nics)[0].dev = None);
     assert_eq!(
         dev(&worker.list(&connection.connect, false).unwrap()),
         "owtap0000"

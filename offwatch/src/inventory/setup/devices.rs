@@ -98,7 +98,7 @@ pub(super) fn device(message: &LinkMessage) -> Option<Device> {
         lower: lower(&link.kind, data, below, is_elsewhere),
         topology: topology(&link.kind, data, below, is_elsewhere),
         hardware: is_hardware.then(Box::<Hardware>::default),
-        dev: link.dev,
+        dev: link.dev.to_string(),
         kind: link.kind,
         ..Device::default()
     })

@@ -59,14 +59,14 @@ pub fn combine(known: Vec<Vm>, processes: &[Process]) -> Vec<Vm> {
         owned.extend(process.devs().map(str::to_owned));
         uuids.extend(process.uuid.clone());
         vms.push(Vm {
-            name: process.name.clone(),
-            uuid: process.uuid.clone(),
+            name: process.name.as_str().into(),
+            uuid: process.uuid.as_deref().map(Into::into),
             id: None,
             pid: Some(process.pid),
             // The process runs; whether it paused the guest cannot be seen.
             state: VmState::Running,
             source: Source::Proc,
-            nics: process.nics.clone(),
+            nics: process.nics.clone().into(),
             ..Vm::default()
         });
     }
@@ -102,6 +102,8 @@ pub(super) fn order(vm: &Vm) -> impl Ord + '_ {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::inventory::nic;
     use crate::sample::Nic;
@@ -113,10 +115,10 @@ mod tests {
     fn vm(name: &str, id: u32, dev: &str) -> Vm {
         Vm {
             name: name.into(),
-            uuid: Some(format!("uuid-{name}")),
+            uuid: Some(format!("uuid-{name}").into()),
             id: Some(id),
             state: VmState::Running,
-            nics: vec![tap(dev)],
+            nics: vec![tap(dev)].into(),
             ..Vm::default()
         }
     }
@@ -135,7 +137,7 @@ mod tests {
     fn combined(vms: &[Vm], processes: &[Process]) -> Vec<(String, Option<u32>, Source)> {
         combine(vms.to_vec(), processes)
             .into_iter()
-            .map(|vm| (vm.name, vm.pid, vm.source))
+            .map(|vm| (vm.name.to_string(), vm.pid, vm.source))
             .collect()
     }
 
@@ -214,7 +216,7 @@ mod tests {
     fn a_domain_that_is_shut_off_has_no_process() {
         let off = Vm {
             id: None,
-            nics: Vec::new(),
+            nics: Arc::default(),
             state: VmState::Shutoff,
             ..vm("a", 1, "vnet0")
         };
@@ -235,7 +237,7 @@ mod tests {
         };
         let mut vms = [off, by_process, vm("z", 10, "z"), vm("y", 9, "w")];
         vms.sort_by(|a, b| order(a).cmp(&order(b)));
-        let names: Vec<_> = vms.iter().map(|vm| vm.name.as_str()).collect();
+        let names: Vec<_> = vms.iter().map(|vm| &*vm.name).collect();
         assert_eq!(names, ["y", "z", "b", "a"]);
     }
 }

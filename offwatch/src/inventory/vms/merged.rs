@@ -132,7 +132,7 @@ mod tests {
             .iter()
             .map(|vm| {
                 let start = vm.stats.as_ref().map(|stats| stats.start);
-                (vm.name.as_str(), vm.state, start)
+                (&*vm.name, vm.state, start)
             })
             .collect();
         assert_eq!(

@@ -213,7 +213,7 @@ impl Vms {
         let mut owned = HashSet::with_capacity(links.taps.len());
         for vm in &mut vms {
             let is_active = is_active(vm);
-            let cards = vm.nics.iter_mut();
+            let cards = Arc::make_mut(&mut vm.nics).iter_mut();
             owned.extend(cards.filter_map(|nic| refine(nic, is_active, links)));
         }
         let mut taps = links.taps.iter();

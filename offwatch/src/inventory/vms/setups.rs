@@ -44,8 +44,8 @@ impl Vms {
 /// A setup, under the name and with the interfaces of the VM in a sample.
 fn of_vm(found: &Domain, vm: &Vm) -> Domain {
     let mut setup = Domain {
-        name: vm.name.clone(),
-        uuid: vm.uuid.clone(),
+        name: vm.name.to_string(),
+        uuid: vm.uuid.as_deref().map(str::to_owned),
         pid: vm.pid,
         ..found.clone()
     };

@@ -72,7 +72,7 @@ fn status_files_and_processes() {
     let (found, notes) = list(&mut vms, &links);
     let rows: Vec<_> = found
         .iter()
-        .map(|vm| (vm.name.as_str(), vm.pid, vm.source))
+        .map(|vm| (&*vm.name, vm.pid, vm.source))
         .collect();
     assert_eq!(
         rows,
@@ -183,7 +183,7 @@ fn libvirt_that_stops_answering() {
         message: "gone".into(),
     };
     let listed = vms.known(failed, &mut notes);
-    assert_eq!(listed[0].name, "owt");
+    assert_eq!(&*listed[0].name, "owt");
     assert_eq!(listed[0].source, Source::Status);
     assert_eq!(
         notes,
@@ -211,10 +211,7 @@ fn libvirt_first() {
     let mut vms = Vms::new(host.paths(), Some(NETNS)).with_libvirt(libvirt);
     let links = LinkTable::new([("vnet0", 4, &Kind::Tap)]);
     let (found, notes) = list(&mut vms, &links);
-    let rows: Vec<_> = found
-        .iter()
-        .map(|vm| (vm.name.as_str(), vm.source))
-        .collect();
+    let rows: Vec<_> = found.iter().map(|vm| (&*vm.name, vm.source)).collect();
     assert!(rows.contains(&("test", Source::Libvirt)), "{rows:?}");
     assert!(rows.contains(&("owt", Source::Proc)), "{rows:?}");
     assert_eq!(notes, [] as [String; 0]);

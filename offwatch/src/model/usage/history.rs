@@ -129,7 +129,7 @@ impl Usage {
 /// is known of it, as a copy may run with the same UUID.
 fn key(vm: &sample::Vm) -> Cow<'_, str> {
     match (&vm.uuid, vm.source, vm.pid) {
-        (Some(uuid), Source::Libvirt | Source::Status, _) => uuid.as_str().into(),
+        (Some(uuid), Source::Libvirt | Source::Status, _) => Cow::Borrowed(uuid),
         (_, _, Some(pid)) => format!("process {pid}").into(),
         (_, _, None) => format!("name {}", vm.name).into(),
     }

@@ -21,7 +21,7 @@ fn stats(seconds: u64, cpu_ms: u64) -> VmStats {
 fn vm(name: &str, id: u32, stats: Option<VmStats>) -> Vm {
     Vm {
         name: name.into(),
-        uuid: Some(format!("uuid of {name}")),
+        uuid: Some(format!("uuid of {name}").into()),
         id: Some(id),
         state: VmState::Running,
         stats: stats.map(Arc::new),

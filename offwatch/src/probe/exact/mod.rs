@@ -111,7 +111,7 @@ pub(super) struct Exact {
     /// programs were attached.
     missed_before: Option<u64>,
     counters: Memory<ExactSlot>,
-    unattributed_before: Box<ExactSlot>,
+    unattributed_before: ExactSlot,
 }
 
 impl Exact {

@@ -8,7 +8,7 @@ use super::{
     facts, offloads,
 };
 use crate::{
-    model::{HistogramRow, Interface, Model},
+    model::{HistogramRow, Model, Port},
     offload::{Blame, Sizes, no_work_cpu_share},
     output::units::rate,
     text::plain,
@@ -97,7 +97,7 @@ impl<'model> Page<'model> {
         }
     }
 
-    fn interfaces(&self) -> &'model [Interface] {
+    fn interfaces(&self) -> &'model [Port] {
         self.row.interfaces(self.model)
     }
 
@@ -229,8 +229,8 @@ impl<'model> Page<'model> {
     fn work(&self) -> Vec<Line<'static>> {
         let blame = Blame::of(self.model);
         let name = match self.row.vm(self.model) {
-            Some(vm) => vm.name.as_str(),
-            None => self.interfaces().first().map_or("", offloads::name),
+            Some(vm) => &*vm.name,
+            None => self.interfaces().first().map_or("", Port::name),
         };
         let of = |list: &[(String, f64)]| {
             let mut found = list.iter();

@@ -10,7 +10,8 @@ use ratatui::{
 
 use super::{View, offloads, text};
 use crate::{
-    model::{Interface, Model},
+    model::Model,
+    offload::Figures,
     output::{units::rate, virt_top::local_time},
     own_cost::OwnCost,
     settings::Display,
@@ -78,20 +79,14 @@ fn headline(model: &Model, zone: &TimeZone) -> String {
 
 /// Sums over all interfaces.
 fn totals(model: &Model) -> String {
-    let interfaces = || {
-        let of_vms = model.vms.iter().flat_map(|vm| &vm.interfaces);
-        of_vms.chain(&model.other_interfaces)
-    };
-    let sum = |value: fn(&Interface) -> Option<f64>| {
-        let values = interfaces().filter_map(value);
-        values.reduce(|one, other| one + other)
-    };
-    let segments = sum(|found| found.sides.egress()?.software_segments_per_s);
-    let checksums = sum(|found| found.sides.egress()?.software_checksum_bytes_per_s);
-    let drops = sum(|found| {
-        let (rx, tx) = found.rx_tx();
-        Some(rx?.drops_per_s? + tx?.drops_per_s?)
-    });
+    let of_vms = model.vms.iter().flat_map(|vm| &vm.interfaces);
+    let interfaces = of_vms.chain(&model.other_interfaces);
+    let Figures {
+        software_segments_per_s: segments,
+        software_checksum_bytes_per_s: checksums,
+        drops_per_s: drops,
+        ..
+    } = Figures::of(interfaces);
     let unattributed = model.host.unattributed.as_ref();
     let unattributed = unattributed.and_then(|work| work.software_segments_per_s);
     format!(

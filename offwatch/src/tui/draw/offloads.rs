@@ -10,7 +10,7 @@ use ratatui::{
 
 use super::columns::{self, Cells, Column};
 use crate::{
-    model::{Interface, Model, OFFLOADS},
+    model::{Interface, Model, OFFLOADS, Port},
     offload::{Figures, Sizes, no_work_cpu_share},
     text::plain,
     tui::{
@@ -48,7 +48,7 @@ pub(super) fn last_column_beside(width: u16) -> usize {
 /// A row of numbers, and what stands before them.
 struct TableRow<'model> {
     names: Vec<String>,
-    interfaces: &'model [Interface],
+    interfaces: &'model [Port],
     is_selected: bool,
 }
 
@@ -102,7 +102,7 @@ pub(super) fn draw_beside(
 
 /// The interfaces of a page, as rows of the same table.
 pub(super) fn draw_interfaces(
-    interfaces: &[Interface],
+    interfaces: &[Port],
     in_bytes: bool,
     theme: Theme,
     area: Rect,
@@ -222,14 +222,16 @@ pub(super) fn reason(row: Listed, model: &Model) -> Option<String> {
         Some(told(interface, reason))
     });
     missing.or_else(|| {
-        let reason = interfaces.iter().find_map(no_work_cpu_share)?;
+        let reason = interfaces
+            .iter()
+            .find_map(|found| no_work_cpu_share(found))?;
         Some(plain(&format!("CORE%: {reason}")))
     })
 }
 
 /// The groups of `ethtool -K` of which something is on, then, with `!`, those of
 /// which something is wanted and off.
-fn state(interfaces: &[Interface]) -> String {
+fn state(interfaces: &[Port]) -> String {
     let mut states = interfaces.iter().map(|interface| {
         let offloads = interface.facts.offloads.as_ref()?;
         let unmet = OFFLOADS.iter().filter(|(name, _)| {

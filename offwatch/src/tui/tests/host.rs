@@ -27,14 +27,15 @@ fn sample(vms: &[(&str, &[(&str, u64)])], factor: u64) -> Sample {
         slot.egress.gso_sizes[9] = bytes * factor / 1000;
         slot.egress.lengths[10] = bytes * factor / 1000;
         let ifindex = sample.interfaces.len() as u32 + 1;
-        sample.interfaces.push(sample::Interface {
+        let interface = sample::Interface {
             dev: dev.into(),
             ifindex,
             master: (kind == Kind::Tap).then_some(1),
             kind,
-            counters: Counters::Counted(slot),
+            counters: Counters::Counted(slot.into()),
             ..sample::Interface::default()
-        });
+        };
+        sample.interfaces.push(Arc::new(interface));
     };
     add("br0", Kind::Bridge, 0);
     for (dev, bytes) in vms.iter().flat_map(|(_, cards)| *cards) {
@@ -54,7 +55,8 @@ fn sample(vms: &[(&str, &[(&str, u64)])], factor: u64) -> Sample {
                     dev: Some((*dev).into()),
                     ..Nic::default()
                 })
-                .collect(),
+                .collect::<Vec<_>>()
+                .into(),
             ..sample::Vm::default()
         });
     let passthrough = sample::Vm {
@@ -63,7 +65,8 @@ fn sample(vms: &[(&str, &[(&str, u64)])], factor: u64) -> Sample {
             backend: "vfio".into(),
             unobservable: Some("vfio: the device belongs to the guest".into()),
             ..Nic::default()
-        }],
+        }]
+        .into(),
         ..sample::Vm::default()
     };
     sample.vms = vms.chain([passthrough]).collect();

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Begins each line that `init.sh` prints for us.
 const MARK: &str = "@offwatch-vm: ";
 
+/// Lines kept of what a test that fails says: its message, not a whole backtrace.
+const WORDS: usize = 20;
+
 /// Reads the tests' output into a [`Run`].
 pub(super) struct Reader {
     booted: Instant,
@@ -19,6 +22,8 @@ pub(super) struct Reader {
     test_began: Instant,
     skipped: Option<String>,
     left_out: Vec<String>,
+    /// What else it says.
+    words: Vec<String>,
     /// Inside libtest's list of names at the end of its output.
     in_failures: bool,
     failures: BTreeSet<String>,
@@ -35,6 +40,7 @@ impl Reader {
             test_began: now,
             skipped: None,
             left_out: Vec::new(),
+            words: Vec::new(),
             in_failures: false,
             failures: BTreeSet::new(),
             run,
@@ -94,6 +100,8 @@ impl Reader {
             && let Some(name) = rest.strip_prefix("    ")
         {
             self.failures.insert(name.to_owned());
+        } else if self.running.is_some() && !rest.is_empty() && self.words.len() < WORDS {
+            self.words.push(rest.to_owned());
         }
     }
 
@@ -126,6 +134,7 @@ impl Reader {
         let began = std::mem::replace(&mut self.test_began, Instant::now());
         let skipped = self.skipped.take();
         let mut left_out = std::mem::take(&mut self.left_out);
+        let mut words = std::mem::take(&mut self.words);
         // A test that does something for each of several things may say the
         // same for each.
         left_out.sort();
@@ -135,12 +144,16 @@ impl Reader {
             Some(outcome) => outcome,
             None => Outcome::Unknown,
         };
+        if !matches!(outcome, Outcome::Failed | Outcome::Unknown) {
+            words.clear();
+        }
         if let Some(program) = self.run.programs.last_mut() {
             program.tests.push(Test {
                 name,
                 outcome,
                 skipped,
                 left_out,
+                words,
                 seconds: seconds(began.elapsed()),
             });
         }
@@ -284,6 +297,8 @@ mod tests {
         assert_eq!(skipped(2), Some("no vhost (commit abc)"));
         assert_eq!(program.tests[3].left_out, ["a", "b"]);
         assert_eq!(skipped(5), Some("takes hours"));
+        assert_eq!(program.tests[4].words, ["thread 'bad' panicked at x:"]);
+        assert!(program.tests[1].words.is_empty(), "it passed");
         assert_eq!(program.status, Some(101));
         assert_eq!(
             (&*run.facts["btf"], &*run.facts["hooks.tp"]),

@@ -217,6 +217,7 @@ mod tests {
                 },
                 skipped: skipped.map(str::to_owned),
                 left_out: left_out.iter().map(|reason| (*reason).to_owned()).collect(),
+                words: Vec::new(),
                 seconds: 1.0,
             });
         }
@@ -250,6 +251,7 @@ mod tests {
             outcome: Outcome::Ignored,
             skipped: Some("takes hours".to_owned()),
             left_out: Vec::new(),
+            words: Vec::new(),
             seconds: 0.0,
         });
         page(&runs.iter().collect::<Vec<_>>())

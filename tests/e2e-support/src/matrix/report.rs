@@ -21,6 +21,9 @@ pub(super) fn summary(runs: &[(String, Result<Run>)], took: Duration) -> bool {
                         }
                         Outcome::Passed | Outcome::Skipped | Outcome::Ignored => {}
                     }
+                    for line in &test.words {
+                        println!("{label}:   {line}");
+                    }
                     for (kind, reason) in test.reasons() {
                         println!("{label}: {}::{} {kind}: {reason}", program.name, test.name);
                     }

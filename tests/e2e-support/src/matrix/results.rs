@@ -55,6 +55,9 @@ pub(super) struct Test {
     /// Why parts of it were not done.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) left_out: Vec<String>,
+    /// First lines of what it said, unless it passed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) words: Vec<String>,
     pub(super) seconds: f64,
 }
 
