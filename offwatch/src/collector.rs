@@ -32,7 +32,7 @@ use crate::{
         vms::{LinkTable, Vms},
     },
     probe::{BpfLog, ExactChoice, Probe, ProbeError, ProbeOptions},
-    sample::{ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm},
+    sample::{self, ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm},
 };
 
 /// What to observe, and how.
@@ -130,6 +130,7 @@ impl Collector {
             unlisted: 0,
         };
         collector.list_again()?;
+        give_back_memory();
         Ok(collector)
     }
 
@@ -210,7 +211,11 @@ impl Collector {
                 exact: self.exact_hooks(),
                 notes,
                 feature_names: self.evidence.feature_names().clone(),
-                evidence: self.evidence.host(),
+                // As little looked at as interfaces, where those are not wanted.
+                evidence: match self.holds_interfaces {
+                    true => self.evidence.host(),
+                    false => sample::evidence::Evidence::default(),
+                },
                 ..self.host.clone()
             },
             interfaces,
@@ -373,6 +378,16 @@ fn start_probe(options: &Options, netns: u64) -> Result<Probe, ProbeError> {
         }
     }
     Err(ProbeError::of_all(refused))
+}
+
+/// Gives back what only the start took: the kernel's type information alone is
+/// several MiB, and as much again while it is read.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: has no preconditions; it only returns free memory to the kernel.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Inode number of this process's network namespace.

@@ -1,6 +1,7 @@
 //! Outputs: one file a format, all made from a model.
 
 mod csv_long;
+mod grid;
 mod json;
 mod table;
 pub mod units;

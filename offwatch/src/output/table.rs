@@ -5,10 +5,9 @@ use std::{
     io::{self, Write},
 };
 
-use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
-
 use super::{
     Render,
+    grid::Grid,
     units::{percent, rate},
 };
 use crate::{
@@ -19,11 +18,14 @@ use crate::{
 /// The rates of one interval: VMs first, then other interfaces.
 pub struct Table;
 
-const VM_COLUMNS: [&str; 13] = [
+const COLUMNS: usize = 13;
+const VM_COLUMNS: [&str; COLUMNS] = [
     "VM", "DEV", "RXbit/s", "TXbit/s", "RXpk/s", "TXpk/s", "RXgso%", "TXgso%", "RXseg", "SWSEG/s",
     "SWCSUM/s", "CAUSES/s", "DROP/s",
 ];
 const TEXT_COLUMNS: usize = 2;
+
+type Row = [String; COLUMNS];
 
 impl Render for Table {
     fn render(&self, model: &Model, to: &mut dyn Write) -> io::Result<()> {
@@ -42,7 +44,7 @@ impl Render for Table {
             reason.map(|reason| format!("{what}: cannot be seen: {reason}"))
         }));
 
-        let mut vms = grid(&VM_COLUMNS);
+        let mut vms = Grid::new(TEXT_COLUMNS, VM_COLUMNS);
         for vm in &model.vms {
             if vm.interfaces.is_empty() {
                 vms.add_row(blank_row(&vm.name, "(no network card)"));
@@ -54,12 +56,12 @@ impl Render for Table {
         if model.vms.is_empty() {
             writeln!(to, "no VMs to show")?;
         } else {
-            writeln!(to, "{vms}")?;
+            vms.write(to)?;
         }
 
         if !model.other_interfaces.is_empty() {
             let columns = VM_COLUMNS.map(|column| if column == "VM" { "OTHER" } else { column });
-            let mut others = grid(&columns);
+            let mut others = Grid::new(TEXT_COLUMNS, columns);
             for interface in &model.other_interfaces {
                 let label = if interface.is_unowned() {
                     "tap, unowned"
@@ -68,7 +70,8 @@ impl Render for Table {
                 };
                 others.add_row(row(label, interface, false, &mut notes));
             }
-            writeln!(to, "\n{others}")?;
+            writeln!(to)?;
+            others.write(to)?;
         }
         for note in notes {
             writeln!(to, "{}", plain(&note))?;
@@ -105,29 +108,14 @@ fn utc_time(unix_ms: u64) -> String {
     )
 }
 
-fn grid(columns: &[&str]) -> Grid {
-    let mut grid = Grid::new();
-    grid.load_style(presets::NOTHING);
-    grid.set_content_arrangement(ContentArrangement::Disabled);
-    grid.set_header(columns);
-    for (index, column) in grid.column_iter_mut().enumerate() {
-        column.set_padding((0, 1));
-        if index >= TEXT_COLUMNS {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    grid
-}
-
-fn blank_row(label: &str, dev: &str) -> Vec<String> {
-    let mut row = vec![plain(label), plain(dev)];
-    row.resize(VM_COLUMNS.len(), "-".into());
+fn blank_row(label: &str, dev: &str) -> Row {
+    let mut row = [const { String::new() }; COLUMNS];
+    (row[0], row[1]) = (plain(label), plain(dev));
+    row[TEXT_COLUMNS..].fill("-".into());
     row
 }
 
-/// A row from the guest's side for a VM, from the host's for any other
-/// interface: only the two directions change places.
-fn row(label: &str, interface: &Port, of_vm: bool, notes: &mut BTreeSet<String>) -> Vec<String> {
+fn row(label: &str, interface: &Port, of_vm: bool, notes: &mut BTreeSet<String>) -> Row {
     let dev = interface.name();
     let Some(rates) = interface.rates() else {
         if let Some(reason) = interface.make().unavailable.values().next() {
@@ -158,7 +146,7 @@ fn row(label: &str, interface: &Port, of_vm: bool, notes: &mut BTreeSet<String>)
         };
         format!("{mark}{}", rate(value))
     };
-    vec![
+    [
         plain(label),
         plain(dev),
         bits(rx),

@@ -1,6 +1,6 @@
 //! What is printed each tick.
 
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write};
 
 use jiff::tz::TimeZone;
 
@@ -103,25 +103,26 @@ impl<'a> Printer<'a> {
         self.printed
     }
 
-    /// A tick in this form; none if there is nothing to print of it.
-    pub(super) fn text(&mut self, tick: &Tick<'_>) -> Result<Option<Vec<u8>>, Error> {
-        let text = match self.format {
-            format if format.needs_rates() && !tick.has_rates() => return Ok(None),
-            Format::Silent | Format::Record => Vec::new(),
-            Format::Json | Format::Table => self.model(tick.model())?,
+    /// Prints a tick in this form, if there is anything to print of it.
+    pub(super) fn print(&mut self, tick: &Tick<'_>, to: &mut dyn Write) -> Result<(), Error> {
+        match self.format {
+            format if format.needs_rates() && !tick.has_rates() => return Ok(()),
+            Format::Silent | Format::Record => {}
+            Format::Json | Format::Table => self.model(tick.model(), to)?,
             Format::Stream | Format::Screens(_) if self.options.order.key.needs_interfaces() => {
                 let mut model = tick.model();
                 self.filter.apply(&mut model);
-                self.view(Overview::of_model(&model)).into_bytes()
+                let view = self.view(Overview::of_model(&model));
+                to.write_all(view.as_bytes()).map_err(Error::stdout)?;
             }
             Format::Stream | Format::Screens(_) => {
                 let sample = self.filter.narrowed(tick.sample);
-                self.view(Overview::of_sample(&sample, tick.usage))
-                    .into_bytes()
+                let view = self.view(Overview::of_sample(&sample, tick.usage));
+                to.write_all(view.as_bytes()).map_err(Error::stdout)?;
             }
-        };
+        }
         self.printed += 1;
-        Ok(Some(text))
+        Ok(())
     }
 
     fn view(&mut self, overview: Overview<'_>) -> String {
@@ -134,38 +135,42 @@ impl<'a> Printer<'a> {
         format!("{between}{}\n", lines.join("\n"))
     }
 
-    /// The only tick there is, in a form that shows rates.
-    pub(super) fn without_rates(&self, tick: &Tick<'_>) -> Result<Vec<u8>, Error> {
+    /// Prints the only tick there is, in a form that shows rates.
+    pub(super) fn print_without_rates(
+        &self,
+        tick: &Tick<'_>,
+        to: &mut dyn Write,
+    ) -> Result<(), Error> {
         match self.format {
-            Format::Json | Format::Table => self.model(tick.model()),
-            _ => Ok(Vec::new()),
+            Format::Json | Format::Table => self.model(tick.model(), to),
+            _ => Ok(()),
         }
     }
 
     /// A model in a form that shows rates.
-    fn model(&self, mut model: Model) -> Result<Vec<u8>, Error> {
+    fn model(&self, mut model: Model, to: &mut dyn Write) -> Result<(), Error> {
         self.filter.apply(&mut model);
         if self.is_ordered {
             rank::sort_vms(&mut model.vms, self.options.order);
         }
-        let mut text = Vec::new();
         if self.format == Format::Table && self.printed > 0 {
-            text.push(b'\n');
+            to.write_all(b"\n").map_err(Error::stdout)?;
         }
         let format: &dyn Render = match self.format {
             Format::Json => &Json { lines: true },
             _ => &Table,
         };
-        format.render(&model, &mut text).map_err(Error::stdout)?;
-        Ok(text)
+        format.render(&model, to).map_err(Error::stdout)
     }
 }
 
-/// Writes to stdout, at once.
-pub(super) fn write(text: &[u8]) -> Result<(), Error> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text)
-        .and_then(|()| stdout.flush())
-        .map_err(Error::stdout)
+/// Prints to stdout, all of it before this returns. What is large is never held
+/// as a whole.
+pub(super) fn to_stdout(
+    print: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+) -> Result<(), Error> {
+    const BUFFER_BYTES: usize = 64 << 10;
+    let mut stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
+    print(&mut stdout)?;
+    stdout.flush().map_err(Error::stdout)
 }

@@ -204,7 +204,9 @@ impl Output<'_> {
         }
         // A recording of one sample has no rates, but totals.
         match source.last().filter(|_| self.printer.printed() == 0) {
-            Some(tick) => format::write(&self.printer.without_rates(&tick)?),
+            Some(tick) => {
+                format::to_stdout(|stdout| self.printer.print_without_rates(&tick, stdout))
+            }
             None => Ok(()),
         }
     }
@@ -213,10 +215,7 @@ impl Output<'_> {
         if !self.printer.shows_notes() {
             self.tell(&tick.sample.host.notes);
         }
-        match self.printer.text(tick)? {
-            Some(text) => format::write(&text),
-            None => Ok(()),
-        }
+        format::to_stdout(|stdout| self.printer.print(tick, stdout))
     }
 
     /// Tells what is new on stderr: what is printed has no place for it.
@@ -271,7 +270,5 @@ fn print_once(args: &TopArgs, model: &Model) -> Result<(), Error> {
         true => &Json { lines: false },
         false => &Table,
     };
-    let mut text = Vec::new();
-    format.render(model, &mut text).map_err(Error::stdout)?;
-    format::write(&text)
+    format::to_stdout(|stdout| format.render(model, stdout).map_err(Error::stdout))
 }

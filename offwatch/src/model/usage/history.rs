@@ -18,6 +18,8 @@ pub struct UsageHistory {
 #[derive(Clone, Debug)]
 struct Entry {
     key: String,
+    /// The same if it is a UUID, which a VM's samples share.
+    by_uuid: Option<Arc<str>>,
     usage: Usage,
 }
 
@@ -49,6 +51,7 @@ impl UsageHistory {
                 }
                 None => Entry {
                     key: key(vm).into_owned(),
+                    by_uuid: by_uuid(vm).cloned(),
                     usage: Usage::first(stats),
                 },
             };
@@ -77,14 +80,13 @@ impl UsageHistory {
         for vm in vms {
             let mut place = None;
             if vm.stats.is_some() {
-                let key = key(vm);
-                let is_next = self.entries.get(next).is_some_and(|entry| entry.key == key);
+                let is_next = self.entries.get(next).is_some_and(|entry| entry.is_of(vm));
                 place = match is_next {
                     true => Some(next),
                     false => {
                         let by_key: &HashMap<&str, usize> =
                             by_key.get_or_insert_with(|| self.by_key());
-                        by_key.get(key.as_ref()).copied()
+                        by_key.get(key(vm).as_ref()).copied()
                     }
                 };
                 next = place.map_or(next, |place| place + 1);
@@ -97,6 +99,13 @@ impl UsageHistory {
     fn by_key(&self) -> HashMap<&str, usize> {
         let keys = self.entries.iter().map(|entry| entry.key.as_str());
         keys.zip(0..).collect()
+    }
+}
+
+impl Entry {
+    fn is_of(&self, vm: &sample::Vm) -> bool {
+        let is_shared = self.by_uuid.as_ref().zip(by_uuid(vm));
+        is_shared.is_some_and(|(one, other)| Arc::ptr_eq(one, other)) || self.key == key(vm)
     }
 }
 
@@ -128,9 +137,15 @@ impl Usage {
 /// What tells a VM from all others: its UUID, or its process where that alone
 /// is known of it, as a copy may run with the same UUID.
 fn key(vm: &sample::Vm) -> Cow<'_, str> {
-    match (&vm.uuid, vm.source, vm.pid) {
-        (Some(uuid), Source::Libvirt | Source::Status, _) => Cow::Borrowed(uuid),
-        (_, _, Some(pid)) => format!("process {pid}").into(),
-        (_, _, None) => format!("name {}", vm.name).into(),
+    match (by_uuid(vm), vm.pid) {
+        (Some(uuid), _) => Cow::Borrowed(uuid),
+        (None, Some(pid)) => format!("process {pid}").into(),
+        (None, None) => format!("name {}", vm.name).into(),
     }
+}
+
+/// The UUID, where that is what the VM is known by.
+fn by_uuid(vm: &sample::Vm) -> Option<&Arc<str>> {
+    let is_known = matches!(vm.source, Source::Libvirt | Source::Status);
+    vm.uuid.as_ref().filter(|_| is_known)
 }
