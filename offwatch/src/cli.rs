@@ -22,7 +22,8 @@ use crate::{
     name = "offwatch",
     version,
     propagate_version = true,
-    arg_required_else_help = true
+    // An error is one line, this one as well.
+    arg_required_else_help = false
 )]
 pub struct Cli {
     /// What to do.
@@ -75,7 +76,7 @@ pub struct TopArgs {
     pub json: bool,
     /// Seconds between samples [default: 3]
     #[arg(short = 'd', long, visible_alias = "delay", value_name = "SECONDS",
-          value_parser = seconds)]
+          value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Option<Duration>,
     /// Stop after this many intervals (0 or -1: never)
     #[arg(
@@ -110,7 +111,8 @@ pub struct TopArgs {
     /// Read samples from a recording instead of this host (- for stdin)
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-    /// Also write a CSV row for each VM interface and interval to this file
+    /// Also write a CSV row for each VM interface and interval to this file (- for
+    /// stdout)
     #[arg(long, value_name = "FILE")]
     pub csv_long: Option<PathBuf>,
     /// When to use colours on the screen

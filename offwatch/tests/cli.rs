@@ -70,7 +70,9 @@ fn wrong_usage_is_one_line_and_code_2() {
     refuses(&["top", "--hook", "magic"], 2, "--hook");
     refuses(&["top", "--nonsense"], 2, "--nonsense");
     refuses(&["top", "--once", "--stream"], 2, "--stream");
+    refuses(&["top", "-d", "-1"], 2, "must be from 0.1");
     refuses(&["tpo"], 2, "tpo");
+    refuses(&[], 2, "requires a subcommand");
     refuses(&["top", "--replay", "x", "--hook", "tp"], 2, "--replay");
     refuses(
         &["top", "-c", "qemu+ssh://elsewhere/system"],
