@@ -30,6 +30,7 @@ use super::listing::Listing;
 use super::nic::is_network_card;
 use super::procfs::{Host, Process, Scanner};
 use super::status;
+use crate::probe::can_read_processes;
 use crate::sample::{Node, Vm};
 
 /// Pause between two looks at all processes while a tap has no owner, at first.
@@ -79,6 +80,8 @@ pub struct Vms {
     next_scan: Instant,
     /// VMs whose taps may not be read.
     unreadable: usize,
+    /// Processes of other users are hidden.
+    hidden: bool,
     merged: Merged,
 }
 
@@ -109,6 +112,7 @@ impl Vms {
             processes: Vec::new(),
             next_scan: Instant::now(),
             unreadable: 0,
+            hidden: false,
             merged: Merged::default(),
         }
     }
@@ -177,6 +181,13 @@ impl Vms {
                 "fdinfo of {} processes not readable: needs CAP_SYS_PTRACE",
                 self.unreadable
             ));
+        }
+        if self.hidden && !by_libvirt {
+            notes.push(
+                "VMs of other users are not seen: /proc hides their processes (hidepid); \
+                 needs CAP_SYS_PTRACE"
+                    .into(),
+            );
         }
         notes
     }
@@ -256,6 +267,7 @@ impl Vms {
         let known = known.iter().filter(|vm| vm.stats.is_some());
         let known: HashSet<u32> = known.filter_map(|vm| vm.pid).collect();
         let scan = self.scanner.scan(deep, &known, host);
+        self.hidden = self.scanner.is_kept_from() && !can_read_processes();
         self.next_scan = Instant::now() + SCAN_PAUSE;
         if deep {
             self.next_search = Instant::now() + self.search_pause;
