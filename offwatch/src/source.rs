@@ -192,8 +192,7 @@ impl Source {
                 // Without an answer the last one stays.
                 let _ = collector.follow_until(answer).await?;
                 let sample = collector.sample();
-                // A late tick does not make the next ones come in a burst.
-                pace.due = (pace.due + pace.interval).max(Instant::now());
+                pace.advance(Instant::now());
                 Some(Replayed {
                     sample,
                     starts_run: false,
