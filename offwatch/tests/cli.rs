@@ -268,6 +268,16 @@ fn a_closed_pipe_is_no_error() {
 }
 
 #[test]
+fn too_few_open_files_are_told_with_what_to_do() {
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 20; exec \"$0\" top --once"])
+        .arg(env!("CARGO_BIN_EXE_offwatch"))
+        .output()
+        .expect("a shell");
+    refused(&output, &["top"], 1, "raise ulimit -n");
+}
+
+#[test]
 fn help_and_version_go_to_stdout() {
     for args in [&["--help"][..], &["top", "--help"], &["--version"]] {
         let output = offwatch(args);
