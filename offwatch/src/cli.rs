@@ -87,9 +87,6 @@ pub struct TopArgs {
         conflicts_with = "once"
     )]
     pub iterations: Option<i64>,
-    /// As in virt-top.
-    #[command(flatten)]
-    pub virt_top: VirtTopArgs,
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
     pub vm: Vec<String>,
@@ -124,6 +121,9 @@ pub struct TopArgs {
     /// Have the BPF programs log every packet to stderr; slow
     #[arg(long, hide = true, conflicts_with = "replay")]
     pub bpf_log: bool,
+    /// As in virt-top. Last, as their heading is that of all that follow.
+    #[command(flatten)]
+    pub virt_top: VirtTopArgs,
 }
 
 /// Arguments of `doctor`.
@@ -229,6 +229,21 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         VirtTop::command().debug_assert();
+    }
+
+    #[test]
+    fn what_virt_top_lacks_is_not_under_its_heading() {
+        let command = Cli::command();
+        let top = command.find_subcommand("top").unwrap();
+        let heading = |id: &str| {
+            let mut args = top.get_arguments();
+            let arg = args.find(|arg| arg.get_id() == id).unwrap();
+            arg.get_help_heading().map(str::to_owned)
+        };
+        assert_eq!(heading("csv"), Some("As in virt-top".into()));
+        for id in ["vm", "dev", "hook", "exact", "record", "replay", "csv_long"] {
+            assert_eq!(heading(id), None, "{id}");
+        }
     }
 
     #[test]
