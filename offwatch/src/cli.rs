@@ -26,7 +26,8 @@ use crate::{
     name = "offwatch",
     version,
     propagate_version = true,
-    arg_required_else_help = true
+    // An error is one line, this one as well.
+    arg_required_else_help = false
 )]
 pub struct Cli {
     /// What to do.
@@ -86,7 +87,7 @@ pub struct TopArgs {
     pub json: bool,
     /// Seconds between samples [default: 3]
     #[arg(short = 'd', long, visible_alias = "delay", value_name = "SECONDS",
-          value_parser = seconds)]
+          value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Option<Duration>,
     /// Stop after this many intervals (0 or -1: never)
     #[arg(
@@ -97,9 +98,6 @@ pub struct TopArgs {
         conflicts_with = "once"
     )]
     pub iterations: Option<i64>,
-    /// As in virt-top.
-    #[command(flatten)]
-    pub virt_top: VirtTopArgs,
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
     pub vm: Vec<String>,
@@ -121,7 +119,8 @@ pub struct TopArgs {
     /// Read samples from a recording instead of this host (- for stdin)
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-    /// Also write a CSV row for each VM interface and interval to this file
+    /// Also write a CSV row for each VM interface and interval to this file (- for
+    /// stdout)
     #[arg(long, value_name = "FILE")]
     pub csv_long: Option<PathBuf>,
     /// When to use colours on the screen
@@ -133,6 +132,9 @@ pub struct TopArgs {
     /// Have the BPF programs log every packet to stderr; slow
     #[arg(long, hide = true, conflicts_with = "replay")]
     pub bpf_log: bool,
+    /// As in virt-top. Last, as their heading is that of all that follow.
+    #[command(flatten)]
+    pub virt_top: VirtTopArgs,
 }
 
 /// Arguments of `doctor`.
@@ -238,6 +240,21 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         VirtTop::command().debug_assert();
+    }
+
+    #[test]
+    fn what_virt_top_lacks_is_not_under_its_heading() {
+        let command = Cli::command();
+        let top = command.find_subcommand("top").unwrap();
+        let heading = |id: &str| {
+            let mut args = top.get_arguments();
+            let arg = args.find(|arg| arg.get_id() == id).unwrap();
+            arg.get_help_heading().map(str::to_owned)
+        };
+        assert_eq!(heading("csv"), Some("As in virt-top".into()));
+        for id in ["vm", "dev", "hook", "exact", "record", "replay", "csv_long"] {
+            assert_eq!(heading(id), None, "{id}");
+        }
     }
 
     #[test]

@@ -31,6 +31,16 @@ pub enum Error {
     /// The time of `--end-time` cannot be told.
     #[error("end time: {0}")]
     EndTime(String),
+    /// Two options have one file.
+    #[error("--{one} and --{other} name the same file: {path}")]
+    SameFile {
+        /// An option.
+        one: &'static str,
+        /// Another one.
+        other: &'static str,
+        /// Their file, or `stdout`.
+        path: String,
+    },
     /// A pattern is not one.
     #[error("--{option} '{pattern}' is not a valid pattern: {reason}")]
     Pattern {

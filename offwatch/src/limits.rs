@@ -16,5 +16,12 @@ pub fn raise() -> io::Result<()> {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }
     let opened: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
-    opened.map(drop)
+    opened
+        .map(drop)
+        .map_err(|error| match error.raw_os_error() {
+            Some(libc::EMFILE) => io::Error::other(format!(
+                "{DESCRIPTORS} files cannot be open at a time; raise ulimit -n"
+            )),
+            _ => error,
+        })
 }

@@ -217,8 +217,7 @@ impl Source {
                     gathering.done(changes, took, Instant::now());
                     sample.facts = Some(Arc::new(facts));
                 }
-                // A late tick does not make the next ones come in a burst.
-                pace.due = (pace.due + pace.interval).max(Instant::now());
+                pace.advance(Instant::now());
                 Some(Replayed {
                     sample,
                     starts_run: false,

@@ -70,7 +70,9 @@ fn wrong_usage_is_one_line_and_code_2() {
     refuses(&["top", "--hook", "magic"], 2, "--hook");
     refuses(&["top", "--nonsense"], 2, "--nonsense");
     refuses(&["top", "--once", "--stream"], 2, "--stream");
+    refuses(&["top", "-d", "-1"], 2, "must be from 0.1");
     refuses(&["tpo"], 2, "tpo");
+    refuses(&[], 2, "requires a subcommand");
     refuses(&["top", "--replay", "x", "--hook", "tp"], 2, "--replay");
     refuses(
         &["top", "-c", "qemu+ssh://elsewhere/system"],
@@ -263,6 +265,16 @@ fn a_closed_pipe_is_no_error() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn too_few_open_files_are_told_with_what_to_do() {
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 20; exec \"$0\" top --once"])
+        .arg(env!("CARGO_BIN_EXE_offwatch"))
+        .output()
+        .expect("a shell");
+    refused(&output, &["top"], 1, "raise ulimit -n");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
 };
 
 use crate::sample::evidence::{KernelLog, Sign, SignCount};
 
 const PATH: &str = "/dev/kmsg";
+/// Its device number (`Documentation/admin-guide/devices.txt`).
+const DEVICE: (u32, u32) = (1, 11);
 /// The kernel refuses to cut a record; the longest are about 2 KiB, and can
 /// become four times as long where bytes are escaped.
 const RECORD_BYTES: usize = 16 << 10;
@@ -25,11 +27,21 @@ pub struct KernelLogReader {
 impl KernelLogReader {
     /// Opens it. Needs `CAP_SYSLOG` where `kernel.dmesg_restrict` is 1.
     pub fn open() -> io::Result<Self> {
+        Self::open_at(PATH)
+    }
+
+    /// A container may have something else there, as /dev/null or a pipe, which
+    /// has no records: that is not a log without signs.
+    fn open_at(path: &str) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
-            .open(PATH)?;
+            .open(path)?;
+        let device = file.metadata()?.rdev();
+        if (libc::major(device), libc::minor(device)) != DEVICE {
+            return Err(io::Error::other("not the kernel's log"));
+        }
         Ok(Self {
             file,
             buffer: vec![0; RECORD_BYTES],
@@ -169,6 +181,16 @@ mod tests {
         );
         assert_eq!(Record::parse("no record"), None);
         assert_eq!(Record::parse("6,x,1,-;text"), None);
+    }
+
+    #[test]
+    fn what_is_not_the_log_is_not_an_empty_one() {
+        let error = KernelLogReader::open_at("/dev/null").map(drop).unwrap_err();
+        assert_eq!(
+            KernelLogReader::reason(&error),
+            "/dev/kmsg: not the kernel's log"
+        );
+        assert!(KernelLogReader::open_at("/proc/version").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -16,36 +16,50 @@ use crate::{
         histogram::{self, Range},
     },
     offload::no_work_cpu_share,
-    record::writable,
+    record::{is_standard_stream, writable},
 };
 
 /// Writes the file. It is created, or emptied, when the first row is there.
 pub struct CsvLong {
     path: PathBuf,
-    writer: Option<csv::Writer<File>>,
+    writer: Option<csv::Writer<Box<dyn Write + Send>>>,
 }
 
 impl CsvLong {
-    /// Checks that the file can be written.
+    /// Checks that the file can be written, or takes stdout if it is `-`.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        writable(path).map_err(Error::file("cannot write", path))?;
+        if !is_standard_stream(path) {
+            writable(path).map_err(Error::file("cannot write", path))?;
+        }
         Ok(Self {
             path: path.to_owned(),
             writer: None,
         })
     }
 
+    /// Whether rows go to stdout, where nothing else may go then.
+    pub fn is_stdout(&self) -> bool {
+        is_standard_stream(&self.path)
+    }
+
     /// Appends the rows of a model.
     pub fn write(&mut self, model: &Model) -> Result<(), Error> {
         let result = self.rows(model);
-        result.map_err(Error::file("cannot write", &self.path))
+        result.map_err(|error| match self.is_stdout() {
+            true => Error::stdout(error),
+            false => Error::file("cannot write", &self.path)(error),
+        })
     }
 
     fn rows(&mut self, model: &Model) -> io::Result<()> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
-                let mut writer = csv::Writer::from_path(&self.path)?;
+                let file: Box<dyn Write + Send> = match is_standard_stream(&self.path) {
+                    true => Box::new(io::stdout()),
+                    false => Box::new(File::create(&self.path)?),
+                };
+                let mut writer = csv::Writer::from_writer(file);
                 writer.write_record(header())?;
                 self.writer.insert(writer)
             }

@@ -1,7 +1,7 @@
 //! virt-top's init file, `~/.virt-toprc`: lines `key value`, and `#` comments.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A line of the file.
@@ -22,9 +22,21 @@ pub fn default_path() -> PathBuf {
     Path::new(&home).join(NAME)
 }
 
+/// No init file is longer than this; a device has no end.
+const LONGEST: u64 = 1 << 20;
+
 /// Reads the lines that set something. Bytes that are not UTF-8 are replaced.
 pub fn read(path: &Path) -> io::Result<Vec<Line>> {
-    Ok(parse(&String::from_utf8_lossy(&fs::read(path)?)))
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.contains(&0) {
+        return Err(io::Error::other("not an init file: it is not text"));
+    }
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other("not an init file: longer than 1 MiB"));
+    }
+    Ok(parse(&String::from_utf8_lossy(&bytes)))
 }
 
 fn parse(text: &str) -> Vec<Line> {
@@ -85,6 +97,21 @@ mod tests {
                 line(7, "alone", ""),
             ]
         );
+    }
+
+    #[test]
+    fn what_cannot_be_an_init_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rc");
+        let refused = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            read(&path).unwrap_err().to_string()
+        };
+        assert!(refused(b"delay 3\n\0").contains("not text"));
+        let long = "#\n".repeat(1 << 19) + "delay 3\n";
+        assert!(refused(long.as_bytes()).contains("longer than 1 MiB"));
+        // It never ends.
+        assert!(read(Path::new("/dev/zero")).is_err());
     }
 
     #[test]

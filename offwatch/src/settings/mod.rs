@@ -19,6 +19,9 @@ use crate::rank::{Key, Order};
 const INTERVAL: Duration = Duration::from_secs(3);
 const CPU_HISTORY_SECONDS: u64 = 20;
 
+/// A file of something else may have an unknown key in each line.
+const MOST_WARNINGS: usize = 10;
+
 /// What is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Display {
@@ -131,7 +134,11 @@ impl Settings {
                         warnings.push(format!("{shown}: there is no such file"));
                     }
                 }
-                Err(source) => return Err(Error::file("cannot read", &path)(source)),
+                Err(source) if args.virt_top.init_file.is_some() => {
+                    return Err(Error::file("cannot read", &path)(source));
+                }
+                // Nobody asked for it: a service may have no home that it can read.
+                Err(source) => warnings.push(format!("cannot read {shown}: {source}")),
             }
         }
         settings.take_arguments(args);
@@ -144,12 +151,16 @@ impl Settings {
         lines: &[Line],
         warnings: &mut Vec<String>,
     ) -> Result<(), Error> {
+        let mut unknown = 0;
         for line in lines {
             let Line { number, key, value } = line;
             match self.take_line(key, value) {
                 Ok(true) => {}
                 Ok(false) => {
-                    warnings.push(format!("{file}:{number}: unknown key '{key}' is ignored"));
+                    unknown += 1;
+                    if unknown <= MOST_WARNINGS {
+                        warnings.push(format!("{file}:{number}: unknown key '{key}' is ignored"));
+                    }
                 }
                 Err(reason) => {
                     return Err(Error::InitFile {
@@ -158,6 +169,10 @@ impl Settings {
                     });
                 }
             }
+        }
+        if unknown > MOST_WARNINGS {
+            let more = unknown - MOST_WARNINGS;
+            warnings.push(format!("{file}: {more} more unknown keys are ignored"));
         }
         Ok(())
     }

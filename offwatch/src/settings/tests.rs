@@ -142,6 +142,18 @@ fn unknown_keys_are_told_by_line() {
 }
 
 #[test]
+fn a_file_of_something_else_is_told_briefly() {
+    let file = "colour red\n".repeat(30) + "sort mem\n";
+    let (settings, warnings) = settings(&file, &[]).unwrap();
+    assert_eq!(warnings.len(), MOST_WARNINGS + 1);
+    assert_eq!(
+        warnings.last().unwrap(),
+        "rc: 20 more unknown keys are ignored"
+    );
+    assert_eq!(settings.order.key, Key::Memory);
+}
+
+#[test]
 fn bad_values_are_told_by_line() {
     for (line, words) in [
         ("sort foo", "blockrdrq"),

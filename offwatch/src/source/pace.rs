@@ -46,6 +46,17 @@ impl Pace {
         }
     }
 
+    /// Sets when the sample after one is due that was taken by `now`. Lateness
+    /// is made up for; one of a whole interval, as of a stopped process, is not:
+    /// an interval of next to nothing has rates of next to anything.
+    pub(super) fn advance(&mut self, now: Instant) {
+        let next = self.due + self.interval;
+        self.due = match next < now + self.interval / 4 {
+            true => now + self.interval,
+            false => next,
+        };
+    }
+
     /// Completes when the next sample is due; false when there is to be none.
     pub(super) async fn due(&mut self) -> bool {
         loop {
@@ -76,5 +87,26 @@ impl Pace {
                 ) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_kept_and_intervals_are_never_short() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let due = |late: Duration| {
+            let mut pace = Pace::new(second);
+            pace.due = start;
+            pace.advance(start + late);
+            pace.due - start
+        };
+        assert_eq!(due(Duration::ZERO), second);
+        assert_eq!(due(second / 2), second);
+        assert_eq!(due(second * 9 / 10), second * 19 / 10);
+        assert_eq!(due(second * 3), second * 4);
     }
 }

@@ -15,7 +15,7 @@ use crossterm::{
 };
 use jiff::tz::TimeZone;
 
-pub use self::terminal::Screen;
+pub use self::terminal::{Occasion, Screen};
 use self::{
     draw::View,
     history::History,
@@ -105,15 +105,22 @@ impl App {
     async fn run(&mut self, feed: &mut Feed, screen: &mut Screen) -> Result<(), Error> {
         loop {
             self.draw(screen)?;
-            let event = tokio::select! {
-                event = screen.event() => event,
+            let occasion = tokio::select! {
+                occasion = screen.next() => occasion,
                 update = feed.next() => {
                     let Some(update) = update else { return Ok(()) };
                     self.on_update(update?);
                     continue;
                 }
             };
-            let Some(event) = event else { return Ok(()) };
+            let event = match occasion {
+                Occasion::Event(event) => event,
+                Occasion::Continued => {
+                    screen.resume()?;
+                    continue;
+                }
+                Occasion::End => return Ok(()),
+            };
             match self.on_event(&event) {
                 Action::None => {}
                 Action::Quit => return Ok(()),

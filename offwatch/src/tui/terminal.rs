@@ -12,7 +12,7 @@ use crossterm::{
 };
 use futures_util::StreamExt as _;
 use nix::sys::signal::{self, Signal as Number};
-use ratatui::{Frame, Terminal, backend::CrosstermBackend};
+use ratatui::{Frame, Terminal, backend::CrosstermBackend, layout::Rect};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::Error;
@@ -25,7 +25,19 @@ pub struct Screen {
     terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     events: EventStream,
     signals: [Signal; 4],
+    continued: Signal,
     mouse: bool,
+}
+
+/// What happens at the terminal.
+#[derive(Debug)]
+pub enum Occasion {
+    /// A key, the mouse, another size.
+    Event(Event),
+    /// The process was stopped and goes on: the shell has used the terminal.
+    Continued,
+    /// A signal, or the end of the terminal, asks to quit.
+    End,
 }
 
 fn terminal_error(source: io::Error) -> Error {
@@ -59,6 +71,8 @@ impl Screen {
             hangup.map_err(terminal_error)?,
             quit.map_err(terminal_error)?,
         ];
+        let continued = signal(SignalKind::from_raw(Number::SIGCONT as i32));
+        let continued = continued.map_err(terminal_error)?;
         take_over(mouse).map_err(|error| {
             restore();
             terminal_error(error)
@@ -72,6 +86,7 @@ impl Screen {
             terminal: ManuallyDrop::new(terminal),
             events: EventStream::new(),
             signals,
+            continued,
             mouse,
         })
     }
@@ -83,26 +98,41 @@ impl Screen {
 
     /// Draws everything again at the next frame, whatever is on the terminal.
     pub fn clear(&mut self) -> Result<(), Error> {
-        self.terminal.clear().map_err(terminal_error)
+        // `Terminal::clear` also asks the terminal where the cursor is. Not every
+        // terminal answers, and the thread that waits for keys may take the answer.
+        let size = self.terminal.size().map_err(terminal_error)?;
+        let area = Rect::new(0, 0, size.width, size.height);
+        self.terminal.resize(area).map_err(terminal_error)
     }
 
-    /// The next event; `None` when a signal, or the end of the terminal, asks
-    /// to quit.
-    pub async fn event(&mut self) -> Option<Event> {
+    /// What happens next.
+    pub async fn next(&mut self) -> Occasion {
         let [interrupt, terminate, hangup, quit] = &mut self.signals;
         tokio::select! {
-            event = self.events.next() => event?.ok(),
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
-            _ = hangup.recv() => None,
-            _ = quit.recv() => None,
+            event = self.events.next() => match event {
+                Some(Ok(event)) => Occasion::Event(event),
+                _ => Occasion::End,
+            },
+            _ = self.continued.recv() => Occasion::Continued,
+            _ = interrupt.recv() => Occasion::End,
+            _ = terminate.recv() => Occasion::End,
+            _ = hangup.recv() => Occasion::End,
+            _ = quit.recv() => Occasion::End,
         }
     }
 
-    /// Gives the terminal to the shell until it continues this process.
+    /// Gives the terminal to the shell until it continues this process, which
+    /// is then told as [`Occasion::Continued`].
     pub fn suspend(&mut self) -> Result<(), Error> {
         restore();
         signal::raise(Number::SIGTSTP).map_err(|error| terminal_error(error.into()))?;
+        self.resume()
+    }
+
+    /// Takes over the terminal again, whatever the shell made of it.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        // What is raw already would be left as the shell has it.
+        terminal::disable_raw_mode().map_err(terminal_error)?;
         take_over(self.mouse).map_err(terminal_error)?;
         self.clear()
     }

@@ -1,5 +1,10 @@
 //! What is left of the screen afterwards.
 
+use std::{
+    io::{Read as _, Write as _},
+    process::{Command, Stdio},
+};
+
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -102,6 +107,32 @@ fn a_stopped_screen_gives_the_terminal_to_the_shell() {
     terminal.wait_for("sample 2 of 2 - held");
 }
 
+/// Unlike ^Z, this stop cannot be prepared for.
+#[test]
+fn a_screen_that_was_stopped_from_outside_comes_back_whole() {
+    if !tmux::is_there() {
+        return;
+    }
+    let script = format!(
+        "set -m; sh -c 'echo $$ > pid; exec {REPLAY}'; stty sane; clear; yes LEFT | head -30; \
+         echo > stopped; cat go; fg"
+    );
+    let terminal = Tmux::new();
+    recording::record(&terminal.path("recording"), 2, HOUR);
+    nix::unistd::mkfifo(&terminal.path("go"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    terminal.run(80, 24, &script);
+    terminal.wait_for("sample 1 of 2");
+    kill(pid(&terminal), Signal::SIGSTOP).expect("it runs");
+    terminal.wait_for_file("stopped");
+    terminal.wait_for("LEFT");
+    std::fs::write(terminal.path("go"), "").expect("it waits");
+    terminal.wait("what it had", |screen| {
+        screen.contains("sample 1 of 2") && !screen.contains("LEFT")
+    });
+    terminal.text(".");
+    terminal.wait_for("sample 2 of 2 - held");
+}
+
 #[test]
 fn a_panic_gives_the_terminal_back() {
     if !tmux::is_there() {
@@ -160,6 +191,51 @@ fn a_terminal_that_goes_away_ends_it() {
         std::thread::sleep(tmux::LOOK_AGAIN);
     }
     drop(directory);
+}
+
+/// As a serial line: it never tells where the cursor is.
+#[test]
+fn a_terminal_that_answers_nothing_can_be_drawn_anew() {
+    if Command::new("script").arg("-V").output().is_err() {
+        eprintln!("skipped: no script (of util-linux)");
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("recording");
+    recording::record(&path, 2, HOUR);
+    let command = format!(
+        "stty rows 24 cols 80; exec \"$BIN\" top --replay \"{}\"",
+        path.display()
+    );
+    // It would wait for ever for what is not drawn.
+    let child = Command::new("timeout")
+        .args(["60", "script", "-qefc", &command, "/dev/null"])
+        .env("BIN", crate::binary())
+        .env("HOME", directory.path())
+        .env("TERM", "vt100")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut child = child.expect("timeout, of coreutils");
+    let mut keys = child.stdin.take().expect("a pipe");
+    let mut screen = child.stdout.take().expect("a pipe");
+    let mut drawn = Vec::new();
+    let mut wait_for = |text: &str| {
+        let mut buffer = [0; 4096];
+        while !String::from_utf8_lossy(&drawn).contains(text) {
+            let count = screen.read(&mut buffer).expect("output");
+            let told = String::from_utf8_lossy(&drawn);
+            assert_ne!(count, 0, "it ended without {text:?}: {told:?}");
+            drawn.extend_from_slice(&buffer[..count]);
+        }
+    };
+    wait_for("RXBY");
+    keys.write_all(b" ").expect("it reads keys");
+    // The whole screen is erased and drawn anew.
+    wait_for("\u{1b}[2J\u{1b}[1;1H");
+    keys.write_all(b"q").expect("it reads keys");
+    std::io::copy(&mut screen, &mut std::io::sink()).expect("output");
+    assert!(child.wait().expect("it ends").success());
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod csv_file;
 mod debug;
 mod ending;
 mod format;
+mod outputs;
 mod sinks;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -27,7 +28,7 @@ use crate::{
         CsvLong, Json, Render, Table,
         virt_top::{CsvFormat, View},
     },
-    record::Recorder,
+    record::{Recorder, is_standard_stream},
     settings::{Display, Settings},
     source::{Source, Tick},
     text, tui,
@@ -42,6 +43,16 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
     // Before anything is observed, so that a bad path costs nothing.
     let create = |path| Recorder::create(path, args.replay.as_deref());
     let recorder = args.record.as_deref().map(create).transpose()?;
+    // What is read from a pipe is in nobody's way.
+    let replayed = args.replay.as_deref();
+    let replayed = replayed.filter(|path| !is_standard_stream(path));
+    outputs::check(&[
+        ("csv", settings.csv.as_deref()),
+        ("csv-long", args.csv_long.as_deref()),
+        ("record", args.record.as_deref()),
+        ("debug", settings.debug.as_deref()),
+        ("replay", replayed),
+    ])?;
     let sinks = Sinks {
         filter: filter.clone(),
         csv: csv_file(&settings, &zone)?,
@@ -49,7 +60,9 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
         ending: Ending::new(&settings, args.replay.is_some(), &zone)?,
     };
     let records_to_stdout = recorder.as_ref().is_some_and(Recorder::is_stdout);
-    let silent = records_to_stdout || sinks.csv.as_ref().is_some_and(CsvFile::is_stdout);
+    let silent = records_to_stdout
+        || sinks.csv.as_ref().is_some_and(CsvFile::is_stdout)
+        || sinks.csv_long.as_ref().is_some_and(CsvLong::is_stdout);
     let format = match (records_to_stdout, silent) {
         (true, _) => Format::Record,
         (false, true) => Format::Silent,
@@ -86,14 +99,7 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
         debug::to_file(path)?;
     }
     if is_once(args) {
-        return once(
-            args,
-            &filter,
-            &mut source,
-            sinks.csv_long,
-            !records_to_stdout,
-        )
-        .await;
+        return once(args, &filter, &mut source, sinks.csv_long, !silent).await;
     }
     source.want_pcpus(settings.display == Display::VirtTop(View::Pcpus));
     let is_ordered = args.virt_top.sort.is_some() || args.virt_top.reverse;

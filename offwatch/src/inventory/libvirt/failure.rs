@@ -9,7 +9,7 @@ use crate::inventory::nic::printable;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Failure {
     /// There is no daemon.
-    #[error("libvirt: no daemon at '{uri}': {message}; start libvirtd or virtqemud")]
+    #[error("libvirt: no daemon at '{uri}'; start libvirtd or virtqemud ({message})")]
     NoDaemon {
         /// What was connected to.
         uri: String,
@@ -76,4 +76,19 @@ pub(super) fn failure(uri: &str, error: &VirtError) -> Failure {
 pub(super) fn one_line(message: &str) -> String {
     let words: Vec<&str> = message.split_whitespace().collect();
     printable(&words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_fits_on_a_narrow_screen() {
+        let failure = Failure::NoDaemon {
+            uri: "qemu:///system".into(),
+            message: "Failed to connect socket".into(),
+        };
+        let text = failure.to_string();
+        assert!(text[..80].contains("start libvirtd or virtqemud"), "{text}");
+    }
 }

@@ -154,6 +154,19 @@ impl Scanner {
         Ok(processes)
     }
 
+    /// Whether `/proc` keeps processes of other users from this one, as its
+    /// option `hidepid` does: then no VM of theirs is found. The first process,
+    /// which is always there, can be read by everyone else.
+    pub fn is_kept_from(&self) -> bool {
+        match read_cmdline(&self.root.join("1")) {
+            Ok(_) => false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.root.join("self").exists()
+            }
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        }
+    }
+
     /// Whether a process still runs the VM of a UUID; none if that cannot be told.
     pub fn runs(&self, pid: u32, uuid: &str) -> Option<bool> {
         match read_cmdline(&self.root.join(pid.to_string())) {

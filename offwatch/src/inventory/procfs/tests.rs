@@ -77,6 +77,16 @@ fn qemu_by_libvirt() {
 }
 
 #[test]
+fn hidden_processes_are_not_taken_for_none() {
+    let tree = Tree::new();
+    let own = tree.process(91, "offwatch", b"offwatch\0top\0");
+    symlink(&own, tree.0.path().join("self")).unwrap();
+    assert!(tree.scanner().is_kept_from(), "there is no first process");
+    tree.process(1, "init", b"init\0");
+    assert!(!tree.scanner().is_kept_from());
+}
+
+#[test]
 fn queues_of_one_tap_are_one_card_and_hot_plugged_ones_are_found() {
     let tree = Tree::new();
     let cmdline = b"qemu-kvm\0-name\0a\0-netdev\0tap,fds=30:31,id=n\0-device\0vfio-pci,host=0000:3b:02.1\0-device\0vfio-pci,host=0000:01:00.0\0";

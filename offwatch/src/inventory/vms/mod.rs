@@ -32,6 +32,7 @@ use super::nic::is_network_card;
 use super::procfs::{Host, Process, Scanner};
 use super::status;
 use crate::facts::{domain::Domain, host::HostFacts};
+use crate::probe::can_read_processes;
 use crate::sample::{Node, Vm};
 
 /// Pause between two looks at all processes while a tap has no owner, at first.
@@ -83,6 +84,8 @@ pub struct Vms {
     unreadable: usize,
     /// By libvirt's status files, where these tell of VMs.
     status_setups: Vec<Domain>,
+    /// Processes of other users are hidden.
+    hidden: bool,
     merged: Merged,
 }
 
@@ -114,6 +117,7 @@ impl Vms {
             next_scan: Instant::now(),
             unreadable: 0,
             status_setups: Vec::new(),
+            hidden: false,
             merged: Merged::default(),
         }
     }
@@ -188,6 +192,13 @@ impl Vms {
                 "fdinfo of {} processes not readable: needs CAP_SYS_PTRACE",
                 self.unreadable
             ));
+        }
+        if self.hidden && !by_libvirt {
+            notes.push(
+                "VMs of other users are not seen: /proc hides their processes (hidepid); \
+                 needs CAP_SYS_PTRACE"
+                    .into(),
+            );
         }
         notes
     }
@@ -269,6 +280,7 @@ impl Vms {
         let known = known.iter().filter(|vm| vm.stats.is_some());
         let known: HashSet<u32> = known.filter_map(|vm| vm.pid).collect();
         let scan = self.scanner.scan(deep, &known, host);
+        self.hidden = self.scanner.is_kept_from() && !can_read_processes();
         self.next_scan = Instant::now() + SCAN_PAUSE;
         if deep {
             self.next_search = Instant::now() + self.search_pause;

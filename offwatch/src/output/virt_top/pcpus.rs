@@ -20,6 +20,9 @@ const NARROWEST: usize = 12;
 /// Columns of two figures.
 const FIGURES: usize = 10;
 
+/// Linux has no more (`NR_CPUS`); a damaged recording may tell of any number.
+const MOST_CPUS: u32 = 8192;
+
 pub(super) fn body(overview: &Overview<'_>) -> Body {
     let shown_domains = overview.domains.iter().filter(|domain| domain.is_active);
     let vms: Vec<(&str, usize, &Usage)> = shown_domains
@@ -33,7 +36,7 @@ pub(super) fn body(overview: &Overview<'_>) -> Body {
     for (name, width, _) in &vms {
         heading.push_str(&padded(name, *width));
     }
-    let rows = (0..overview.node.cpus).map(|cpu| row(cpu, &vms));
+    let rows = (0..overview.node.cpus.min(MOST_CPUS)).map(|cpu| row(cpu, &vms));
     Body {
         heading,
         rows: rows.collect(),
@@ -96,4 +99,37 @@ fn message(overview: &Overview<'_>, is_empty: bool) -> Option<String> {
     usages
         .any(approximate)
         .then(|| "~ by where virtual CPUs were seen: libvirt does not tell more".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        model::usage::UsageHistory,
+        sample::{Host, Node, Sample},
+    };
+
+    #[test]
+    fn a_damaged_number_of_cpus_takes_no_memory() {
+        let node = Node {
+            host_name: "kvm1".into(),
+            arch: "x86_64".into(),
+            online_cpus: 2,
+            cpus: 1 << 20,
+            mhz: None,
+            memory_kib: 1000,
+        };
+        let sample = Sample {
+            host: Host {
+                node: Some(Arc::new(node)),
+                ..Host::default()
+            },
+            ..Sample::default()
+        };
+        let history = UsageHistory::default();
+        let body = body(&Overview::of_sample(&sample, &history));
+        assert_eq!(body.rows.len(), MOST_CPUS as usize);
+    }
 }
