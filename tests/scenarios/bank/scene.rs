@@ -124,7 +124,7 @@ impl Scene {
 
 /// Guests and their taps.
 #[derive(Default)]
-pub(super) struct Names(Vec<(String, String)>);
+pub(super) struct Names(pub(super) Vec<(String, String)>);
 
 impl Names {
     /// A text with the tap of each guest in place of its `{NAME}`.
