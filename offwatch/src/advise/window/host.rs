@@ -29,6 +29,8 @@ pub struct Host<'s> {
     pub blind: Blind,
     /// How segmentation is counted where it is done, if it is.
     pub segmentation_by: Option<Means>,
+    /// How checksums are counted where they are computed, if they are.
+    pub checksums_by: Option<Means>,
     /// What software work costs here, as far as it was measured.
     pub cost: Cost,
     /// Signs that the kernel's log got within the window, or why that is not
@@ -75,6 +77,7 @@ impl<'s> Host<'s> {
             hook: later.host.hook,
             blind: later.host.blind(),
             segmentation_by: model.host.exact_hooks.segmentation,
+            checksums_by: model.host.exact_hooks.checksum,
             cost: model.host.cost.clone(),
             signs,
             signs_since_boot: (since_boot.into_iter().flatten())
