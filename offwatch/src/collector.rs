@@ -79,6 +79,8 @@ pub struct Collector {
     host: Host,
     /// The machine as the kernel tells it.
     own_node: Arc<Node>,
+    /// How often an interface appeared, changed or disappeared.
+    changes: u64,
     /// Interfaces that the kernel has and netlink did not list.
     unlisted: usize,
 }
@@ -121,6 +123,7 @@ impl Collector {
             vhost: VhostThreads::new("/proc"),
             host,
             own_node: Arc::new(node::read(Path::new("/proc"), Path::new("/sys"))),
+            changes: 0,
             unlisted: 0,
         };
         collector.list_again().await?;
@@ -276,6 +279,7 @@ impl Collector {
     }
 
     fn changed(&mut self, link: Link) {
+        self.changes += 1;
         self.link_table = None;
         if let Some(probe) = &mut self.probe
             && unobserved(&link).is_none()
@@ -288,6 +292,7 @@ impl Collector {
 
     fn gone(&mut self, ifindex: u32) {
         self.evidence.gone(ifindex);
+        self.changes += 1;
         self.link_table = None;
         self.table.remove(&ifindex);
         let Some(probe) = &mut self.probe else { return };

@@ -1,5 +1,6 @@
 //! Where samples come from: this host or a recording.
 
+mod gathering;
 mod pace;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -18,7 +19,7 @@ use crate::{
 };
 
 pub use self::pace::Command;
-use self::pace::Pace;
+use self::{gathering::Gathering, pace::Pace};
 
 /// Samples, and the models made of each with the one before.
 pub struct Source {
@@ -64,8 +65,7 @@ enum Origin {
     Live {
         collector: Box<Collector>,
         pace: Pace,
-        /// The next sample is to tell how the host is set up.
-        wants_facts: bool,
+        gathering: Gathering,
     },
     Replay(Replay),
 }
@@ -77,7 +77,7 @@ impl Source {
         Ok(Self::new(Origin::Live {
             collector,
             pace: Pace::new(interval),
-            wants_facts: false,
+            gathering: Gathering::default(),
         }))
     }
 
@@ -98,7 +98,7 @@ impl Source {
     }
 
     /// Writes every sample to a recording, too. The next one tells how the host
-    /// is set up.
+    /// is set up, and so do some after interfaces have changed.
     pub fn record_to(&mut self, recorder: Recorder) {
         self.recorder = Some(recorder);
         self.want_facts();
@@ -107,8 +107,8 @@ impl Source {
     /// Has the next sample of this host tell how the host is set up. A
     /// recording holds that with some of its samples, or with none.
     pub fn want_facts(&mut self) {
-        if let Origin::Live { wants_facts, .. } = &mut self.origin {
-            *wants_facts = true;
+        if let Origin::Live { gathering, .. } = &mut self.origin {
+            gathering.wanted = true;
         }
     }
 
@@ -199,7 +199,7 @@ impl Source {
             Origin::Live {
                 collector,
                 pace,
-                wants_facts,
+                gathering,
             } => {
                 if !collector.follow_until(pace.due()).await? {
                     return Ok(None);
@@ -211,8 +211,13 @@ impl Source {
                 // Without an answer the last one stays.
                 let _ = collector.follow_until(answer).await?;
                 let mut sample = collector.sample();
-                if std::mem::take(wants_facts) {
-                    sample.facts = Some(Arc::new(collector.facts()));
+                let changes = collector.changes();
+                let is_recorded = self.recorder.is_some();
+                if gathering.is_due(is_recorded, changes, Instant::now()) {
+                    let facts = collector.facts();
+                    let took = Duration::from_nanos(facts.took_ns);
+                    gathering.done(changes, took, Instant::now());
+                    sample.facts = Some(Arc::new(facts));
                 }
                 // A late tick does not make the next ones come in a burst.
                 pace.due = (pace.due + pace.interval).max(Instant::now());

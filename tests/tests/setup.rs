@@ -1,5 +1,7 @@
 //! How interfaces are set up is what `ip` and `ethtool` print.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use offwatch::{
     facts::{
@@ -9,15 +11,21 @@ use offwatch::{
         topology::{Lower, Peer, Topology},
     },
     inventory::setup,
+    record::Recording,
     sample::{Sample, offloads::Fact},
 };
 use offwatch_tests::{
-    Lab, Netns, observer,
+    Lab, Netns,
+    observer::{self, Observer},
+    quiet::wait_until,
     setup::{can, devices, printed, set},
     skip::skipped,
     skip_unless_lab,
 };
 use serde_json::Value;
+
+/// Passing this, offwatch has not seen a change.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The interfaces in a list that `ip` prints, by the name of the one they
 /// belong to.
@@ -194,10 +202,8 @@ fn a_recording_begins_with_facts_of_the_observed_namespace() -> Result<()> {
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()
         .with_context(|| format!("a recording: {says}"))?;
-    let facts: Vec<_> = samples.iter().map(|sample| &sample.facts).collect();
-    let [Some(facts), None] = facts.as_slice() else {
-        anyhow::bail!("facts of the first of two samples: {facts:?}");
-    };
+    let facts = samples.first().and_then(|first| first.facts.as_ref());
+    let facts = facts.with_context(|| format!("facts of the first sample: {says}"))?;
     let recorded = facts.devices.known().context("devices")?;
     let names = |devices: &[Device]| -> Vec<(u32, String)> {
         let named = devices.iter();
@@ -222,6 +228,33 @@ fn a_recording_begins_with_facts_of_the_observed_namespace() -> Result<()> {
     let iptables = switches.map(|switches| switches.iptables);
     assert_eq!(iptables, read("iptables").ok().map(is_on));
     Ok(())
+}
+
+#[test]
+fn a_recording_tells_of_interfaces_that_came_later() -> Result<()> {
+    skip_unless_lab!();
+    let mut lab = Lab::new()?;
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("host.owr");
+    let arguments = ["--record", path.to_str().context("a path of plain text")?];
+    let observer = Observer::start(lab.host(), &arguments)?;
+    lab.add_idle_tap("late0")?;
+    let mut read = 0;
+    wait_until("facts of the new interface", PATIENCE, || {
+        observer.now()?;
+        let recording = Recording::open(&path)?;
+        let samples = read..recording.len();
+        read = samples.end;
+        for number in samples {
+            let facts = recording.sample(number)?.facts;
+            let devices = facts.as_ref().and_then(|facts| facts.devices.known());
+            let mut devices = devices.into_iter().flatten();
+            if devices.any(|device| device.dev == "late0") {
+                return Ok(number > 0);
+            }
+        }
+        Ok(false)
+    })
 }
 
 /// Of the machine itself: a device with a driver of its own cannot be made.

@@ -4,6 +4,12 @@ use super::Collector;
 use crate::{clock::monotonic_ns, facts::Facts, inventory::setup, sample::offloads::Fact};
 
 impl Collector {
+    /// How often an interface has appeared, changed or disappeared: facts that
+    /// were gathered before the last time are out of date.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Gathers how the host is set up. Takes some milliseconds for a hundred
     /// interfaces, and what drivers of hardware take to answer.
     pub fn facts(&mut self) -> Facts {

@@ -45,7 +45,8 @@ pub enum Place {
     Ingress,
     /// Frames that the host sends (`clsact`).
     Egress,
-    /// Frames that the host sends, in a queueing discipline or class.
+    /// Frames that the host sends, in a queueing discipline. Filters of its
+    /// classes are not looked at.
     Queue(Handle),
 }
 

@@ -10,7 +10,7 @@ use crate::{
     },
     sample::{
         ExactCounters, Hook, Interface, Reads,
-        evidence::Evidence,
+        evidence::{Evidence, Sign},
         offloads::{Fact, Offloads},
     },
 };
@@ -91,6 +91,42 @@ fn on_a_healthy_host_all_is_kept() {
         .filter(|advice| advice.rule == "keep-on");
     assert_eq!(on.count(), 4, "said aloud for each VM");
     assert!(!report.has_findings());
+}
+
+#[test]
+fn keep_is_not_said_of_a_vm_whose_offloads_are_to_go() {
+    let odd = Frames::tcp(50, 2).class(offwatch_common::class::OTHER);
+    let broken = Made::tap("vnet9", 99).vm("broken").master(3);
+    let broken = broken.from(odd).from(Frames::tcp(1_000, 40));
+    let report = healthy().with(broken).sign(Sign::BadOffload, 1).report();
+    let says = |rule: &str, vm: &str| {
+        let mut advice = report.advice.iter();
+        advice.any(|advice| advice.rule == rule && advice.subject.name() == vm)
+    };
+    assert!(says("warn-flood", "broken"));
+    assert!(!says("keep-on", "broken"));
+    assert!(says("keep-on", "vm0"));
+}
+
+#[test]
+fn what_costs_most_comes_first() {
+    let off = [crate::advise::window::Feature::Tso];
+    let legacy = |name: &str, ifindex, cut| {
+        let tap = Made::tap(&format!("tap-{name}"), ifindex)
+            .vm(name)
+            .off(&off);
+        tap.to(Frames::plain(cut, 1_514)).cut(cut)
+    };
+    let scene = Scene::default()
+        .with(legacy("small", 7, 60_000))
+        .with(legacy("large", 8, 90_000));
+    let report = scene.report();
+    let names: Vec<&str> = report
+        .advice
+        .iter()
+        .map(|advice| advice.subject.name())
+        .collect();
+    assert_eq!(names, ["large", "small"]);
 }
 
 #[test]
