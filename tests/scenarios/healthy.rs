@@ -55,6 +55,20 @@ fn flags_off_on_the_senders_tap() -> Scenario {
     }
 }
 
+/// GSO of a tap is about sockets of the host alone.
+fn gso_flag_of_a_tap_off() -> Scenario {
+    Scenario {
+        build: || Scene::of(&["web", "db"])?.after(&["ethtool -K {db} gso off"]),
+        traffic: |scene, going| going.keep(each(scene, &[("web", "db")])?),
+        condition: all_whole,
+        expect: Expect::Keep(vec![
+            Expected::keep_on("web"),
+            Expected::keep("tap-gso-flag", "db"),
+        ]),
+        fix: Fix::None,
+    }
+}
+
 /// The host itself talks to a guest that accepts everything.
 fn the_host_itself_sends() -> Scenario {
     Scenario {
@@ -108,6 +122,7 @@ scenarios!(
     healthy_tso_guests,
     bridge_flags_off,
     flags_off_on_the_senders_tap,
+    gso_flag_of_a_tap_off,
     the_host_itself_sends,
     shaper_that_cuts_nothing,
     no_traffic_no_verdict,
