@@ -181,16 +181,25 @@ pub(super) fn work_price(window: &Window<'_>, port: &Port<'_>) -> Price {
 /// Who sent what was cut for an interface, for people; empty where that is not
 /// known.
 pub(super) fn senders(window: &Window<'_>, port: &Port<'_>) -> String {
-    let Some(sources) = window.sources(port) else {
-        return String::new();
-    };
-    let others = sources.ports.iter().map(|index| &window.ports[*index]);
-    let others = others.filter(|sender| sender.found.ifindex != port.found.ifindex);
+    let sources = window.sources(port).into_iter();
+    let others = sources.flat_map(|sources| &sources.ports);
+    let others = others
+        .map(|index| &window.ports[*index])
+        .filter(|sender| sender.found.ifindex != port.found.ifindex);
     let names = others.take(2).map(|sender| match window.vm_of(sender) {
         Some(vm) => vm.name.to_owned(),
         None => sender.dev().to_owned(),
     });
-    let names: Vec<String> = names.collect();
+    let mut names: Vec<String> = names.collect();
+    // What is routed or comes out of a tunnel is not told from the host's own.
+    if names.is_empty()
+        && window
+            .host
+            .unattributed_cut
+            .is_some_and(|cut| cut >= port.cut() / 2)
+    {
+        names.push("the host itself or an unknown source".into());
+    }
     match names.is_empty() {
         true => String::new(),
         false => format!(", for frames from {}", names.join(" and ")),
@@ -242,6 +251,27 @@ mod tests {
         }
         // Something else than what the sender sends came from elsewhere, too.
         assert_eq!(why(&v4, class::OTHER), Some(Cause::Tso));
+    }
+
+    #[test]
+    fn senders_are_named_as_far_as_they_are_known() {
+        let named = |caused, unattributed| {
+            let sender = Made::tap("vnet0", 7).vm("web").master(3).caused(caused);
+            let tap = Made::tap("vnet1", 8).vm("db").master(3).cut(80_000);
+            let (before, after) = Scene::default()
+                .with(sender)
+                .with(tap)
+                .change(|_, after, _| {
+                    after.host.exact.unattributed.segmentation.segments = unattributed;
+                })
+                .samples();
+            let window = Window::new(&before, &after);
+            window.port(8).map(|port| senders(&window, port))
+        };
+        assert_eq!(named(80_000, 0).as_deref(), Some(", for frames from web"));
+        let host = ", for frames from the host itself or an unknown source";
+        assert_eq!(named(0, 40_000).as_deref(), Some(host));
+        assert_eq!(named(0, 39_999).as_deref(), Some(""));
     }
 
     #[test]
