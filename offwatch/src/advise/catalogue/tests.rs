@@ -3,7 +3,9 @@ use std::collections::HashSet;
 use super::*;
 use crate::{
     advise::{
-        Report, Verdict, Window, docs, evaluate,
+        Report, Verdict, Window,
+        advice::Action,
+        docs, evaluate,
         rule::Check,
         testing::{Frames, Made, Scene},
         text,
@@ -241,6 +243,37 @@ fn a_report_is_short_and_fits_the_screen() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     assert!(text.lines().count() < 60, "{text}");
+}
+
+#[test]
+fn programs_read_what_was_written() {
+    let off = [crate::advise::window::Feature::Tso];
+    let legacy = Made::tap("vnet9", 99).vm("legacy").off(&off);
+    let legacy = legacy.to(Frames::plain(80_000, 1_514)).cut(80_000);
+    let report = healthy().with(legacy).report();
+    let text = serde_json::to_string(&report).expect("JSON");
+    let read: Report = serde_json::from_str(&text).expect("the same form");
+    let fixes = |report: &Report| {
+        let advice = report.advice.iter();
+        let fixes = advice.map(|advice| (advice.rule.clone(), advice.fixes.clone()));
+        fixes.collect::<Vec<_>>()
+    };
+    assert_eq!(fixes(&read), fixes(&report));
+    let Action::SetFeatures {
+        dev,
+        ifindex,
+        netns,
+        features,
+        ..
+    } = &read.advice[0].fixes[0].action
+    else {
+        panic!("{:?}", read.advice[0]);
+    };
+    assert_eq!(
+        (dev.as_str(), *ifindex, *netns),
+        ("vnet9", 99, 4_026_531_840)
+    );
+    assert_eq!(features.get("tx-tcp-segmentation"), Some(&true));
 }
 
 #[test]

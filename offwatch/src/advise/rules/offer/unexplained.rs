@@ -20,8 +20,8 @@ pub(super) static CUT_ALL_THE_SAME: Rule = Rule {
         filter or module can cut, too",
     trigger: "Super-frames are cut on the way to a tap, and no rule about its features, limits or \
         queue explains it.",
-    remedy: "No setting of the tap helps. For tunnels: Linux 6.17 or later as host and guest. \
-        Otherwise look for modules that segment (nfqueue, xfrm).",
+    remedy: "No setting of the tap helps. For tunnels: a kernel and QEMU with UDP tunnel \
+        segmentation for virtio. Otherwise look for modules that segment (nfqueue, xfrm).",
     cost: "The work that is done now.",
     wrong_when: "the features changed shortly before the window",
     sources: &[
