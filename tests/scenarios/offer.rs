@@ -49,6 +49,76 @@ fn guest_without_tso() -> Scenario {
     }
 }
 
+/// Somebody has asked for TSO on its tap in vain: the guest declines it.
+fn guest_declines_tso() -> Scenario {
+    Scenario {
+        build: || {
+            let scene = Scene::of(&["web"])?.accepting("legacy", NO_TSO)?;
+            declined(&scene, "legacy")?;
+            Ok(scene)
+        },
+        expect: Expect::Findings(vec![Expected::finding(
+            "tap-no-tso",
+            Verdict::FixInGuest,
+            "legacy",
+            Scope::Guest,
+            "rx-gro-hw on",
+        )]),
+        fix: Fix::Played(|scene| scene.guest("legacy")?.renegotiate(Offloads::ALL)),
+        ..guest_without_tso()
+    }
+}
+
+/// The definition of the guest does not offer TSO to it.
+fn definition_without_tso() -> Scenario {
+    Scenario {
+        build: || {
+            let scene = Scene::of(&["web"])?.accepting("legacy", NO_TSO)?;
+            Ok(scene.defined("legacy", |domain| {
+                domain.driver = Some("<guest tso4='off' tso6='off' ecn='off'/>".into());
+            }))
+        },
+        expect: Expect::Findings(vec![Expected::finding(
+            "tap-no-tso",
+            Verdict::Change,
+            "legacy",
+            Scope::LibvirtXml,
+            "<guest csum='on' tso4='on'",
+        )]),
+        fix: Fix::Played(cold_start),
+        ..guest_without_tso()
+    }
+}
+
+/// The same of Windows, which calls it RSC.
+fn windows_guest_without_rsc() -> Scenario {
+    Scenario {
+        build: || {
+            let scene = Scene::of(&["web"])?.accepting("legacy", NO_TSO)?;
+            Ok(scene.defined("legacy", |domain| {
+                domain.os_id = Some("http://microsoft.com/win/2k22".into());
+            }))
+        },
+        expect: Expect::Findings(vec![Expected::finding(
+            "windows-no-rsc",
+            Verdict::Change,
+            "legacy",
+            Scope::LibvirtXml,
+            "tso4='on'",
+        )]),
+        fix: Fix::Played(cold_start),
+        ..guest_without_tso()
+    }
+}
+
+/// The guest is stopped, and starts with a definition that offers everything.
+fn cold_start(scene: &mut Scene) -> Result<()> {
+    let mut config = scene.lab.guest(1).config().clone();
+    (config.offloads, config.vnet_hdr) = (Offloads::ALL, true);
+    scene.lab.remove_guest(1);
+    scene.lab.add_guest(config).map(drop)
+}
+
 /// The guest accepts TSO, and somebody has switched it off on its tap.
 fn tap_tso_off_by_policy() -> Scenario {
     Scenario {
@@ -129,12 +199,7 @@ fn tap_without_vnet_hdr() -> Scenario {
             Scope::Tap,
             "IFF_VNET_HDR",
         )]),
-        fix: Fix::Played(|scene| {
-            let mut config = scene.lab.guest(1).config().clone();
-            config.vnet_hdr = true;
-            scene.lab.remove_guest(1);
-            scene.lab.add_guest(config).map(drop)
-        }),
+        fix: Fix::Played(cold_start),
     }
 }
 
@@ -271,6 +336,9 @@ fn guest_renegotiates_in_the_middle() -> Scenario {
 
 scenarios!(
     guest_without_tso,
+    guest_declines_tso,
+    definition_without_tso,
+    windows_guest_without_rsc,
     tap_tso_off_by_policy,
     tap_tx_off_by_policy,
     tap_sg_off,

@@ -9,6 +9,7 @@ pub mod advice;
 pub mod catalogue;
 pub mod docs;
 mod engine;
+mod fix;
 mod make;
 pub mod need;
 pub mod price;

@@ -34,8 +34,6 @@ pub enum Need {
     Protocols,
     /// Transmit timeouts of hardware.
     TxTimeouts,
-    /// The kernel's own counters of the interface.
-    KernelCounters,
     /// The release of the kernel, as numbers.
     Release,
     /// Devices: how they are stacked, queued and policed.
@@ -68,7 +66,6 @@ impl Need {
             Self::Log => "the kernel's log",
             Self::Protocols => "the host's own TCP and UDP counters",
             Self::TxTimeouts => "transmit timeouts",
-            Self::KernelCounters => "the kernel's counters of the interface",
             Self::Release => "the kernel's release",
             Self::Devices => "queues, policers and stacking of devices",
             Self::Driver => "the driver",
@@ -118,7 +115,6 @@ impl Need {
                 Some(Fact::Unavailable(reason)) => Some(Cow::Owned(reason.to_string())),
                 _ => None,
             },
-            Self::KernelCounters => of_fact(port.found.kernel.reason()),
             Self::Devices => absent(
                 port.device.is_none(),
                 "the interface was not there when facts were gathered",

@@ -161,7 +161,8 @@ const KEPT: (Range, &str) = (
 impl UnitCost {
     /// Of a segment that is cut.
     pub fn segment(window: &Window<'_>) -> Self {
-        Self::of(window.host.cost.segment, window, SEGMENT)
+        let host = &window.host;
+        Self::of(host.cost.segment, host.segmentation_by, SEGMENT)
     }
 
     /// Of a frame more.
@@ -171,14 +172,15 @@ impl UnitCost {
 
     /// Of a byte that is summed.
     pub fn checksum_byte(window: &Window<'_>) -> Self {
-        Self::of(window.host.cost.checksum_byte, window, CHECKSUM_BYTE)
+        let host = &window.host;
+        Self::of(host.cost.checksum_byte, host.checksums_by, CHECKSUM_BYTE)
     }
 
-    fn of(measured: Option<Measured>, window: &Window<'_>, table: (Range, &'static str)) -> Self {
+    fn of(measured: Option<Measured>, means: Option<Means>, table: (Range, &'static str)) -> Self {
         let Some(measured) = measured else {
             return Self::table(table);
         };
-        let by = match window.host.segmentation_by {
+        let by = match means {
             Some(Means::Kprobe) => "kprobe",
             _ => "fexit",
         };

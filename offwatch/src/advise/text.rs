@@ -64,8 +64,11 @@ fn findings(text: &mut String, report: &Report) {
     let told = report.advice.iter();
     let told = told.filter(|advice| advice.verdict != Verdict::Keep);
     let told: Vec<&Advice> = told.collect();
+    let mut explained: Vec<&str> = Vec::new();
     for advice in told.iter().take(MOST_IN_FULL) {
-        finding(text, advice);
+        let is_new = !explained.contains(&&*advice.rule);
+        explained.push(&advice.rule);
+        finding(text, advice, is_new);
     }
     let rest = &told[told.len().min(MOST_IN_FULL)..];
     if rest.is_empty() {
@@ -85,7 +88,8 @@ fn findings(text: &mut String, report: &Report) {
     more(text, rest.len());
 }
 
-fn finding(text: &mut String, advice: &Advice) {
+/// In full, or without what was said of the same rule before.
+fn finding(text: &mut String, advice: &Advice, is_new: bool) {
     let subject = &advice.subject;
     let kind = match subject.level {
         Level::Host => "host",
@@ -105,13 +109,19 @@ fn finding(text: &mut String, advice: &Advice) {
         advice.rule
     );
     paragraph(text, "  ", &advice.finding);
-    paragraph(text, "  why   ", &advice.mechanism);
-    for (index, fix) in advice.fixes.iter().enumerate() {
+    if is_new {
+        paragraph(text, "  why   ", &advice.mechanism);
+    }
+    let fixes = if is_new { advice.fixes.len() } else { 1 };
+    for (index, fix) in advice.fixes.iter().take(fixes).enumerate() {
         let first = if index == 0 { "  fix   " } else { "  else  " };
         change(text, first, fix);
     }
     if let Some(price) = &advice.price {
         paragraph(text, "  cost  ", &cost(price));
+    }
+    if !is_new {
+        return;
     }
     if let Some(bound) = &advice.version_bound {
         paragraph(text, "  bound ", bound);

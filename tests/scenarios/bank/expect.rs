@@ -14,6 +14,8 @@ pub(crate) enum Expect {
     Findings(Vec<Expected>),
     /// No finding, and that these rules say to leave things as they are.
     Keep(Vec<Expected>),
+    /// Nothing at all.
+    Silence,
 }
 
 /// A piece of advice.
@@ -34,6 +36,7 @@ impl Expect {
     fn expected(&self) -> &[Expected] {
         match self {
             Self::Findings(expected) | Self::Keep(expected) => expected,
+            Self::Silence => &[],
         }
     }
 
@@ -47,9 +50,13 @@ impl Expect {
         for expected in self.expected() {
             expected.find(names, report)?;
         }
+        let counts = |advice: &Advice| match self {
+            Self::Findings(_) | Self::Keep(_) => advice.verdict.is_finding(),
+            Self::Silence => true,
+        };
         let unexpected = |advice: &&Advice| {
             let mut expected = self.expected().iter();
-            advice.verdict.is_finding() && !expected.any(|expected| expected.is(advice))
+            counts(advice) && !expected.any(|expected| expected.is(advice))
         };
         match report.advice.iter().find(unexpected) {
             Some(advice) => bail!("not expected: {}", told(advice)),
@@ -155,4 +162,58 @@ pub(super) fn told(advice: &Advice) -> String {
         advice.subject.name(),
         advice.finding
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use offwatch::advise::{
+        Window, catalogue, evaluate,
+        testing::{Frames, Made, Scene},
+        window::Feature,
+    };
+
+    use super::*;
+
+    /// TSO of vnet1 is off, and frames are cut for its guest.
+    fn report() -> Report {
+        let tso = [Feature::Tso, Feature::TsoEcn, Feature::Tso6];
+        let db = Made::tap("vnet1", 8).vm("db").master(3).off(&tso);
+        let web = Made::tap("vnet0", 7).vm("web").master(3);
+        let (before, after) = Scene::default()
+            .with(web.from(Frames::tcp(2_000, 40)).caused(80_000))
+            .with(db.to(Frames::plain(80_000, 1_514)).cut(80_000))
+            .samples();
+        evaluate(&Window::new(&before, &after), &catalogue::rules())
+    }
+
+    fn tso(verdict: Verdict, about: &'static str, scope: Scope, part: &'static str) -> Expect {
+        let rule = "tap-no-tso";
+        Expect::Findings(vec![Expected::finding(rule, verdict, about, scope, part)])
+    }
+
+    fn check(expect: &Expect) -> Result<()> {
+        let names = Names(vec![("db".into(), "vnet1".into())]);
+        expect.check(&names, &report())
+    }
+
+    #[test]
+    fn what_is_said_is_compared_in_all_its_parts() {
+        let right = tso(Verdict::Change, "db", Scope::Tap, "ethtool -K {db} tx-tcp");
+        assert!(check(&right).is_ok());
+        for wrong in [
+            tso(Verdict::NeedsTrial, "db", Scope::Tap, "ethtool"),
+            tso(Verdict::Change, "web", Scope::Tap, "ethtool"),
+            tso(Verdict::Change, "db", Scope::Guest, "ethtool"),
+            tso(Verdict::Change, "db", Scope::Tap, "ethtool -K {web}"),
+        ] {
+            assert!(check(&wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_said_beyond_that_is_an_error() {
+        assert!(check(&Expect::Keep(vec![Expected::keep_on("web")])).is_err());
+        assert!(check(&Expect::Silence).is_err());
+        assert!(Expect::check_gone(&report()).is_err());
+    }
 }

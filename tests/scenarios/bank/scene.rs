@@ -21,6 +21,8 @@ pub(crate) struct Scene {
     pub(crate) lab: Lab,
     /// The host beyond the uplink.
     pub(crate) peer: Option<Peer>,
+    /// How a guest is defined other than usual.
+    definition: Option<(&'static str, fn(&mut Domain))>,
 }
 
 impl Scene {
@@ -29,6 +31,7 @@ impl Scene {
         let mut scene = Self {
             lab: Lab::new()?,
             peer: None,
+            definition: None,
         };
         scene.lab.add_guests(names)?;
         Ok(scene)
@@ -50,6 +53,12 @@ impl Scene {
         change(&mut config);
         self.lab.add_guest(config)?;
         Ok(self)
+    }
+
+    /// With a guest that is defined other than usual, as far as libvirt tells.
+    pub(crate) fn defined(mut self, name: &'static str, define: fn(&mut Domain)) -> Self {
+        self.definition = Some((name, define));
+        self
     }
 
     /// With commands run on the host; `{NAME}` is the tap of that guest.
@@ -117,14 +126,22 @@ impl Scene {
 
     /// libvirt's view of it.
     pub(super) fn libvirt(&self) -> Result<TestDriver> {
-        let domains: Vec<_> = self.lab.guests().iter().map(Domain::of).collect();
+        let domain = |guest: &Guest| {
+            let mut domain = Domain::of(guest);
+            match self.definition {
+                Some((name, define)) if name == guest.name() => define(&mut domain),
+                _ => {}
+            }
+            domain
+        };
+        let domains: Vec<_> = self.lab.guests().iter().map(domain).collect();
         TestDriver::new(&domains)
     }
 }
 
 /// Guests and their taps.
 #[derive(Default)]
-pub(super) struct Names(Vec<(String, String)>);
+pub(super) struct Names(pub(super) Vec<(String, String)>);
 
 impl Names {
     /// A text with the tap of each guest in place of its `{NAME}`.

@@ -3,12 +3,18 @@ use std::{collections::HashSet, sync::Arc};
 use super::*;
 use crate::{
     advise::{
-        Report, Verdict, Window, docs, evaluate,
+        Report, Verdict, Window,
+        advice::Action,
+        docs, evaluate,
         rule::Check,
         testing::{Frames, Made, Scene},
         text,
     },
-    sample::{ExactCounters, Hook, Interface, Reads, evidence::Evidence, offloads::Fact},
+    sample::{
+        ExactCounters, Hook, Interface, Reads,
+        evidence::{Evidence, Sign},
+        offloads::Fact,
+    },
 };
 
 #[test]
@@ -87,6 +93,42 @@ fn on_a_healthy_host_all_is_kept() {
         .filter(|advice| advice.rule == "keep-on");
     assert_eq!(on.count(), 4, "said aloud for each VM");
     assert!(!report.has_findings());
+}
+
+#[test]
+fn keep_is_not_said_of_a_vm_whose_offloads_are_to_go() {
+    let odd = Frames::tcp(50, 2).class(offwatch_common::class::OTHER);
+    let broken = Made::tap("vnet9", 99).vm("broken").master(3);
+    let broken = broken.from(odd).from(Frames::tcp(1_000, 40));
+    let report = healthy().with(broken).sign(Sign::BadOffload, 1).report();
+    let says = |rule: &str, vm: &str| {
+        let mut advice = report.advice.iter();
+        advice.any(|advice| advice.rule == rule && advice.subject.name() == vm)
+    };
+    assert!(says("warn-flood", "broken"));
+    assert!(!says("keep-on", "broken"));
+    assert!(says("keep-on", "vm0"));
+}
+
+#[test]
+fn what_costs_most_comes_first() {
+    let off = [crate::advise::window::Feature::Tso];
+    let legacy = |name: &str, ifindex, cut| {
+        let tap = Made::tap(&format!("tap-{name}"), ifindex)
+            .vm(name)
+            .off(&off);
+        tap.to(Frames::plain(cut, 1_514)).cut(cut)
+    };
+    let scene = Scene::default()
+        .with(legacy("small", 7, 60_000))
+        .with(legacy("large", 8, 90_000));
+    let report = scene.report();
+    let names: Vec<&str> = report
+        .advice
+        .iter()
+        .map(|advice| advice.subject.name())
+        .collect();
+    assert_eq!(names, ["large", "small"]);
 }
 
 #[test]
@@ -201,6 +243,37 @@ fn a_report_is_short_and_fits_the_screen() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     assert!(text.lines().count() < 60, "{text}");
+}
+
+#[test]
+fn programs_read_what_was_written() {
+    let off = [crate::advise::window::Feature::Tso];
+    let legacy = Made::tap("vnet9", 99).vm("legacy").off(&off);
+    let legacy = legacy.to(Frames::plain(80_000, 1_514)).cut(80_000);
+    let report = healthy().with(legacy).report();
+    let text = serde_json::to_string(&report).expect("JSON");
+    let read: Report = serde_json::from_str(&text).expect("the same form");
+    let fixes = |report: &Report| {
+        let advice = report.advice.iter();
+        let fixes = advice.map(|advice| (advice.rule.clone(), advice.fixes.clone()));
+        fixes.collect::<Vec<_>>()
+    };
+    assert_eq!(fixes(&read), fixes(&report));
+    let Action::SetFeatures {
+        dev,
+        ifindex,
+        netns,
+        features,
+        ..
+    } = &read.advice[0].fixes[0].action
+    else {
+        panic!("{:?}", read.advice[0]);
+    };
+    assert_eq!(
+        (dev.as_str(), *ifindex, *netns),
+        ("vnet9", 99, 4_026_531_840)
+    );
+    assert_eq!(features.get("tx-tcp-segmentation"), Some(&true));
 }
 
 #[test]

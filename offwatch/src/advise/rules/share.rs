@@ -83,10 +83,7 @@ pub(super) fn cause(window: &Window<'_>, port: &Port<'_>) -> Option<Cause> {
     let sources = window.sources(port);
     let sent = |class| sources.is_some_and(|sources| sources.sent(class));
     // What the host itself sent, or what came from elsewhere, is mostly TCP.
-    let sent_nothing_else = sources.is_none_or(|sources| {
-        let others = [class::USO, class::UFO, class::TUNNEL, class::SCTP];
-        !others.iter().any(|class| sources.sent(*class))
-    });
+    let is_unknown = sources.is_none_or(|sources| sources.classes.iter().all(|count| *count == 0));
     let limits = port.limits();
     let default_size = DEFAULT_SIZE;
     let below = |limit: Option<u32>, default: u32| limit.is_some_and(|limit| limit < default);
@@ -101,7 +98,7 @@ pub(super) fn cause(window: &Window<'_>, port: &Port<'_>) -> Option<Cause> {
             Cause::Checksum,
         ),
         (
-            off(Feature::Tso) && (sent(class::TCP4) || sent_nothing_else),
+            off(Feature::Tso) && (sent(class::TCP4) || is_unknown),
             Cause::Tso,
         ),
         (off(Feature::Tso6) && sent(class::TCP6), Cause::Tso),
@@ -125,6 +122,8 @@ pub(super) fn cause(window: &Window<'_>, port: &Port<'_>) -> Option<Cause> {
             Cause::BigTcp,
         ),
         (has_token_bucket(port), Cause::Shaper),
+        // Of frames whose sender is not known beside others whose is.
+        (off(Feature::Tso), Cause::Tso),
         (off(Feature::TsoMangleId), Cause::MangleId),
     ];
     let first = causes.into_iter().find(|(holds, _)| *holds);
@@ -182,18 +181,113 @@ pub(super) fn work_price(window: &Window<'_>, port: &Port<'_>) -> Price {
 /// Who sent what was cut for an interface, for people; empty where that is not
 /// known.
 pub(super) fn senders(window: &Window<'_>, port: &Port<'_>) -> String {
-    let Some(sources) = window.sources(port) else {
-        return String::new();
-    };
-    let others = sources.ports.iter().map(|index| &window.ports[*index]);
-    let others = others.filter(|sender| sender.found.ifindex != port.found.ifindex);
+    let sources = window.sources(port).into_iter();
+    let others = sources.flat_map(|sources| &sources.ports);
+    let others = others
+        .map(|index| &window.ports[*index])
+        .filter(|sender| sender.found.ifindex != port.found.ifindex);
     let names = others.take(2).map(|sender| match window.vm_of(sender) {
         Some(vm) => vm.name.to_owned(),
         None => sender.dev().to_owned(),
     });
-    let names: Vec<String> = names.collect();
+    let mut names: Vec<String> = names.collect();
+    // What is routed or comes out of a tunnel is not told from the host's own.
+    if names.is_empty()
+        && window
+            .host
+            .unattributed_cut
+            .is_some_and(|cut| cut >= port.cut() / 2)
+    {
+        names.push("the host itself or an unknown source".into());
+    }
     match names.is_empty() {
         true => String::new(),
         false => format!(", for frames from {}", names.join(" and ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advise::testing::{Frames, Made, Scene};
+
+    /// Why frames are cut for a tap without some features, if another guest
+    /// sends such frames.
+    fn why(off: &[Feature], class: usize) -> Option<Cause> {
+        let sender = Made::tap("vnet0", 7).vm("web").master(3);
+        let tap = Made::tap("vnet1", 8).vm("db").master(3).off(off);
+        let (before, after) = Scene::default()
+            .with(
+                sender
+                    .from(Frames::tcp(2_000, 40).class(class))
+                    .caused(80_000),
+            )
+            .with(tap.to(Frames::plain(80_000, 1_514)).cut(80_000))
+            .samples();
+        let window = Window::new(&before, &after);
+        cause(&window, window.port(8)?)
+    }
+
+    #[test]
+    fn a_cause_fits_what_was_sent() {
+        let (v4, v6) = ([Feature::Tso], [Feature::Tso6]);
+        let cases: [(&[Feature], usize, Cause); 9] = [
+            (&v4, class::TCP4, Cause::Tso),
+            (&v6, class::TCP6, Cause::Tso),
+            (&v6, class::TCP4, Cause::MangleId),
+            (&[Feature::Uso], class::USO, Cause::Uso),
+            (&[], class::UFO, Cause::Ufo),
+            (&[Feature::UdpTunnel], class::TUNNEL, Cause::Tunnel),
+            (&[], class::SCTP, Cause::Sctp),
+            (&[], class::TCP4, Cause::MangleId),
+            (
+                &[Feature::ScatterGather, Feature::Tso],
+                class::TCP4,
+                Cause::ScatterGather,
+            ),
+        ];
+        for (off, class, expected) in cases {
+            assert_eq!(why(off, class), Some(expected), "{off:?} {class}");
+        }
+        // Something else than what the sender sends came from elsewhere, too.
+        assert_eq!(why(&v4, class::OTHER), Some(Cause::Tso));
+    }
+
+    #[test]
+    fn senders_are_named_as_far_as_they_are_known() {
+        let named = |caused, unattributed| {
+            let sender = Made::tap("vnet0", 7).vm("web").master(3).caused(caused);
+            let tap = Made::tap("vnet1", 8).vm("db").master(3).cut(80_000);
+            let (before, after) = Scene::default()
+                .with(sender)
+                .with(tap)
+                .change(|_, after, _| {
+                    after.host.exact.unattributed.segmentation.segments = unattributed;
+                })
+                .samples();
+            let window = Window::new(&before, &after);
+            window.port(8).map(|port| senders(&window, port))
+        };
+        assert_eq!(named(80_000, 0).as_deref(), Some(", for frames from web"));
+        let host = ", for frames from the host itself or an unknown source";
+        assert_eq!(named(0, 40_000).as_deref(), Some(host));
+        assert_eq!(named(0, 39_999).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn a_frame_here_and_there_is_nothing() {
+        let cut = |cut, received| {
+            let tap = Made::tap("vnet1", 8).vm("db").off(&[Feature::Tso]);
+            let (before, after) = Scene::default()
+                .with(tap.to(Frames::plain(received, 1_514)).cut(cut))
+                .samples();
+            let window = Window::new(&before, &after);
+            window.port(8).is_some_and(|port| is_cut(&window, port))
+        };
+        assert!(cut(100, 1_000), "a tenth");
+        assert!(!cut(100, 1_001));
+        assert!(!cut(99, 99), "too few");
+        assert!(cut(50_000, 10_000_000), "5,000 a second");
+        assert!(!cut(49_999, 10_000_000));
     }
 }

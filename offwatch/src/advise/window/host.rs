@@ -2,7 +2,7 @@
 
 use super::{Release, Work};
 use crate::{
-    facts::{Facts, host::HostFacts},
+    facts::Facts,
     model::{Cost, Means, Model, Protocols},
     sample::{
         Blind, Hook, Sample,
@@ -29,19 +29,18 @@ pub struct Host<'s> {
     pub blind: Blind,
     /// How segmentation is counted where it is done, if it is.
     pub segmentation_by: Option<Means>,
+    /// How checksums are counted where they are computed, if they are.
+    pub checksums_by: Option<Means>,
     /// What software work costs here, as far as it was measured.
     pub cost: Cost,
     /// Signs that the kernel's log got within the window, or why that is not
     /// known.
     pub signs: Result<Vec<Sign>, &'s str>,
-    /// Signs in the log since boot, and how many of each.
-    pub signs_since_boot: Vec<(Sign, u64)>,
     /// The host's own TCP and UDP.
     pub protocols: Option<Protocols>,
-    /// Work for frames of the host itself or of unknown source.
-    pub unattributed: Option<Work>,
-    /// How the host is set up, if that was gathered.
-    pub facts: Option<&'s HostFacts>,
+    /// Segments cut for frames of the host itself or of unknown source; none
+    /// where that cannot be seen.
+    pub unattributed_cut: Option<u64>,
     /// Devices are known with their drivers, queues and stacking; or why not.
     pub devices: Result<(), &'s str>,
     /// VMs are known as they were set up; or why not.
@@ -56,7 +55,6 @@ impl<'s> Host<'s> {
         later: &'s Sample,
         model: &Model,
         facts: Option<&'s Facts>,
-        seconds: f64,
     ) -> Self {
         const NO_FACTS: &str = "how the host is set up was not gathered";
         let evidence = &later.host.evidence;
@@ -64,7 +62,6 @@ impl<'s> Host<'s> {
             Fact::Known(log) => Ok(grown(log, earlier.host.evidence.kernel_log.known())),
             Fact::Unavailable(reason) => Err(&**reason),
         };
-        let since_boot = evidence.kernel_log.known().map(|log| &log.signs);
         let unattributed = model.host.unattributed.as_ref();
         Self {
             name: &later.host.name,
@@ -75,14 +72,13 @@ impl<'s> Host<'s> {
             hook: later.host.hook,
             blind: later.host.blind(),
             segmentation_by: model.host.exact_hooks.segmentation,
+            checksums_by: model.host.exact_hooks.checksum,
             cost: model.host.cost.clone(),
             signs,
-            signs_since_boot: (since_boot.into_iter().flatten())
-                .map(|found| (found.sign, found.count))
-                .collect(),
             protocols: model.host.evidence.protocols.clone(),
-            unattributed: unattributed.and_then(|work| Work::caused(work, seconds)),
-            facts: facts.map(|facts| &facts.host),
+            unattributed_cut: unattributed
+                .and_then(|work| Work::caused(work, later.since(earlier).as_secs_f64()))
+                .map(|work| work.segments),
             devices: facts.map_or(Err(NO_FACTS), |facts| known(&facts.devices)),
             domains: facts.map_or(Err(NO_FACTS), |facts| known(&facts.domains)),
             notes: &later.host.notes,

@@ -7,15 +7,12 @@ use offwatch_common::{ExactSlot, Slot, drop_class};
 use super::{
     feature::Bits,
     flow::{Flow, Work},
-    port::{Drops, Growth, Kernel, Owner, Port},
+    port::{Drops, Growth, Owner, Port},
 };
 use crate::{
     facts::Lookup,
     model,
-    sample::{
-        self, Counters, ExactCounters, Sample,
-        offloads::{Fact, KernelCounters},
-    },
+    sample::{self, Counters, ExactCounters, Sample, offloads::Fact},
 };
 
 pub(super) struct Joiner<'s, 'w> {
@@ -91,7 +88,6 @@ impl<'s, 'w> Joiner<'s, 'w> {
                 .zip(before.and_then(changes))
                 .map(|(now, before)| now.saturating_sub(*before)),
             tx_timeouts: before.and_then(|before| timeouts(found, before)),
-            kernel: before.and_then(|before| kernel(found, before)),
             device: self.lookup.and_then(device),
             device_before: self.lookup_before.as_ref().and_then(device),
             setup: match owner {
@@ -165,17 +161,5 @@ fn timeouts(found: &sample::Interface, before: &sample::Interface) -> Option<Gro
     Some(Growth {
         total,
         grown: total.saturating_sub(*before),
-    })
-}
-
-fn kernel(found: &sample::Interface, before: &sample::Interface) -> Option<Kernel> {
-    let (now, before) = (found.kernel.known()?, before.kernel.known()?);
-    let grown = |field: fn(&KernelCounters) -> u64| field(now).saturating_sub(field(before));
-    Some(Kernel {
-        rx_packets: grown(|counters| counters.rx_packets),
-        rx_dropped: grown(|counters| counters.rx_dropped),
-        rx_errors: grown(|counters| counters.rx_errors),
-        tx_dropped: grown(|counters| counters.tx_dropped),
-        tx_errors: grown(|counters| counters.tx_errors),
     })
 }

@@ -19,7 +19,7 @@ pub use self::{
     feature::{Feature, States},
     flow::{Flow, Work},
     host::Host,
-    port::{Drops, Growth, Kernel, Owner, Port},
+    port::{Drops, Growth, Owner, Port},
     release::Release,
     sources::Sources,
 };
@@ -135,7 +135,7 @@ impl<'s> Window<'s> {
         Self {
             seconds,
             time_unix_ms: (earlier.time_unix_ms, later.time_unix_ms),
-            host: Host::new(earlier, later, &model, facts, seconds),
+            host: Host::new(earlier, later, &model, facts),
             sources: Sources::by_master(&ports),
             ports,
             vms,

@@ -40,8 +40,6 @@ pub struct Port<'s> {
     pub features_changed: Option<u64>,
     /// Transmit timeouts, of hardware.
     pub tx_timeouts: Option<Growth>,
-    /// The kernel's own counters.
-    pub kernel: Option<Kernel>,
     /// How it is stacked, queued, policed and driven.
     pub device: Option<&'s Device>,
     /// The same at the beginning.
@@ -81,21 +79,6 @@ pub struct Drops {
     pub checksum: Option<u64>,
     /// A GSO frame could not be cut.
     pub gso: Option<u64>,
-}
-
-/// The kernel's own counters in the window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kernel {
-    /// Frames received.
-    pub rx_packets: u64,
-    /// Frames refused on receipt.
-    pub rx_dropped: u64,
-    /// Bad frames received.
-    pub rx_errors: u64,
-    /// Frames dropped on sending.
-    pub tx_dropped: u64,
-    /// Frames that could not be sent.
-    pub tx_errors: u64,
 }
 
 impl<'s> Port<'s> {

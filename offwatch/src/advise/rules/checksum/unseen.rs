@@ -86,7 +86,7 @@ pub(super) static RX_CHECKSUM_TRUSTED: Rule = Rule {
     remedy: "Upgrade; until then rx off on the veth.",
     cost: "CPU time for what is received.",
     wrong_when: "the kernel is of 2016 or later",
-    version_bound: Some("Linux before 4.5"),
+    version_bound: Some("Linux of before 2016"),
     sources: &["vijayp (2016): data corruption behind veth"],
     check: Check::Unseen("kernels on which offwatch runs have the fix"),
     ..Rule::BASE

@@ -26,7 +26,8 @@ pub(super) static KEEP_ON: Rule = Rule {
     mechanism: "A super-frame passes bridge, tap and guest as one frame; with offloads off, each \
         of its segments does, and the host cuts and sums them",
     trigger: "The VM sends or receives GSO frames, and no rule found evidence against them.",
-    remedy: "None. The price of turning tx, TSO and GSO off is told instead.",
+    remedy: "None. Articles say that virtio is slow with TSO and GSO on; the price of turning tx, \
+        TSO and GSO off is told instead.",
     cost: "Segments a second times what cutting one takes, frames more times what a frame takes, \
         and bytes times what summing one takes.",
     wrong_when: "a fault shows only in the guest, or in traffic that was not there in the window",

@@ -7,7 +7,7 @@ use crate::{
         need::Need,
         price::{Effect, Price, UnitCost},
         rule::{Check, Family, Finding, On, Rule, Threshold},
-        window::{Port, Window},
+        window::{Port, Window, ratio},
     },
     output::units::rate,
 };
@@ -31,13 +31,21 @@ const GSO_SHARE: Threshold = Threshold {
     why: "a guest with TSO sends nearly all of its bulk traffic in GSO frames",
 };
 
+const ANSWERS: Threshold = Threshold {
+    name: "frames to the guest for each from it",
+    value: 0.01,
+    unit: "",
+    why: "TCP is acknowledged, at the least once in 64 KB; a stream of UDP often is not",
+};
+
 pub(super) static GUEST_SENDS_NO_TSO: Rule = Rule {
     id: "guest-sends-no-tso",
     family: Family::Offer,
     title: "A guest sends bulk traffic in single frames: its own TSO is off",
     mechanism: "What a guest sends is cut in the guest unless its driver has TSO (the card's \
         host_tso4); no setting of the tap or bridge changes that",
-    trigger: "Many frames of full size from the guest, and next to none of them GSO.",
+    trigger: "Many frames of full size from the guest, next to none of them GSO, and answers as TCP \
+        has them.",
     remedy: "In the guest: ethtool -K IFACE tx on sg on tso on gso on. Where that is fixed off, \
         offer it in the libvirt XML.",
     cost: "Each frame passes tap and bridge by itself instead of 44 at once.",
@@ -49,7 +57,7 @@ pub(super) static GUEST_SENDS_NO_TSO: Rule = Rule {
     ],
     confidence: Confidence::Medium,
     needs: &[Need::Frames, Need::Gso, Need::TapFlags],
-    thresholds: &[&RATE, &SIZE, &GSO_SHARE],
+    thresholds: &[&RATE, &SIZE, &GSO_SHARE, &ANSWERS],
     check: Check::Port(On::Tap, check),
     ..Rule::BASE
 };
@@ -63,6 +71,7 @@ fn check(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     let is_bulk = per_s >= RATE.value && port.from.mean_single_bytes() >= SIZE.value;
     if !is_bulk
         || port.from.gso_share() >= GSO_SHARE.value
+        || ratio(port.to.packets, port.from.packets) < ANSWERS.value
         || port.tap().is_some_and(|tap| !tap.vnet_hdr)
     {
         return None;
@@ -118,7 +127,8 @@ mod tests {
     };
 
     fn says(frames: &[Frames]) -> Vec<Advice> {
-        let tap = Made::tap("vnet0", 7).vm("old");
+        let answers = Frames::plain(500, 66);
+        let tap = Made::tap("vnet0", 7).vm("old").to(answers);
         let tap = frames.iter().fold(tap, |tap, frames| tap.from(*frames));
         Scene::default().with(tap).advice(&GUEST_SENDS_NO_TSO)
     }
@@ -130,6 +140,7 @@ mod tests {
         assert_eq!(found[0].fixes[0].scope, Scope::Guest);
         assert_eq!(says(&[Frames::plain(49_990, 1514)]), []);
         assert_eq!(says(&[Frames::plain(50_000, 999)]), []);
+        assert_eq!(says(&[Frames::plain(50_001, 1514)]), [], "hardly answered");
         let mixed = [Frames::plain(50_000, 1514), Frames::tcp(100, 44)];
         assert_eq!(says(&mixed), [], "8 % of the bytes are GSO");
     }

@@ -6,6 +6,7 @@ mod mangle_id;
 mod tap_no_tso;
 mod tap_off;
 mod udp;
+mod unexplained;
 mod weak_port;
 mod windows;
 
@@ -20,6 +21,7 @@ pub(in crate::advise) const RULES: &[&Rule] = &[
     &mangle_id::MANGLE_ID_GAP,
     &udp::UDP_NO_USO,
     &udp::UFO_GUEST,
+    &unexplained::CUT_ALL_THE_SAME,
     &guest_sends::GUEST_SENDS_NO_TSO,
     &weak_port::ONE_WEAK_PORT,
     &weak_port::CAUSES_OTHERS_COST,

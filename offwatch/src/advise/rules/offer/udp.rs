@@ -29,12 +29,12 @@ pub(super) static UDP_NO_USO: Rule = Rule {
         gets each datagram by itself",
     trigger: "A sender on the same bridge sends USO frames, and segments are cut for an interface \
         whose tx-udp-segmentation is off while its TSO is on.",
-    remedy: "Let the guest accept USO: Linux 6.2 or later as host and guest, QEMU 8.2 or later \
-        with guest_uso4, guest_uso6 and host_uso. Of a card that has it, switch it on.",
+    remedy: "Let the guest accept USO: Linux 6.2 or later as host and guest, and a QEMU that \
+        has guest_uso4, guest_uso6 and host_uso (7.2 has not). Of a card that has it, switch it on.",
     cost: "Up to 4 times the throughput for a VPN (not a VM) was reported.",
     wrong_when: "VMs migrate to hosts without USO: they then cannot; or a kernel of 7.0 to 7.1.4 \
         drops UDP segments (udp-gso-regression)",
-    version_bound: Some("host Linux 6.2 or later for USO of taps; QEMU 8.2 or later"),
+    version_bound: Some("Linux 6.2 or later for USO of taps; a QEMU later than 7.2"),
     sources: &[
         "Linux merge 93c60b597493: USO for tun and virtio-net",
         "wireguard-go: 2.92 to 12.46 Gbit/s",
@@ -67,7 +67,7 @@ fn no_uso(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         return Some(found);
     }
     Some(found.fix(make::upgrade(
-        "Linux 6.2 on host and guest and QEMU 8.2, with guest_uso4=on,guest_uso6=on,host_uso=on \
+        "Linux 6.2 on host and guest, and a QEMU with guest_uso4=on,guest_uso6=on,host_uso=on \
          of the card (libvirt: <qemu:commandline>), on every host the VM may migrate to",
     )))
 }

@@ -24,7 +24,7 @@ pub(super) static ONE_WEAK_PORT: Rule = Rule {
     family: Family::Offer,
     title: "Of all ports of a bridge, super-frames are cut for one",
     mechanism: "A Linux bridge passes super-frames on and the host cuts them at the one port that \
-        does not take them: the others lose nothing",
+        does not take them: traffic between VMs that collapses does so at that port alone",
     trigger: "Segments are cut for exactly one tap of a bridge, while others get GSO frames whole.",
     remedy: "Fix that guest (the rule about its tap says how). Never switch the others off, nor \
         the bridge.",

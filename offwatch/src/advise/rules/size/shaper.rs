@@ -209,7 +209,10 @@ mod tests {
         let long = Frames::tcp(100, 44);
         assert_eq!(says(16_384, long, 10).len(), 1);
         assert_eq!(says(16_384, long, 9), []);
-        assert_eq!(says(65_536, long, 10), []);
+        // Longer than any super-frame, so that the burst alone decides.
+        let longest = Frames::tcp(100, 46);
+        assert_eq!(says(65_535, longest, 10).len(), 1);
+        assert_eq!(says(65_536, longest, 10), []);
         assert_eq!(
             says(16_384, Frames::plain(100, 1514), 10),
             [],

@@ -27,7 +27,7 @@ pub(super) static SKB_SEGMENT_BUG: Rule = Rule {
     remedy: "Upgrade; until then GRO off at the card.",
     cost: "CPU time for what is received.",
     wrong_when: "the kernel has the fixes",
-    version_bound: Some("Linux before 5.4 and 6.6 have one of two fixes each"),
+    version_bound: Some("Linux without the two commits named as sources"),
     sources: &["Linux commits 3dcbdb134f32 and 9e4b7a99a03a"],
     check: Check::Unseen("the host has stopped by then; its console has the trace"),
     ..Rule::BASE

@@ -1,11 +1,10 @@
-//! Conditions that no lab can create, as windows written by hand: faults of
-//! drivers and cards, and guests other than Linux.
+//! Guests, and what stands between them and the host.
 
 use offwatch::{
     advise::{
         Verdict,
         advice::Scope,
-        testing::{Frames, Made, Scene},
+        testing::{Frames, Made},
         window::Feature,
     },
     facts::{
@@ -16,110 +15,10 @@ use offwatch::{
 };
 use offwatch_common::{class, drop_class};
 
-use super::bank::{Expect, Expected, Replayed};
-
-/// A host with a card of this driver in its bridge, and two guests that send and
-/// receive through it.
-fn host(uplink: Made) -> Scene {
-    let tap = |dev, ifindex, vm| {
-        let tap = Made::tap(dev, ifindex).vm(vm).master(3);
-        tap.to(Frames::tcp(2_000, 40)).from(Frames::tcp(2_000, 40))
-    };
-    Scene::default()
-        .with(uplink.master(3))
-        .with(Made::bridge("br0", 3))
-        .with(tap("vnet0", 7, "web"))
-        .with(tap("vnet1", 8, "db"))
-}
-
-fn card(driver: &str) -> Made {
-    let card = Made::uplink("eth0", 2, driver);
-    card.from(Frames::tcp(4_000, 40)).to(Frames::tcp(4_000, 40))
-}
-
-/// Leave both guests' offloads on, and nothing else.
-fn keep() -> Expect {
-    Expect::Keep(["web", "db"].map(Expected::keep_on).into())
-}
-
-fn change(rule: &'static str, about: &'static str, scope: Scope, part: &'static str) -> Expect {
-    let verdict = Verdict::Change;
-    Expect::Findings(vec![Expected::finding(rule, verdict, about, scope, part)])
-}
-
-/// LRO of a card was turned on again below a bridge.
-fn lro_on_a_bridge_port() -> Replayed {
-    Replayed {
-        window: || host(card("ixgbe").on(&[Feature::Lro])),
-        expect: change("lro-forwarding", "eth0", Scope::Uplink, "eth0 rx-lro off"),
-    }
-}
-
-/// LRO is on below a bond that is a port of a bridge.
-fn lro_under_a_bond() -> Replayed {
-    Replayed {
-        window: || {
-            let bond = Made::other("bond0", 4, "bond");
-            let port = card("mlx5_core").on(&[Feature::Lro]).master(4);
-            host(bond.from(Frames::tcp(4_000, 40))).with(port)
-        },
-        expect: change("lro-under-bond", "eth0", Scope::Uplink, "eth0 rx-lro off"),
-    }
-}
-
-/// A card hangs while it segments.
-fn e1000e_hangs() -> Replayed {
-    Replayed {
-        window: || host(card("e1000e").timeouts(2)),
-        expect: change(
-            "e1000e-hang",
-            "eth0",
-            Scope::Uplink,
-            "eth0 tx-tcp-segmentation off tx-tcp6-segmentation off",
-        ),
-    }
-}
-
-/// The same driver without the fault is no reason for anything.
-fn e1000e_that_does_not_hang() -> Replayed {
-    Replayed {
-        window: || host(card("e1000e")),
-        expect: keep(),
-    }
-}
-
-/// Realtek's needs scatter-gather off as well.
-fn r8169_hangs() -> Replayed {
-    Replayed {
-        window: || host(card("r8169").timeouts(1)),
-        expect: change("r8169-hang", "eth0", Scope::Uplink, "tx-scatter-gather off"),
-    }
-}
-
-/// A card of another driver gets stuck: TSO may be the cause.
-fn another_card_hangs() -> Replayed {
-    Replayed {
-        window: || host(card("igb").timeouts(1)),
-        expect: Expect::Findings(vec![Expected::finding(
-            "tx-timeout",
-            Verdict::NeedsTrial,
-            "eth0",
-            Scope::Uplink,
-            "tx-tcp-segmentation off",
-        )]),
-    }
-}
-
-/// A card merges frames and loses how: they are too long and not GSO.
-fn merged_frames_that_cannot_be_cut() -> Replayed {
-    Replayed {
-        window: || {
-            let card = card("bnx2x").on(&[Feature::GroHw]);
-            host(card.from(Frames::plain(500, 2_962).oversize()))
-        },
-        expect: change("bad-merge", "eth0", Scope::Uplink, "eth0 rx-gro-hw off"),
-    }
-}
+use super::{
+    super::bank::{Expect, Expected, Replayed},
+    card, change, host,
+};
 
 /// A policer drops every super-frame, as libvirt's `<outbound>` with a burst that
 /// is too short.
@@ -251,18 +150,44 @@ fn kernel_with_broken_udp_segments() -> Replayed {
     }
 }
 
+/// Frames of a guest are dropped for checksums that are really wrong.
+fn guest_with_wrong_checksums() -> Replayed {
+    Replayed {
+        window: || {
+            let tap = Made::tap("vnet2", 9).vm("gen").master(3);
+            let tap = tap.from(Frames::plain(10_000, 200)).dropped(500, 0);
+            host(card("ixgbe")).with(tap.dropped_for(drop_class::CHECKSUM, 500))
+        },
+        expect: Expect::Findings(vec![Expected::finding(
+            "checksum-drops",
+            Verdict::NeedsTrial,
+            "gen",
+            Scope::Guest,
+            "tx off",
+        )]),
+    }
+}
+
+/// A card of a VM that no hook sees: no word about it but that.
+fn card_that_cannot_be_observed() -> Replayed {
+    Replayed {
+        window: || host(card("ixgbe")).unseen("dpdk", "vhost-user"),
+        expect: Expect::Keep(vec![Expected {
+            rule: "not-observable",
+            verdict: Verdict::CannotSee,
+            about: "dpdk",
+            fix: None,
+        }]),
+    }
+}
+
 replays!(
-    lro_on_a_bridge_port,
-    lro_under_a_bond,
-    e1000e_hangs,
-    e1000e_that_does_not_hang,
-    r8169_hangs,
-    another_card_hangs,
-    merged_frames_that_cannot_be_cut,
     policer_drops_super_frames,
     windows_without_rsc,
     guest_gives_tso_up,
     guest_with_bad_offload_headers,
     bsd_firewall_with_bad_checksums,
     kernel_with_broken_udp_segments,
+    guest_with_wrong_checksums,
+    card_that_cannot_be_observed,
 );
