@@ -71,6 +71,7 @@ pub struct Collector {
     links: Links,
     table: Table,
     common: Common,
+    has_sampled: bool,
     evidence: Evidence,
     /// The same as the inventory of VMs wants it; none if it has changed.
     link_table: Option<LinkTable>,
@@ -116,6 +117,7 @@ impl Collector {
             links,
             table: Table::new(),
             common: Common::default(),
+            has_sampled: false,
             evidence: Evidence::open(host.online_cpus),
             link_table: None,
             holds_interfaces: options.packets != Packets::Unneeded,
@@ -126,7 +128,6 @@ impl Collector {
             unlisted: 0,
         };
         collector.list_again()?;
-        give_back_memory();
         Ok(collector)
     }
 
@@ -168,6 +169,15 @@ impl Collector {
 
     /// Reads everything.
     pub fn sample(&mut self) -> Sample {
+        let sample = self.read_all();
+        if !self.has_sampled {
+            self.has_sampled = true;
+            give_back_memory();
+        }
+        sample
+    }
+
+    fn read_all(&mut self) -> Sample {
         if let Some(log) = &mut self.log {
             log.flush();
         }
@@ -368,8 +378,8 @@ fn start_probe(options: &Options, netns: u64) -> Result<Probe, ProbeError> {
     Err(ProbeError::of_all(refused))
 }
 
-/// Gives back what only the start took: the kernel's type information alone is
-/// several MiB, and as much again while it is read.
+/// Gives back what only the start and the first reading of everything took,
+/// the kernel's type information among it.
 fn give_back_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: has no preconditions; it only returns free memory to the kernel.
