@@ -30,6 +30,7 @@ use crate::{
         vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
+    memory,
     probe::{BpfLog, ExactChoice, Probe, ProbeError, ProbeOptions},
     sample::{self, ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm},
 };
@@ -172,7 +173,9 @@ impl Collector {
         let sample = self.read_all();
         if !self.has_sampled {
             self.has_sampled = true;
-            give_back_memory();
+            // Of what the start and the first reading of everything took, most
+            // is free now.
+            memory::give_back();
         }
         sample
     }
@@ -376,16 +379,6 @@ fn start_probe(options: &Options, netns: u64) -> Result<Probe, ProbeError> {
         }
     }
     Err(ProbeError::of_all(refused))
-}
-
-/// Gives back what only the start and the first reading of everything took,
-/// the kernel's type information among it.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: has no preconditions; it only returns free memory to the kernel.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 /// Inode number of this process's network namespace.
