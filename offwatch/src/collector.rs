@@ -31,6 +31,7 @@ use crate::{
         vhost::VhostThreads,
         vms::{LinkTable, Vms},
     },
+    memory,
     probe::{BpfLog, ExactChoice, Probe, ProbeError, ProbeOptions},
     sample::{self, ExactHooks, Hook, Host, Interface, Kind, Node, Sample, Vm},
 };
@@ -72,6 +73,7 @@ pub struct Collector {
     links: Links,
     table: Table,
     common: Common,
+    has_sampled: bool,
     evidence: Evidence,
     /// The same as the inventory of VMs wants it; none if it has changed.
     link_table: Option<LinkTable>,
@@ -119,6 +121,7 @@ impl Collector {
             links,
             table: Table::new(),
             common: Common::default(),
+            has_sampled: false,
             evidence: Evidence::open(host.online_cpus),
             link_table: None,
             holds_interfaces: options.packets != Packets::Unneeded,
@@ -130,7 +133,6 @@ impl Collector {
             unlisted: 0,
         };
         collector.list_again()?;
-        give_back_memory();
         Ok(collector)
     }
 
@@ -172,6 +174,17 @@ impl Collector {
 
     /// Reads everything.
     pub fn sample(&mut self) -> Sample {
+        let sample = self.read_all();
+        if !self.has_sampled {
+            self.has_sampled = true;
+            // Of what the start and the first reading of everything took, most
+            // is free now.
+            memory::give_back();
+        }
+        sample
+    }
+
+    fn read_all(&mut self) -> Sample {
         if let Some(log) = &mut self.log {
             log.flush();
         }
@@ -378,16 +391,6 @@ fn start_probe(options: &Options, netns: u64) -> Result<Probe, ProbeError> {
         }
     }
     Err(ProbeError::of_all(refused))
-}
-
-/// Gives back what only the start took: the kernel's type information alone is
-/// several MiB, and as much again while it is read.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: has no preconditions; it only returns free memory to the kernel.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 /// Inode number of this process's network namespace.

@@ -17,6 +17,7 @@ pub mod feed;
 pub mod filter;
 pub mod inventory;
 pub mod limits;
+pub mod memory;
 pub mod model;
 pub mod offload;
 pub mod output;

@@ -12,7 +12,7 @@ use offwatch::{
     cli::{Cli, Command, VirtTop},
     command,
     error::Error,
-    limits, text,
+    limits, memory, text,
 };
 
 fn main() -> ExitCode {
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => return usage(&error),
     };
+    memory::share_heap();
     let result = limits::raise()
         .and_then(|()| {
             tokio::runtime::Builder::new_current_thread()

@@ -119,7 +119,7 @@ pub(super) fn feature(port: &Port<'_>, feature: Feature) -> Evidence {
 }
 
 /// What a change of features touches.
-fn scope(port: &Port<'_>) -> Scope {
+pub(super) fn scope(port: &Port<'_>) -> Scope {
     match &port.found.kind {
         Kind::Tap => Scope::Tap,
         Kind::Physical => Scope::Uplink,
@@ -183,6 +183,14 @@ pub(super) fn set_features(
 
 /// A command on the host that changes an interface.
 pub(super) fn command(port: &Port<'_>, command: String) -> Fix {
+    debug_assert!(
+        ["ip ", "tc ", "ethtool ", "iptables "]
+            .iter()
+            .any(|program| command.starts_with(program))
+            && !command.contains([',', ':', ';'])
+            && !command.contains(".."),
+        "it can be run as it is: {command}"
+    );
     Fix {
         scope: scope(port),
         when: None,

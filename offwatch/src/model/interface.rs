@@ -194,7 +194,7 @@ impl Joined {
     }
 
     /// Work done for frames that came from it.
-    pub(super) fn caused_here<'sample>(&self, sight: &Sight<'sample>) -> Figures<'sample> {
+    pub(super) fn caused_by<'sample>(&self, sight: &Sight<'sample>) -> Figures<'sample> {
         Figures {
             // Where its frames went, and were dropped, is not known.
             derived: self.derive(&sight.slot.caused_work, 0),
@@ -256,8 +256,8 @@ impl Joined {
         egress.software_work = Some(work.sources(work_before, self.interval));
 
         let caused = self.caused(
-            self.caused_here(&sight),
-            before.map(|before| self.caused_here(&before)),
+            self.caused_by(&sight),
+            before.map(|before| self.caused_by(&before)),
         );
 
         let names = side_names(of_vm);

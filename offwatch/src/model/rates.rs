@@ -74,8 +74,8 @@ impl Joined {
         };
         let work = self.at_device(&now);
         let work_before = before.as_ref().map(|before| self.at_device(before));
-        let caused = self.caused_here(&now);
-        let caused_before = before.as_ref().map(|before| self.caused_here(before));
+        let caused = self.caused_by(&now);
+        let caused_before = before.as_ref().map(|before| self.caused_by(before));
         let grown = |now: Option<u64>, before: Option<Option<u64>>| {
             rate(now, before.flatten(), self.interval, true)
         };

@@ -128,7 +128,7 @@ impl<T: Counters + Default> Memory<T> {
     }
 
     /// Whether a value is `last`.
-    fn is(&self, index: u32, last: &T) -> Option<bool> {
+    pub(super) fn is(&self, index: u32, last: &T) -> Option<bool> {
         let from = self.value(index)?.cast::<u64>();
         let words = last.words().iter().enumerate();
         let difference = words.fold(0, |difference, (word, last)| {

@@ -11,7 +11,7 @@ use offwatch_common::{Counters as _, ExactSlot, INDEXED_IFINDEXES, MAX_SLOTS, Sl
 
 use super::{
     Counted, Memory, ProbeError,
-    pool::{Content, Pool},
+    pool::{Assigned, Content, Pool},
 };
 use crate::sample::{Counters, ExactCounters};
 
@@ -112,12 +112,33 @@ impl Slots {
     /// Reads the interface's counters, and keeps of `known` what is the same;
     /// false if all is.
     pub(super) fn read(&self, ifindex: u32, known: &mut Counted) -> bool {
+        let assigned = self.pool.by_ifindex.get(&ifindex);
+        // Of ten thousand interfaces, most are as they were.
+        if assigned.is_some_and(|assigned| self.is(assigned, known)) {
+            return false;
+        }
         let now = self.counted(ifindex, known);
         let is_new = !now.is_same(known);
         if is_new {
             *known = now;
         }
         is_new
+    }
+
+    /// Whether `known` is what a slot without a baseline counts.
+    fn is(&self, assigned: &Assigned, known: &Counted) -> bool {
+        let counters = match &known.counters {
+            Counters::Counted(last) => self.counters.is(assigned.slot, last) == Some(true),
+            Counters::Unavailable(_) => false,
+        };
+        let exact = || match &known.exact {
+            ExactCounters::Counted(last) => self.exact.is(assigned.slot, last) == Some(true),
+            ExactCounters::Unavailable(_) => false,
+        };
+        assigned.baseline.is_none()
+            && assigned.generation == known.generation
+            && counters
+            && exact()
     }
 
     /// What was counted for the interface, with its generation.

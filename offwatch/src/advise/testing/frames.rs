@@ -14,6 +14,7 @@ pub struct Frames {
     class: usize,
     partial: bool,
     oversize: bool,
+    dhcp: bool,
 }
 
 impl Frames {
@@ -26,6 +27,7 @@ impl Frames {
             class: class::OTHER,
             partial: false,
             oversize: false,
+            dhcp: false,
         }
     }
 
@@ -51,6 +53,7 @@ impl Frames {
             class: class::TCP4,
             partial: true,
             oversize: false,
+            dhcp: false,
         }
     }
 
@@ -68,6 +71,13 @@ impl Frames {
         self
     }
 
+    /// DHCP: a client's broadcasts, or answers to it.
+    #[must_use]
+    pub fn dhcp(mut self) -> Self {
+        self.dhcp = true;
+        self
+    }
+
     pub(super) fn count(self, traffic: &mut Traffic) {
         let is_gso = self.gso_size != 0;
         let mut index = kind::PLAIN;
@@ -80,6 +90,9 @@ impl Frames {
         traffic.kinds[index].packets += self.count;
         traffic.kinds[index].bytes += self.count * self.bytes;
         traffic.lengths[histogram::length_bucket(self.bytes as u32)] += self.count;
+        if self.dhcp {
+            traffic.dhcp_packets += self.count;
+        }
         if self.oversize {
             traffic.oversize_packets += self.count;
         }

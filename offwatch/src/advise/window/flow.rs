@@ -25,6 +25,9 @@ pub struct Flow {
     pub oversize_packets: u64,
     /// Frames that were dropped.
     pub drops: u64,
+    /// DHCP: broadcasts of a VM's client, or answers to it whose checksum is still
+    /// to be computed.
+    pub dhcp_packets: u64,
     /// GSO frames by protocol ([`class`]).
     pub classes: [u64; class::COUNT],
     /// GSO frames by the size of their segments.
@@ -52,6 +55,7 @@ impl Flow {
             partial_bytes: grown(side.partial_bytes_per_s),
             oversize_packets: grown(side.oversize_packets_per_s),
             drops: grown(side.drops_per_s),
+            dhcp_packets: grown(side.dhcp_packets_per_s),
             classes,
             gso_sizes: side.gso_size_interval_histogram.clone().unwrap_or_default(),
             lengths: side.length_interval_histogram.clone().unwrap_or_default(),

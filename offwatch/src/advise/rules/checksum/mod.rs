@@ -1,6 +1,7 @@
 //! Checksums: which are merely not computed yet, and which are wrong.
 
 mod capture;
+mod dhcp;
 mod guests;
 mod unseen;
 mod wrong;
@@ -13,7 +14,7 @@ pub(in crate::advise) const RULES: &[&Rule] = &[
     &wrong::UPLINK_RX_CHECKSUM,
     &guests::NETKVM_RX_CHECKSUM,
     &guests::BSD_FORWARDS,
-    &unseen::DHCP_PARTIAL,
+    &dhcp::DHCP_PARTIAL,
     &unseen::WINDOWS_TASKOFFLOAD,
     &unseen::USERSPACE_CONSUMER,
     &unseen::IDS_CAPTURE,

@@ -2,29 +2,6 @@
 
 use crate::advise::rule::{Check, Family, Rule};
 
-pub(super) static DHCP_PARTIAL: Rule = Rule {
-    id: "dhcp-partial",
-    family: Family::Checksum,
-    title: "An old DHCP client ignores replies with partial checksums",
-    mechanism: "A DHCP server on the host answers with the checksum left to the receiver, and a \
-        client that reads raw frames takes it for wrong and asks again",
-    trigger: "UDP from port 67 with a partial checksum to a tap, and three or more requests of \
-        the same guest in a row.",
-    remedy: "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill; or \
-        <driver name='qemu'/>; last of all tx off on that tap.",
-    cost: "The rule: nothing to speak of. tx off: TSO goes, and 60 became 15 Gbit/s elsewhere.",
-    wrong_when: "the client is of this decade: libvirt's nftables backend has no such rule any more",
-    sources: &[
-        "Linux commit 9d1b11102b53: the CHECKSUM target",
-        "nova LP#1029430",
-        "weaveworks/ignite#870",
-        "libvirt commit 3855f9fbd4fe",
-        "FreeBSD PR 263229",
-    ],
-    check: Check::Unseen("no hook tells UDP ports, so DHCP is a frame like any other"),
-    ..Rule::BASE
-};
-
 pub(super) static WINDOWS_TASKOFFLOAD: Rule = Rule {
     id: "windows-taskoffload",
     family: Family::Checksum,

@@ -6,6 +6,7 @@ use crate::{
         make,
         need::Need,
         rule::{Check, Family, Finding, On, Rule, Threshold},
+        rules,
         window::{Feature, Port, Window},
     },
     output::units::rate,
@@ -42,7 +43,7 @@ fn drops(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     let drops = port.drops.checksum?;
     // Of a BSD there is a rule of its own.
     let is_bsd = window.vm_of(port).is_some_and(|vm| vm.is_bsd());
-    if (drops as f64) < DROPS.value || is_bsd {
+    if (drops as f64) < DROPS.value || is_bsd || rules::uplink::is_udp_regression(window) {
         return None;
     }
     let text = format!(

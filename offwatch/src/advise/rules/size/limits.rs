@@ -47,13 +47,11 @@ fn lowered(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         share::senders(window, port),
         limits.gso_max_segs.unwrap_or(65_535),
     );
-    let mut command = format!(
+    // Up to 64 KB it sets the limit for IPv4 as well, which `ip` has a word for only since 6.3.
+    let command = format!(
         "ip link set dev {} gso_max_size 65536 gso_max_segs 65535",
         port.dev()
     );
-    if limits.gso_ipv4_max_size_bytes.is_some() {
-        command += " gso_ipv4_max_size 65536";
-    }
     Some(
         Finding::new(Verdict::Change, text)
             .measured(share::cut_evidence(window, port))
@@ -112,13 +110,8 @@ fn big_tcp(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         port.dev(),
         rate(Some(window.per_s(port.caused_cut()))),
     );
-    let mut command = format!("ip link set dev {} gro_max_size 65536", port.dev());
-    let ipv4 = port
-        .limits()
-        .and_then(|limits| limits.gro_ipv4_max_size_bytes);
-    if ipv4.is_some() {
-        command += " gro_ipv4_max_size 65536";
-    }
+    // As above.
+    let command = format!("ip link set dev {} gro_max_size 65536", port.dev());
     Some(
         Finding::new(Verdict::Change, text)
             .measured([

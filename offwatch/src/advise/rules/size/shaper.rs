@@ -71,10 +71,10 @@ fn policer(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         port,
         "<bandwidth><outbound average='...' burst='128'/></bandwidth>",
     );
-    let tc = make::command(
-        port,
+    let tc = make::people(
+        make::scope(port),
         format!(
-            "tc filter: replace the {} policer of {} with burst 128k mtu 64kb",
+            "replace the {} policer of {} by one with burst 128k mtu 64kb (tc filter)",
             policer.filter,
             port.dev()
         ),

@@ -38,7 +38,7 @@ pub(super) static UPLINK_NO_TUNNEL_TSO: Rule = Rule {
     confidence: Confidence::High,
     needs: &[Need::Frames, Need::Gso, Need::Work, Need::Features],
     thresholds: &[&CUT_RATE],
-    check: Check::Port(On::Uplink, check),
+    check: Check::Port(On::Any, check),
     ..Rule::BASE
 };
 
@@ -51,7 +51,8 @@ fn needed(tunnel: &Port<'_>) -> Vec<Feature> {
     }
 }
 
-/// Tunnels that leave by an uplink, as far as facts tell; without facts all.
+/// Tunnels that leave by an interface, as far as facts tell; without facts all
+/// may leave by any uplink.
 fn tunnels<'w, 's>(window: &'w Window<'s>, uplink: &Port<'_>) -> Vec<&'w Port<'s>> {
     let below = |tunnel: &Port<'_>| {
         let lower = tunnel.device.and_then(|device| device.lower);
@@ -59,7 +60,8 @@ fn tunnels<'w, 's>(window: &'w Window<'s>, uplink: &Port<'_>) -> Vec<&'w Port<'s
     };
     let all = window.ports.iter().filter(|port| On::Tunnel.includes(port));
     let ifindex = uplink.found.ifindex;
-    all.filter(|tunnel| below(tunnel).is_none_or(|lower| lower == ifindex))
+    let is_uplink = On::Uplink.includes(uplink);
+    all.filter(|tunnel| below(tunnel).map_or(is_uplink, |lower| lower == ifindex))
         .filter(|tunnel| tunnel.to.gso_packets != 0)
         .collect()
 }

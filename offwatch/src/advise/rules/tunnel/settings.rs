@@ -2,7 +2,7 @@
 
 use crate::{
     advise::{
-        advice::{Confidence, Unit, Verdict},
+        advice::{Confidence, Scope, Unit, Verdict},
         make,
         need::Need,
         rule::{Check, Family, Finding, On, Rule, Threshold},
@@ -68,8 +68,8 @@ fn outer_checksum(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         port.dev(),
         rate(Some(per_s)),
     );
-    let command = format!(
-        "ip link add {} type vxlan ... udpcsum, at both ends",
+    let how = format!(
+        "make {} anew with udpcsum (ip link add ... type vxlan ... udpcsum), at both ends",
         port.dev()
     );
     Some(
@@ -78,7 +78,7 @@ fn outer_checksum(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
                 make::counted(window, "single frames received", per_s, Unit::FramesPerS),
                 make::told("outer UDP checksums", 0.0, Unit::OnOff, "rtnetlink"),
             ])
-            .fix(make::command(port, command)),
+            .fix(make::people(Scope::Device, how)),
     )
 }
 

@@ -7,6 +7,8 @@ mod merging;
 mod timeouts;
 mod versions;
 
+pub(super) use versions::is_udp_regression;
+
 use crate::advise::rule::Rule;
 
 pub(in crate::advise) const RULES: &[&Rule] = &[

@@ -95,6 +95,11 @@ const CHECKSUM_ERRORS: Threshold = Threshold {
 };
 const AFFECTED: (Release, Release) = (Release(7, 0, 0), Release(7, 1, 5));
 
+/// Whether a kernel's fault explains wrong checksums of UDP.
+pub(in crate::advise::rules) fn is_udp_regression(window: &Window<'_>) -> bool {
+    udp_regression(window).is_some()
+}
+
 fn udp_regression(window: &Window<'_>) -> Option<Finding> {
     let release = window.host.release?;
     if release < AFFECTED.0 || release >= AFFECTED.1 {
