@@ -151,7 +151,8 @@ fn bad_input_is_one_line() {
     };
     let whole = fs::read_to_string(&recording).expect("the recording");
     let lines: Vec<&str> = whole.lines().collect();
-    let header = lines[0].replace("\"version\":1", "\"version\":99");
+    let version = format!("\"version\":{}", offwatch::record::VERSION);
+    let header = lines[0].replace(&version, "\"version\":99");
     let newer = file("newer", format!("{header}\n{}\n", lines[1]));
     refuses(&["--replay", &newer], 1, "version 99");
     let other = file(
