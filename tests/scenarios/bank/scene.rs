@@ -16,13 +16,16 @@ use offwatch_tests::{
 /// In the network of the lab.
 const NOBODY: Ipv4Addr = Ipv4Addr::new(198, 18, 250, 250);
 
+/// Changes how a guest is defined.
+pub(crate) type Define = fn(&mut Domain);
+
 /// The host, its guests and what lies beyond.
 pub(crate) struct Scene {
     pub(crate) lab: Lab,
     /// The host beyond the uplink.
     pub(crate) peer: Option<Peer>,
     /// How a guest is defined other than usual.
-    definition: Option<(&'static str, fn(&mut Domain))>,
+    definition: Option<(&'static str, Define)>,
 }
 
 impl Scene {
@@ -56,7 +59,7 @@ impl Scene {
     }
 
     /// With a guest that is defined other than usual, as far as libvirt tells.
-    pub(crate) fn defined(mut self, name: &'static str, define: fn(&mut Domain)) -> Self {
+    pub(crate) fn defined(mut self, name: &'static str, define: Define) -> Self {
         self.definition = Some((name, define));
         self
     }
