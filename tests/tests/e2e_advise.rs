@@ -126,7 +126,7 @@ fn full_speed(host: &Host) -> Result<f64> {
     Ok(ran.bits_per_second / 1e6)
 }
 
-fn about_beta<'report>(report: &'report Report, verdict: Verdict) -> Result<&'report Advice> {
+fn about_beta(report: &Report, verdict: Verdict) -> Result<&Advice> {
     let mut of_beta = report.advice.iter();
     of_beta
         .find(|advice| advice.subject.vm.as_deref() == Some("beta") && advice.verdict == verdict)
@@ -156,12 +156,12 @@ fn measured(advice: &Advice, unit: Unit) -> Result<f64> {
         .value)
 }
 
-/// Bits a second of beta, which are told wherever a VM has GSO frames.
+/// Bits a second of alpha: they are told wherever a VM has GSO frames.
 fn traffic(report: &Report) -> Result<f64> {
-    let of_beta = report.advice.iter().filter(|advice| {
+    let of_alpha = report.advice.iter().filter(|advice| {
         advice.subject.vm.as_deref() == Some("alpha") && advice.verdict == Verdict::Keep
     });
-    let mut rates = of_beta.filter_map(|advice| measured(advice, Unit::BitsPerS).ok());
+    let mut rates = of_alpha.filter_map(|advice| measured(advice, Unit::BitsPerS).ok());
     rates.next().context("alpha's traffic is told")
 }
 
