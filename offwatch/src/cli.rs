@@ -1,6 +1,7 @@
 //! The command line. Types only, so that manuals and completions can be made
 //! from them.
 
+mod advise;
 mod virt_top;
 
 use std::path::PathBuf;
@@ -8,7 +9,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::virt_top::VirtTopArgs;
+pub use self::{
+    advise::{AdviseArgs, AdviseCommand},
+    virt_top::VirtTopArgs,
+};
 use crate::{
     inventory::uri,
     probe::ExactChoice,
@@ -52,6 +56,9 @@ pub enum Command {
     /// Show what each VM uses, as virt-top does, and what offloads do for it
     #[command(after_help = TOP_HELP, args_override_self = true)]
     Top(Box<TopArgs>),
+    /// Observe for a while and say what to change about offloads, or to leave them on
+    #[command(after_help = ADVISE_HELP)]
+    Advise(Box<AdviseArgs>),
     /// Tell what can be observed on this host, and why not
     Doctor(DoctorArgs),
 }
@@ -60,6 +67,10 @@ const TOP_HELP: &str = "\
 RX and TX of a VM are from the guest's side, as in virt-top: RX is what the guest \
 receives. Those of other interfaces are from the host's side.\n\n\
 Exit codes: 0 ok, 1 failure, 2 usage.";
+
+const ADVISE_HELP: &str = "\
+Nothing is changed: each change is printed as a command or as libvirt XML.\n\n\
+Exit codes: 0 ok, 1 failure, 2 usage, 3 with --exit-code if there is something to do.";
 
 /// Arguments of `top`.
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod counters;
 mod evidence;
+mod facts;
 mod features;
 mod own_nics;
 mod shortfall;
@@ -82,6 +83,8 @@ pub struct Collector {
     host: Host,
     /// The machine as the kernel tells it.
     own_node: Arc<Node>,
+    /// How often an interface appeared, changed or disappeared.
+    changes: u64,
     /// Interfaces that the kernel has and netlink did not list.
     unlisted: usize,
 }
@@ -126,6 +129,7 @@ impl Collector {
             vhost: VhostThreads::new("/proc"),
             host,
             own_node: Arc::new(node::read(Path::new("/proc"), Path::new("/sys"))),
+            changes: 0,
             unlisted: 0,
         };
         collector.list_again()?;
@@ -184,12 +188,7 @@ impl Collector {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        let table = &self.table;
-        let link_table = self.link_table.get_or_insert_with(|| {
-            let links = table.values().map(|known| &known.link);
-            LinkTable::new(links.map(|link| (&*link.dev, link.ifindex, &link.kind)))
-        });
-        let mut notes = self.vms.update(link_table);
+        let mut notes = self.update_vms();
         let mut vms = match self.holds_interfaces {
             true => self.vms.all().to_vec(),
             false => self.vms.all().iter().map(without_nics).collect(),
@@ -234,7 +233,18 @@ impl Collector {
             },
             interfaces,
             vms,
+            facts: None,
         }
+    }
+
+    /// Takes up what is new of the VMs; returns notes on what is missing.
+    fn update_vms(&mut self) -> Vec<String> {
+        let table = &self.table;
+        let link_table = self.link_table.get_or_insert_with(|| {
+            let links = table.values().map(|known| &known.link);
+            LinkTable::new(links.map(|link| (&*link.dev, link.ifindex, &link.kind)))
+        });
+        self.vms.update(link_table)
     }
 
     fn interfaces(&mut self) -> Vec<Arc<Interface>> {
@@ -296,6 +306,7 @@ impl Collector {
     }
 
     fn changed(&mut self, link: Link) {
+        self.changes += 1;
         self.link_table = None;
         if let Some(probe) = &mut self.probe
             && unobserved(&link).is_none()
@@ -315,6 +326,7 @@ impl Collector {
 
     fn gone(&mut self, ifindex: u32) {
         self.evidence.gone(ifindex);
+        self.changes += 1;
         self.link_table = None;
         self.table.remove(&ifindex);
         let Some(probe) = &mut self.probe else { return };

@@ -86,6 +86,18 @@ impl Filter {
         Cow::Owned(narrowed)
     }
 
+    /// Whether something about a VM or an interface is to be shown. What is
+    /// about neither is, and with `--vm` alone other interfaces are not.
+    pub fn shows(&self, vm: Option<&str>, dev: Option<&str>) -> bool {
+        let matches = |patterns: &[Pattern], name: Option<&str>| {
+            patterns.is_empty() || name.is_none_or(|name| any(patterns, name))
+        };
+        let is_other = vm.is_none() && dev.is_some();
+        matches(&self.vms, vm)
+            && matches(&self.devs, dev)
+            && !(is_other && self.devs.is_empty() && !self.vms.is_empty())
+    }
+
     /// Leaves only what matches. With `--vm` alone, other interfaces go.
     pub fn apply(&self, model: &mut Model) {
         let dev_matches = |interface: &Port| {
@@ -264,6 +276,26 @@ mod tests {
         let error = names(&["dbb"], &[]).expect_err("no such VM").to_string();
         assert!(error.ends_with("there are db, web[1]"), "{error}");
         assert!(names(&[], &["eth7"]).is_err());
+    }
+
+    #[test]
+    fn what_is_about_neither_is_shown() {
+        let owned =
+            |patterns: &[&str]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let shows = |vms: &[&str], devs: &[&str], vm, dev| {
+            let filter = Filter::new(&owned(vms), &owned(devs)).expect("patterns");
+            filter.shows(vm, dev)
+        };
+        assert!(shows(&["db"], &["t1"], None, None), "the host");
+        assert!(shows(&["db"], &[], Some("db"), Some("t1")));
+        assert!(
+            shows(&["db"], &["t1"], Some("db"), None),
+            "the VM as a whole"
+        );
+        assert!(!shows(&["db"], &[], Some("web"), Some("t0")));
+        assert!(!shows(&["db"], &[], None, Some("br0")));
+        assert!(shows(&[], &["br*"], None, Some("br0")));
+        assert!(!shows(&[], &["t1"], None, Some("br0")));
     }
 
     #[test]

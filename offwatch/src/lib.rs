@@ -3,13 +3,16 @@
 //!
 //! Data flows one way: hooks ([`probe`]) and [`inventory`] are read by the
 //! [`collector`] into a [`sample::Sample`]; [`model`] turns two samples into
-//! rates; [`output`] prints a model.
+//! rates; [`output`] prints a model. [`advise`] asks rules about the time between
+//! two samples.
 
+pub mod advise;
 pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod command;
 pub mod error;
+pub mod facts;
 pub mod feed;
 pub mod filter;
 pub mod inventory;

@@ -34,7 +34,8 @@ fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(run(&command)));
     match result {
         // Whoever closed our output, as `head` does, has what they wanted.
-        Ok(()) | Err(Error::Closed) => ExitCode::SUCCESS,
+        Ok(code) => code,
+        Err(Error::Closed) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -55,11 +56,13 @@ fn parse(mut args: Vec<OsString>) -> Result<Command, clap::Error> {
     VirtTop::try_parse_from(args).map(|cli| Command::Top(Box::new(cli.args)))
 }
 
-async fn run(command: &Command) -> Result<(), Error> {
+async fn run(command: &Command) -> Result<ExitCode, Error> {
     match command {
-        Command::Top(args) => command::top::run(args).await,
-        Command::Doctor(args) => command::doctor::run(args),
+        Command::Top(args) => command::top::run(args).await?,
+        Command::Advise(args) => return command::advise::run(args).await,
+        Command::Doctor(args) => command::doctor::run(args)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Help and versions are printed whole; an error is one line like any other.

@@ -21,6 +21,7 @@ use self::{
     evidence::Evidence,
     offloads::{Fact, FeatureNames, KernelCounters, Limits, Offloads},
 };
+use crate::facts::Facts;
 
 /// Everything read at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct Sample {
     pub interfaces: Vec<Arc<Interface>>,
     /// VMs known on this host.
     pub vms: Vec<Vm>,
+    /// How the host is set up, in the samples for which that was gathered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Arc<Facts>>,
 }
 
 impl Sample {

@@ -1,5 +1,6 @@
 //! Where samples come from: this host or a recording.
 
+mod gathering;
 mod pace;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -18,7 +19,7 @@ use crate::{
 };
 
 pub use self::pace::Command;
-use self::pace::Pace;
+use self::{gathering::Gathering, pace::Pace};
 
 /// Samples, and the models made of each with the one before.
 pub struct Source {
@@ -60,6 +61,7 @@ enum Origin {
     Live {
         collector: Box<Collector>,
         pace: Pace,
+        gathering: Gathering,
     },
     Replay(Replay),
 }
@@ -71,6 +73,7 @@ impl Source {
         Ok(Self::new(Origin::Live {
             collector,
             pace: Pace::new(interval),
+            gathering: Gathering::default(),
         }))
     }
 
@@ -90,9 +93,19 @@ impl Source {
         }
     }
 
-    /// Writes every sample to a recording, too.
+    /// Writes every sample to a recording, too. The next one tells how the host
+    /// is set up, and so do some after interfaces have changed.
     pub fn record_to(&mut self, recorder: Recorder) {
         self.recorder = Some(recorder);
+        self.want_facts();
+    }
+
+    /// Has the next sample of this host tell how the host is set up. A
+    /// recording holds that with some of its samples, or with none.
+    pub fn want_facts(&mut self) {
+        if let Origin::Live { gathering, .. } = &mut self.origin {
+            gathering.wanted = true;
+        }
     }
 
     /// Has samples of this host taken as the user asks; they end with the
@@ -181,7 +194,11 @@ impl Source {
 
     async fn sample(&mut self) -> Result<Option<Replayed>, Error> {
         let next = match &mut self.origin {
-            Origin::Live { collector, pace } => {
+            Origin::Live {
+                collector,
+                pace,
+                gathering,
+            } => {
                 if !collector.follow_until(pace.due()).await? {
                     return Ok(None);
                 }
@@ -191,7 +208,15 @@ impl Source {
                 let answer = timeout(patience(pace.interval), collector.refresh_stats());
                 // Without an answer the last one stays.
                 let _ = collector.follow_until(answer).await?;
-                let sample = collector.sample();
+                let mut sample = collector.sample();
+                let changes = collector.changes();
+                let is_recorded = self.recorder.is_some();
+                if gathering.is_due(is_recorded, changes, Instant::now()) {
+                    let facts = collector.facts();
+                    let took = Duration::from_nanos(facts.took_ns);
+                    gathering.done(changes, took, Instant::now());
+                    sample.facts = Some(Arc::new(facts));
+                }
                 pace.advance(Instant::now());
                 Some(Replayed {
                     sample,

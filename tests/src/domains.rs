@@ -20,6 +20,10 @@ pub struct Domain {
     pub uuid: String,
     /// Host-side tap and guest address of each interface.
     pub interfaces: Vec<(String, Mac)>,
+    /// Guest OS, as libosinfo names it.
+    pub os_id: Option<String>,
+    /// Children of the `<driver>` of each interface.
+    pub driver: Option<String>,
 }
 
 impl Domain {
@@ -31,6 +35,8 @@ impl Domain {
             name: guest.name().to_owned(),
             uuid: format!("0ff3a7c4-0000-4000-8000-{node}"),
             interfaces: vec![(guest.tap().to_owned(), mac)],
+            os_id: None,
+            driver: None,
         }
     }
 }
@@ -68,6 +74,8 @@ fn write_domain(xml: &mut String, domain: &Domain) -> Result<()> {
         name,
         uuid,
         interfaces,
+        os_id,
+        driver,
     } = domain;
     if !name
         .chars()
@@ -77,6 +85,14 @@ fn write_domain(xml: &mut String, domain: &Domain) -> Result<()> {
     }
     writeln!(xml, "  <domain type='test'>")?;
     writeln!(xml, "    <name>{name}</name>\n    <uuid>{uuid}</uuid>")?;
+    if let Some(id) = os_id {
+        let space = "http://libosinfo.org/xmlns/libvirt/domain/1.0";
+        writeln!(
+            xml,
+            "    <metadata><os:libosinfo xmlns:os='{space}'><os:os id='{id}'/>\
+             </os:libosinfo></metadata>"
+        )?;
+    }
     writeln!(xml, "    <memory>1048576</memory>\n    <vcpu>1</vcpu>")?;
     writeln!(xml, "    <os><type>hvm</type></os>\n    <devices>")?;
     for (tap, mac) in interfaces {
@@ -89,6 +105,9 @@ fn write_domain(xml: &mut String, domain: &Domain) -> Result<()> {
         writeln!(xml, "        <source bridge='br0'/>")?;
         writeln!(xml, "        <target dev='{tap}'/>")?;
         writeln!(xml, "        <model type='virtio'/>")?;
+        if let Some(driver) = driver {
+            writeln!(xml, "        <driver>{driver}</driver>")?;
+        }
         writeln!(xml, "      </interface>")?;
     }
     writeln!(xml, "    </devices>\n  </domain>")?;

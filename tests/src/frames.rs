@@ -53,6 +53,8 @@ pub struct FrameSpec {
     pub l4: L4,
     /// Source and destination port.
     pub ports: (u16, u16),
+    /// Sequence number of TCP.
+    pub sequence: u32,
     /// Payload after the layer 4 header.
     pub payload_bytes: usize,
     /// Whether the checksum is left to the receiver (`NEEDS_CSUM`).
@@ -74,6 +76,7 @@ impl FrameSpec {
             l4: L4::Udp,
             // Discard: nobody answers and nobody should care.
             ports: (40000, 9),
+            sequence: 1,
             payload_bytes: payload,
             partial_checksum: false,
             segmentation: Segmentation::None,
@@ -177,7 +180,7 @@ impl FrameSpec {
         let (from, to) = self.ports;
         let checksum_offset = match self.l4 {
             L4::Tcp { options_bytes } => {
-                let mut header = TcpHeader::new(from, to, 1, 65535);
+                let mut header = TcpHeader::new(from, to, self.sequence, 65535);
                 header.ack = true;
                 header
                     .set_options_raw(&vec![1; options_bytes.into()])

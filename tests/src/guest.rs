@@ -96,6 +96,9 @@ pub struct GuestConfig {
     pub mtu_bytes: u32,
     /// Who carries its frames.
     pub backend: Backend,
+    /// Whether frames carry a virtio header on the host's tap. Without, no offload
+    /// passes, there is one queue, and `offloads` and `send_offloads` do not apply.
+    pub vnet_hdr: bool,
 }
 
 impl GuestConfig {
@@ -116,6 +119,7 @@ impl GuestConfig {
             ring_frames: 16384,
             mtu_bytes: 1500,
             backend: Backend::from_env(),
+            vnet_hdr: true,
         }
     }
 
@@ -268,10 +272,17 @@ pub fn format_mac(mac: Mac) -> String {
 /// Makes the namespace and the taps of a guest, host's side first.
 pub(crate) fn connect(host: &Netns, config: &GuestConfig) -> Result<(Netns, Tap, Tap)> {
     let ns = Netns::new()?;
-    let host_tap = Tap::create(host, &config.tap, config.queues)?;
-    let guest_tap = Tap::create(&ns, GUEST_DEVICE, config.queues)?;
-    host_tap.set_offloads(config.offloads)?;
-    guest_tap.set_offloads(config.send_offloads)?;
+    let (host_tap, guest_tap);
+    if config.vnet_hdr {
+        host_tap = Tap::create(host, &config.tap, config.queues)?;
+        guest_tap = Tap::create(&ns, GUEST_DEVICE, config.queues)?;
+        host_tap.set_offloads(config.offloads)?;
+        guest_tap.set_offloads(config.send_offloads)?;
+    } else {
+        host_tap = Tap::create_plain(host, &config.tap)?;
+        guest_tap = Tap::create(&ns, GUEST_DEVICE, 1)?;
+        guest_tap.set_offloads(Offloads::NONE)?;
+    }
     guest_tap.hide_listener_reports()?;
     set_up_guest(&ns, config)?;
     set_up_host(host, config)?;

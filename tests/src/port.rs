@@ -9,12 +9,16 @@ use nix::unistd::{read, write};
 
 use crate::guest::Backend;
 use crate::vhost::VhostNetPort;
+use crate::vnet::VNET_HDR_BYTES;
 
 /// The host's end of a queue.
 #[derive(Debug)]
 pub(crate) enum Port {
     /// Read and written here, as QEMU does without vhost.
     Tap(OwnedFd),
+    /// The same for a tap without virtio headers: none goes out, and an empty one
+    /// comes in.
+    Plain(OwnedFd),
     /// Carried by the kernel's vhost-net.
     Vhost(Box<VhostNetPort>),
 }
@@ -30,8 +34,10 @@ pub(crate) enum Packet<'b> {
 }
 
 impl Port {
-    pub(crate) fn open(backend: Backend, tap: &OwnedFd) -> Result<Self> {
+    /// Of a tap without virtio headers, nothing but this process carries frames.
+    pub(crate) fn open(backend: Backend, tap: &OwnedFd, vnet_hdr: bool) -> Result<Self> {
         Ok(match backend {
+            _ if !vnet_hdr => Self::Plain(tap.try_clone().context("dup of a tap")?),
             Backend::Relay => Self::Tap(tap.try_clone().context("dup of a tap")?),
             Backend::Vhost => Self::Vhost(Box::new(VhostNetPort::open(tap, false)?)),
             Backend::VhostKthread => Self::Vhost(Box::new(VhostNetPort::open(tap, true)?)),
@@ -41,7 +47,7 @@ impl Port {
     /// Becomes readable when packets for the guest may be waiting.
     pub(crate) fn readable(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tap(tap) => tap.as_fd(),
+            Self::Tap(tap) | Self::Plain(tap) => tap.as_fd(),
             Self::Vhost(port) => port.readable(),
         }
     }
@@ -52,6 +58,10 @@ impl Port {
     pub(crate) fn put(&self, packet: &[u8]) -> Result<nix::Result<()>> {
         match self {
             Self::Tap(tap) => Ok(write(tap, packet).map(drop)),
+            Self::Plain(tap) => match packet.split_at_checked(VNET_HDR_BYTES) {
+                Some((_, frame)) => Ok(write(tap, frame).map(drop)),
+                None => Ok(Err(Errno::EINVAL)),
+            },
             Self::Vhost(port) => port.put(packet).map(Ok),
         }
     }
@@ -59,7 +69,7 @@ impl Port {
     /// Waits until the host has all packets.
     pub(crate) fn flush(&self) -> Result<()> {
         match self {
-            Self::Tap(_) => Ok(()),
+            Self::Tap(_) | Self::Plain(_) => Ok(()),
             Self::Vhost(port) => port.flush(),
         }
     }
@@ -68,6 +78,16 @@ impl Port {
     pub(crate) fn take<'b>(&self, buffer: &'b mut [u8]) -> Result<Packet<'b>> {
         match self {
             Self::Tap(tap) => read_packet(tap, buffer),
+            Self::Plain(tap) => {
+                let (header, room) = buffer.split_at_mut(VNET_HDR_BYTES);
+                header.fill(0);
+                let bytes = match read_packet(tap, room)? {
+                    Packet::Some(frame) => frame.len(),
+                    Packet::Refused => return Ok(Packet::Refused),
+                    Packet::None => return Ok(Packet::None),
+                };
+                Ok(Packet::Some(&buffer[..VNET_HDR_BYTES + bytes]))
+            }
             Self::Vhost(port) => Ok(match port.take(buffer)? {
                 Some(bytes) => Packet::Some(&buffer[..bytes]),
                 None => Packet::None,
@@ -78,7 +98,7 @@ impl Port {
     /// Ends a series of [`Self::take`]: its buffers can be used again.
     pub(crate) fn give_back(&self) -> Result<()> {
         match self {
-            Self::Tap(_) => Ok(()),
+            Self::Tap(_) | Self::Plain(_) => Ok(()),
             Self::Vhost(port) => port.give_back(),
         }
     }
@@ -87,7 +107,7 @@ impl Port {
     /// ring, and all that was moved before can be taken.
     pub(crate) fn stop(&self) -> Result<()> {
         match self {
-            Self::Tap(_) => Ok(()),
+            Self::Tap(_) | Self::Plain(_) => Ok(()),
             Self::Vhost(port) => port.stop(),
         }
     }
@@ -95,7 +115,7 @@ impl Port {
     /// Ends [`Self::stop`].
     pub(crate) fn start(&self) -> Result<()> {
         match self {
-            Self::Tap(_) => Ok(()),
+            Self::Tap(_) | Self::Plain(_) => Ok(()),
             Self::Vhost(port) => port.start(),
         }
     }
@@ -104,7 +124,7 @@ impl Port {
     /// [`Self::take`], while nobody takes one and [`Self::stop`] is not in force.
     pub(crate) fn is_empty(&self) -> Result<bool> {
         match self {
-            Self::Tap(tap) => is_readable(tap).map(|readable| !readable),
+            Self::Tap(tap) | Self::Plain(tap) => is_readable(tap).map(|readable| !readable),
             Self::Vhost(port) => port.is_empty(),
         }
     }

@@ -35,7 +35,7 @@ impl Relay {
         let lanes = host_tap
             .queues()
             .iter()
-            .map(|queue| Lane::new(Port::open(backend, queue)?))
+            .map(|queue| Lane::new(Port::open(backend, queue, host_tap.has_vnet_hdr())?))
             .collect::<Result<_>>()?;
         let shared = Arc::new(Shared {
             host_tap,

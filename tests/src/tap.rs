@@ -24,6 +24,24 @@ mod ioctl {
 pub struct Tap {
     name: String,
     queues: Vec<OwnedFd>,
+    vnet_hdr: bool,
+}
+
+/// How to open a queue.
+#[derive(Debug, Clone, Copy)]
+struct Opening {
+    multi_queue: bool,
+    vnet_hdr: bool,
+    ifindex: Option<u32>,
+}
+
+impl Opening {
+    /// The only queue, with virtio headers.
+    const DEFAULT: Self = Self {
+        multi_queue: false,
+        vnet_hdr: true,
+        ifindex: None,
+    };
 }
 
 impl Tap {
@@ -33,23 +51,48 @@ impl Tap {
         if queues == 0 {
             bail!("tap {name}: at least one queue is needed");
         }
+        let opening = Opening {
+            multi_queue: queues > 1,
+            ..Opening::DEFAULT
+        };
         let queues = ns.try_run(|| {
             (0..queues)
-                .map(|_| open_queue(name, queues > 1, None))
+                .map(|_| open_queue(name, opening))
                 .collect::<Result<Vec<_>>>()
         })?;
         Ok(Self {
             name: name.to_owned(),
             queues,
+            vnet_hdr: true,
+        })
+    }
+
+    /// As [`Self::create`] with one queue, made by somebody who knows nothing of
+    /// virtio headers (no `IFF_VNET_HDR`): no offload passes in either direction.
+    pub fn create_plain(ns: &Netns, name: &str) -> Result<Self> {
+        let opening = Opening {
+            vnet_hdr: false,
+            ..Opening::DEFAULT
+        };
+        let queue = ns.try_run(|| open_queue(name, opening))?;
+        Ok(Self {
+            name: name.to_owned(),
+            queues: vec![queue],
+            vnet_hdr: false,
         })
     }
 
     /// As [`Self::create`] with one queue and an ifindex of one's choice.
     pub fn create_at(ns: &Netns, name: &str, ifindex: u32) -> Result<Self> {
-        let queue = ns.try_run(|| open_queue(name, false, Some(ifindex)))?;
+        let opening = Opening {
+            ifindex: Some(ifindex),
+            ..Opening::DEFAULT
+        };
+        let queue = ns.try_run(|| open_queue(name, opening))?;
         Ok(Self {
             name: name.to_owned(),
             queues: vec![queue],
+            vnet_hdr: true,
         })
     }
 
@@ -58,7 +101,13 @@ impl Tap {
         Self {
             name: name.to_owned(),
             queues: vec![queue],
+            vnet_hdr: true,
         }
+    }
+
+    /// Whether frames carry a virtio header.
+    pub fn has_vnet_hdr(&self) -> bool {
+        self.vnet_hdr
     }
 
     /// Sends a frame `count` times as if a guest had.
@@ -140,7 +189,12 @@ fn tunsetoffload(fd: &OwnedFd, bits: c_ulong) -> nix::Result<()> {
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, bits) }).map(drop)
 }
 
-fn open_queue(name: &str, multi_queue: bool, ifindex: Option<u32>) -> Result<OwnedFd> {
+fn open_queue(name: &str, opening: Opening) -> Result<OwnedFd> {
+    let Opening {
+        multi_queue,
+        vnet_hdr,
+        ifindex,
+    } = opening;
     let fd: OwnedFd = OpenOptions::new()
         .read(true)
         .write(true)
@@ -154,7 +208,10 @@ fn open_queue(name: &str, multi_queue: bool, ifindex: Option<u32>) -> Result<Own
         unsafe { ioctl::tunsetifindex(fd.as_raw_fd(), &ifindex) }
             .with_context(|| format!("TUNSETIFINDEX {ifindex} for {name}"))?;
     }
-    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI;
+    if vnet_hdr {
+        flags |= libc::IFF_VNET_HDR;
+    }
     if multi_queue {
         flags |= libc::IFF_MULTI_QUEUE;
     }
@@ -171,6 +228,9 @@ fn open_queue(name: &str, multi_queue: bool, ifindex: Option<u32>) -> Result<Own
     unsafe { ioctl::tunsetiff(fd.as_raw_fd(), &request) }
         .with_context(|| format!("TUNSETIFF {name}"))?;
 
+    if !vnet_hdr {
+        return Ok(fd);
+    }
     let header_bytes = VNET_HDR_BYTES as c_int;
     // SAFETY: the kernel reads one integer that lives across the call.
     unsafe { ioctl::tunsetvnethdrsz(fd.as_raw_fd(), &header_bytes) }

@@ -242,11 +242,15 @@ fn send(
         match stream.write(&block[at..at + left]) {
             Ok(bytes) => sent_bytes += bytes as u64,
             Err(error) if is_tick(&error) => {}
+            // The receiver may have stopped first, if this thread came late.
+            Err(_) if progress.stop.load(Ordering::Acquire) => break,
             Err(error) => return Err(error).context("sending"),
         }
     }
-    stream.shutdown(Shutdown::Write).context("shutdown")?;
-    Ok(())
+    match stream.shutdown(Shutdown::Write) {
+        Err(_) if progress.stop.load(Ordering::Acquire) => Ok(()),
+        result => result.context("shutdown"),
+    }
 }
 
 fn receive(mut stream: TcpStream, deadline: Instant, progress: &Progress) -> Result<u64> {

@@ -106,7 +106,7 @@ impl Shared {
     pub(crate) fn stop_lane(&self, index: usize, truth: &mut Truth) -> Result<()> {
         let port = &self.lanes[index].port;
         port.stop()?;
-        if matches!(port, Port::Tap(_)) {
+        if matches!(port, Port::Tap(_) | Port::Plain(_)) {
             return Ok(());
         }
         let mut buffer = vec![0; BUFFER_BYTES];

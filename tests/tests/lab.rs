@@ -479,3 +479,33 @@ fn namespaces_are_private_and_silent() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_tap_without_virtio_headers_passes_no_offload() -> Result<()> {
+    skip_unless_lab!();
+    let mut lab = Lab::new()?;
+    lab.add_guest(GuestConfig::new("web", 1))?;
+    lab.add_guest(GuestConfig {
+        vnet_hdr: false,
+        ..GuestConfig::new("plain", 2)
+    })?;
+    let (web, plain) = ends(&lab);
+    tcp_stream(
+        &web,
+        &plain,
+        &TcpOptions::new(Family::V4, scaled(5_000_000)),
+    )?;
+    tcp_stream(
+        &plain,
+        &web,
+        &TcpOptions::new(Family::V6, scaled(5_000_000)),
+    )?;
+    lab.wait_quiet()?;
+    assert!(lab.guest(0).truth_from_vm().gso_frames > 0);
+    let guest = lab.guest(1);
+    for truth in [guest.truth_from_vm(), guest.truth_to_vm()] {
+        assert_eq!((truth.gso_frames, truth.needs_csum_frames), (0, 0));
+        assert!(truth.packets > scaled(1_000));
+    }
+    assert_truth_is_the_kernels(guest)
+}

@@ -3,6 +3,7 @@
 mod as_root;
 mod bench;
 mod demo;
+mod docs;
 mod e2e;
 mod ebpf;
 mod interrupt;
@@ -33,6 +34,8 @@ enum Command {
     Ebpf(ebpf::Args),
     /// Show offwatch on a demonstration host: three guests with traffic
     Demo(demo::Args),
+    /// Write the documents that are made from the catalogue of rules
+    Docs,
     /// Run the whole test suite
     Test(test::Args),
     /// Test against real QEMU guests under a real libvirtd
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::Ebpf(args) => ebpf::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Docs => docs::run(),
         Command::Test(args) => test::run(&args),
         Command::E2e => e2e::run(),
         Command::Vm(args) => vm::run(&args),

@@ -12,6 +12,8 @@ use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
 const RUNNER: &str = "offwatch-matrix";
 /// Drives the screen in tmux.
 const TERMINAL_TEST: &str = "screen";
+/// Rules judge by rates, which an emulated machine does not reach.
+const ADVICE_TEST: &str = "scenarios";
 
 /// The kernels that the runner knows.
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
@@ -142,11 +144,15 @@ fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
     Ok(command)
 }
 
-/// Every test of the lab but those that boot VMs of their own, and those that
-/// need a terminal and find the same on every kernel.
+/// Every test of the lab but those that boot VMs of their own, those that need a
+/// terminal and find the same on every kernel, and those of advice.
 fn targets(workspace: &Workspace, only: &[String]) -> Result<Vec<String>> {
     let mut known = workspace.targets(TESTS_PACKAGE, "test");
-    known.retain(|target| !VM_TESTS.contains(&target.as_str()) && target != TERMINAL_TEST);
+    let left_out = [TERMINAL_TEST, ADVICE_TEST];
+    known.retain(|target| {
+        let target = target.as_str();
+        !VM_TESTS.contains(&target) && !left_out.contains(&target)
+    });
     for target in only {
         ensure!(
             known.contains(target),

@@ -1,4 +1,5 @@
 //! The subcommands.
 
+pub mod advise;
 pub mod doctor;
 pub mod top;

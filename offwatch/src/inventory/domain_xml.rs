@@ -9,7 +9,9 @@
 use roxmltree::{Document, Node, ParsingOptions};
 use thiserror::Error;
 
+use super::domain_setup;
 use super::nic::{backend, nic, printable};
+use crate::facts;
 use crate::sample::Nic;
 
 /// A document with more elements than this is not a domain's XML.
@@ -37,6 +39,8 @@ pub struct Domain {
     pub id: Option<u32>,
     /// Its network cards, in the order of the XML.
     pub nics: Vec<Nic>,
+    /// How it was set up.
+    pub setup: facts::domain::Domain,
 }
 
 /// Parses the XML of a domain. `is_network_card` answers for the address of a
@@ -85,11 +89,12 @@ pub(super) fn domain(
         uuid: text("uuid").map(printable),
         id,
         nics: nics.collect(),
+        setup: domain_setup::domain(element),
     })
 }
 
 /// Reads an `<interface>`.
-fn interface(element: Node<'_, '_>, active: bool) -> Nic {
+pub(super) fn interface(element: Node<'_, '_>, active: bool) -> Nic {
     let attribute =
         |tag: &str, name: &str| child(element, tag).and_then(|node| node.attribute(name));
     let kind = attribute("actual", "type").or_else(|| element.attribute("type"));

@@ -156,7 +156,8 @@ fn is_device(message: &LinkMessage) -> bool {
     message.header.interface_family == AddressFamily::Unspec
 }
 
-fn link(message: &LinkMessage) -> Option<Link> {
+/// What is told of an interface; none if it is told of a port of a bridge.
+pub(super) fn link(message: &LinkMessage) -> Option<Link> {
     if !is_device(message) {
         return None;
     }

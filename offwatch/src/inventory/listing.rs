@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::facts::domain::Domain;
 use crate::sample::{Vm, VmState, VmStats};
 
 /// A domain: what seldom changes, shared between listings, and what does.
@@ -14,6 +15,8 @@ pub struct Listing {
     pub state: VmState,
     /// What it used.
     pub stats: Option<Arc<VmStats>>,
+    /// How it was set up, if it is active and its XML was read.
+    pub setup: Option<Arc<Domain>>,
 }
 
 impl Listing {

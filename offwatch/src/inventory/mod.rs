@@ -1,6 +1,7 @@
 //! Which interfaces and VMs exist on this host.
 
 pub mod counters;
+mod domain_setup;
 pub mod domain_xml;
 pub mod features;
 pub mod kernel_log;
@@ -16,7 +17,9 @@ pub mod notifications;
 pub mod procfs;
 pub mod protocols;
 pub mod qemu_args;
+mod qemu_card;
 pub mod rolling;
+pub mod setup;
 pub mod status;
 pub mod sysfs;
 pub mod uri;

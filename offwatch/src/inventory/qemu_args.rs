@@ -9,6 +9,11 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::nic::{backend, printable};
+use super::qemu_card;
+use crate::facts::nic::NicSetup;
+
+/// Name of the channel that the agent uses.
+pub(super) const AGENT_CHANNEL: &str = "org.qemu.guest_agent.0";
 
 /// What a QEMU command line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +28,12 @@ pub struct QemuArgs {
     pub is_probe: bool,
     /// Network back ends, in the order of the command line.
     pub nets: Vec<Net>,
+    /// How the card in front of each of them was set up.
+    pub cards: Vec<NicSetup>,
+    /// `-machine`: the type.
+    pub machine: Option<String>,
+    /// There is a channel for the guest's agent.
+    pub has_agent_channel: bool,
     /// Addresses of PCI devices of the host that the guest drives.
     pub pci: Vec<String>,
 }
@@ -57,7 +68,8 @@ pub fn parse(argv: &[String]) -> QemuArgs {
     let mut args = QemuArgs::default();
     // Back ends by their id, for the cards in front of them, which may come first.
     let mut ids: HashMap<String, usize> = HashMap::new();
-    let mut macs: Vec<(String, String)> = Vec::new();
+    let mut cards: Vec<Properties> = Vec::new();
+    let mut back_ends: Vec<(Properties, Option<&Properties>)> = Vec::new();
     let mut chardev_paths: HashMap<String, String> = HashMap::new();
     let mut chardevs: Vec<(usize, String)> = Vec::new();
 
@@ -74,7 +86,9 @@ pub fn parse(argv: &[String]) -> QemuArgs {
                 args.memory_kib = properties.get("size").and_then(memory_kib);
             }
             "machine" | "M" => {
-                args.is_probe = Properties::parse(value, "type").get("type") == Some("none");
+                let machine = Properties::parse(value, "type").take("type");
+                args.is_probe = machine.as_deref() == Some("none");
+                args.machine = machine.as_deref().map(printable);
             }
             option @ ("netdev" | "nic" | "net") => {
                 let mut properties = Properties::parse(value, "type");
@@ -92,18 +106,18 @@ pub fn parse(argv: &[String]) -> QemuArgs {
                     chardevs.push((index, chardev));
                 }
                 args.nets.push(net);
+                back_ends.push((properties, None));
             }
             "device" => {
-                let mut properties = Properties::parse(value, "driver");
-                if properties
-                    .get("driver")
-                    .is_some_and(|driver| driver.starts_with("vfio-pci"))
-                {
+                let properties = Properties::parse(value, "driver");
+                let driver = properties.get("driver").unwrap_or_default();
+                if driver.starts_with("vfio-pci") {
                     args.pci.extend(pci_address(&properties));
-                } else if let (Some(netdev), Some(mac)) =
-                    (properties.take("netdev"), properties.take("mac"))
-                {
-                    macs.push((netdev, mac));
+                } else if driver == "virtserialport" {
+                    let name = properties.get("name");
+                    args.has_agent_channel |= name == Some(AGENT_CHANNEL);
+                } else if properties.get("netdev").is_some() {
+                    cards.push(properties);
                 }
             }
             "chardev" => {
@@ -116,9 +130,14 @@ pub fn parse(argv: &[String]) -> QemuArgs {
         }
     }
 
-    for (id, mac) in macs {
-        if let Some(net) = ids.get(&id).and_then(|&index| args.nets.get_mut(index)) {
-            net.mac = Some(printable(&mac));
+    for card in &cards {
+        let id = card.get("netdev").unwrap_or_default();
+        let Some(&index) = ids.get(id) else { continue };
+        if let (Some(net), Some(mac)) = (args.nets.get_mut(index), card.get("mac")) {
+            net.mac = Some(printable(mac));
+        }
+        if let Some((_, front)) = back_ends.get_mut(index) {
+            *front = Some(card);
         }
     }
     for (index, chardev) in chardevs {
@@ -130,6 +149,12 @@ pub fn parse(argv: &[String]) -> QemuArgs {
             net.backend = backend::PASST.to_owned();
         }
     }
+    args.cards = args
+        .nets
+        .iter()
+        .zip(&back_ends)
+        .map(|(net, (back_end, card))| qemu_card::setup(back_end, *card, net))
+        .collect();
     args.name = args
         .name
         .filter(|name| !name.is_empty())
@@ -211,7 +236,7 @@ fn pci_address(properties: &Properties) -> Option<String> {
 }
 
 /// The properties of one option.
-struct Properties(HashMap<String, String>);
+pub(super) struct Properties(HashMap<String, String>);
 
 impl Properties {
     /// Parses either form; a first item without a key gets the key `implied`.
@@ -235,7 +260,8 @@ impl Properties {
         Self(properties)
     }
 
-    fn get(&self, key: &str) -> Option<&str> {
+    /// The value of a property.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::domain_xml::{self, Error, document, domain};
 use super::nic::printable;
+use crate::facts::domain::Domain;
 use crate::sample::{Source, Vm, VmState};
 
 /// Where libvirt's system daemon keeps its status files.
@@ -24,6 +25,8 @@ const LARGEST: u64 = 16 << 20;
 pub struct Status {
     /// The VMs, by name.
     pub vms: Vec<Vm>,
+    /// How they were set up.
+    pub setups: Vec<Domain>,
     /// What could not be read, and why.
     pub notes: Vec<String>,
 }
@@ -50,7 +53,10 @@ pub fn read(directory: &Path, is_network_card: &dyn Fn(&str) -> bool) -> Status 
     for file in files {
         match read_text(&file) {
             Ok(xml) => match parse(&xml, is_network_card) {
-                Ok(vm) => status.vms.push(vm),
+                Ok((vm, setup)) => {
+                    status.vms.push(vm);
+                    status.setups.push(setup);
+                }
                 Err(error) => {
                     let file = printable(&file.display().to_string());
                     status.notes.push(format!("{file}: {error}"));
@@ -72,8 +78,8 @@ pub fn read(directory: &Path, is_network_card: &dyn Fn(&str) -> bool) -> Status 
     status
 }
 
-/// Parses one status file.
-pub fn parse(xml: &str, is_network_card: &dyn Fn(&str) -> bool) -> Result<Vm, Error> {
+/// Parses one status file: the VM, and how it was set up.
+pub fn parse(xml: &str, is_network_card: &dyn Fn(&str) -> bool) -> Result<(Vm, Domain), Error> {
     let document = document(xml)?;
     let root = document.root_element();
     if !root.has_tag_name("domstatus") {
@@ -81,7 +87,11 @@ pub fn parse(xml: &str, is_network_card: &dyn Fn(&str) -> bool) -> Result<Vm, Er
     }
     let element = domain_xml::child(root, "domain").ok_or(Error::Missing("domain"))?;
     let domain = domain(element, is_network_card)?;
-    Ok(Vm {
+    let setup = Domain {
+        source: Source::Status,
+        ..domain.setup
+    };
+    let vm = Vm {
         name: domain.name.into(),
         uuid: domain.uuid.map(Into::into),
         id: domain.id,
@@ -93,7 +103,8 @@ pub fn parse(xml: &str, is_network_card: &dyn Fn(&str) -> bool) -> Result<Vm, Er
         source: Source::Status,
         nics: domain.nics.into(),
         ..Vm::default()
-    })
+    };
+    Ok((vm, setup))
 }
 
 /// A state by the name that libvirt gives it.
@@ -131,7 +142,12 @@ mod tests {
 
     #[test]
     fn status_file_of_a_running_libvirt() {
-        let vm = parse(STATUS, &no_card).unwrap();
+        let (vm, setup) = parse(STATUS, &no_card).unwrap();
+        assert_eq!(
+            setup.machine.known().map(String::as_str),
+            Some("pc-q35-7.2")
+        );
+        assert_eq!((setup.source, setup.nics.len()), (Source::Status, 1));
         assert_eq!(&*vm.name, "owt");
         assert_eq!(
             vm.uuid.as_deref(),

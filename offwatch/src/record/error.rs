@@ -81,6 +81,14 @@ pub enum RecordError {
         /// `line 3` or `record 3`.
         position: String,
     },
+    /// There is no time between two samples.
+    #[error(
+        "the last run in {name} has fewer than two samples with time between them: no window to evaluate"
+    )]
+    NoInterval {
+        /// Which file.
+        name: String,
+    },
     /// There is nothing to show.
     #[error("{name} holds no sample")]
     Empty {

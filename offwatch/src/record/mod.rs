@@ -28,7 +28,8 @@ use crate::sample::Sample;
 /// Name of the format.
 pub const SCHEMA: &str = "offwatch.recording";
 /// Its version; grows when older programs can no longer read it, or this one
-/// no longer what they wrote: since version 3 counters have other buckets.
+/// no longer what they wrote: since version 3 counters have other buckets, and
+/// samples may hold facts.
 pub const VERSION: u32 = 3;
 
 const LONGEST_HEADER: usize = 4096;

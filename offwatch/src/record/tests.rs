@@ -1,10 +1,20 @@
-use std::io::{self, BufReader};
-use std::sync::Arc;
+use std::{
+    io::{self, BufReader},
+    sync::Arc,
+};
 
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::sample::{Interface, Kind};
+use crate::{
+    facts::{
+        Facts,
+        device::Device,
+        qdisc::{Qdisc, Shaper},
+        topology::{Bridge, Lower, Topology},
+    },
+    sample::{Interface, Kind, offloads::Fact},
+};
 
 fn sample(time: u64) -> Sample {
     Sample {
@@ -94,6 +104,34 @@ fn a_kind_of_interface_survives() {
             .into(),
         ..sample(1)
     };
+    let mut recorder = Recorder::create(file.path(), None).expect("writable");
+    recorder.write(&sample, false).expect("written");
+    let recording = Recording::open(file.path()).expect("a recording");
+    assert_eq!(recording.sample(0).expect("whole"), sample);
+}
+
+#[test]
+fn facts_survive() {
+    let bridge = Device {
+        kind: Kind::Bridge,
+        topology: Topology::Bridge(Bridge::default()),
+        lower: Some(Lower::Elsewhere),
+        qdiscs: Fact::Known(vec![Qdisc {
+            shaper: Shaper::Htb(Fact::unavailable("refused")),
+            ..Qdisc::default()
+        }]),
+        ..Device::default()
+    };
+    let facts = Facts {
+        devices: Fact::Known(vec![bridge]),
+        domains: Fact::unavailable("no libvirt"),
+        ..Facts::default()
+    };
+    let sample = Sample {
+        facts: Some(Arc::new(facts)),
+        ..sample(1)
+    };
+    let file = NamedTempFile::new().expect("a temporary file");
     let mut recorder = Recorder::create(file.path(), None).expect("writable");
     recorder.write(&sample, false).expect("written");
     let recording = Recording::open(file.path()).expect("a recording");

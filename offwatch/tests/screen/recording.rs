@@ -250,6 +250,7 @@ fn vm(number: u64, name: &str, id: Option<u32>, cards: &[&str]) -> Vm {
 fn sample(number: u64, seconds: u64) -> Sample {
     let tap = |dev: &str, ifindex| interface(dev, ifindex, Kind::Tap, number);
     Sample {
+        facts: None,
         time_unix_ms: START_UNIX_MS + seconds * 1000,
         monotonic_ns: monotonic_ns(number),
         host: Host {

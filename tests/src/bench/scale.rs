@@ -133,6 +133,8 @@ fn domain(number: u32) -> Domain {
         name: format!("vm{number}"),
         uuid: format!("0ff3a7c4-0000-4000-8000-{number:012x}"),
         interfaces: vec![(tap(number), [0x52, 0x54, a, b, c, d])],
+        os_id: None,
+        driver: None,
     }
 }
 

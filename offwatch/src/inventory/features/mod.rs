@@ -6,10 +6,10 @@ pub mod bitset;
 pub mod message;
 mod monitor;
 
-use std::io;
+use std::{fmt::Debug, io};
 
 use netlink_packet_generic::{
-    GenlMessage,
+    GenlFamily, GenlMessage,
     ctrl::{
         GenlCtrl, GenlCtrlCmd,
         nlas::{GenlCtrlAttrs, McastGrpAttrs},
@@ -73,7 +73,8 @@ impl Family {
         }
     }
 
-    fn message(self, message: Message) -> GenlMessage<Message> {
+    /// A message to the family.
+    pub(super) fn message<M: GenlFamily + Debug>(self, message: M) -> GenlMessage<M> {
         let mut message = GenlMessage::from_payload(message);
         message.set_resolved_family_id(self.id);
         message

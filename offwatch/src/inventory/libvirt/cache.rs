@@ -12,6 +12,7 @@ use super::domains::{Handle, Listed, list_domains, text};
 use super::failure::one_line;
 use super::pcpus;
 use super::worker::Worker;
+use crate::facts::domain::Domain;
 use crate::inventory::domain_xml;
 use crate::inventory::listing::Listing;
 use crate::inventory::nic::{self, is_network_card, printable};
@@ -41,6 +42,8 @@ pub(super) struct Known {
     pub(super) raw_name: Vec<u8>,
     /// The last that were asked for.
     pub(super) stats: Option<Arc<VmStats>>,
+    /// How it was set up, if it is active.
+    pub(super) setup: Option<Arc<Domain>>,
     /// None if libvirt refused its XML.
     pub(super) read: Option<Instant>,
     pub(super) is_stale: bool,
@@ -140,10 +143,13 @@ impl Worker {
             ..Vm::default()
         };
         let mut read = None;
+        let mut setup = None;
         match listed.handle.ask(|domain| domain.get_xml_desc(0)) {
             Ok(xml) => {
                 vm.pid = id.and_then(|_| self.pid(&vm.name));
-                vm.nics = Arc::new(nics(&vm.name, &xml));
+                let domain = parse(&vm.name, &xml);
+                vm.nics = Arc::new(domain.nics);
+                setup = id.map(|_| Arc::new(domain.setup));
                 read = Some(Instant::now());
             }
             Err(error) if error.code() == ErrorNumber::NoDomain => return Ok(None),
@@ -158,6 +164,7 @@ impl Worker {
             vm: unchanged.map_or_else(|| Arc::new(vm), |known| Arc::clone(&known.vm)),
             raw_name,
             stats: before.and_then(|known| known.stats.clone()),
+            setup,
             read,
             is_stale: false,
             listed: 0,
@@ -185,6 +192,7 @@ impl Known {
             vm: Arc::clone(&self.vm),
             state: listed.state,
             stats: self.stats.clone(),
+            setup: self.setup.clone(),
         }
     }
 
@@ -222,13 +230,13 @@ fn lacks_tap(card: &Nic) -> bool {
     card.backend == nic::backend::TAP && card.dev.is_none()
 }
 
-/// Network cards in the XML of a domain.
-fn nics(name: &str, xml: &str) -> Vec<Nic> {
+/// The XML of a domain.
+fn parse(name: &str, xml: &str) -> domain_xml::Domain {
     match domain_xml::parse(xml, &|address| is_network_card(Path::new("/sys"), address)) {
-        Ok(domain) => domain.nics,
+        Ok(domain) => domain,
         Err(error) => {
             log::warn!("libvirt: XML of '{name}': {error}");
-            Vec::new()
+            domain_xml::Domain::default()
         }
     }
 }

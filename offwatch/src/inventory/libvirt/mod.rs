@@ -28,6 +28,7 @@ use std::thread;
 use std::time::Duration;
 
 pub use self::failure::Failure;
+pub use self::node::Versions;
 use self::shared::Shared;
 use self::worker::Worker;
 use crate::inventory::listing::Listing;
@@ -60,6 +61,8 @@ pub struct Snapshot {
     pub age: Option<Duration>,
     /// The machine as libvirt last told it.
     pub node: Option<Arc<Node>>,
+    /// Versions as libvirt last told them.
+    pub versions: Option<Versions>,
 }
 
 /// A connection to libvirt, and the thread that owns it. The thread ends when
@@ -143,6 +146,7 @@ impl Libvirt {
             state: inner.state(),
             age: inner.listed.map(|listed| listed.elapsed()),
             node: inner.node.clone(),
+            versions: inner.versions.clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::bulk::Uuid;
-use super::{Failure, SLOW, State};
+use super::{Failure, SLOW, State, Versions};
 use crate::inventory::listing::Listing;
 use crate::sample::Node;
 
@@ -30,6 +30,8 @@ pub(super) struct Inner {
     pub(super) listed: Option<Instant>,
     /// The machine, if libvirt has told.
     pub(super) node: Option<Arc<Node>>,
+    /// Versions, likewise.
+    pub(super) versions: Option<Versions>,
     /// Statistics were asked for so many times, ...
     pub(super) stats_asked: u64,
     /// ... and this one was answered, or failed.

@@ -64,6 +64,19 @@ fn active_and_inactive_domains() {
     let snapshot = spawn(&file).wait_first(PATIENCE);
     assert_eq!(snapshot.state, State::Connected);
     assert!(snapshot.age.is_some());
+    // How they were set up is of interest while they run.
+    let mut setups: Vec<_> = snapshot
+        .domains
+        .iter()
+        .filter_map(|domain| domain.setup.clone())
+        .map(|setup| (setup.name.clone(), setup.nics[0].connected_to.clone()))
+        .collect();
+    setups.sort();
+    let on_br0 = |name: &str| (name.to_owned(), Some("br0".to_owned()));
+    assert_eq!(setups, [on_br0("vm0000"), on_br0("vm0001")]);
+    let versions = snapshot.versions.clone().unwrap();
+    assert!(versions.libvirt.unwrap().contains('.'));
+    assert_eq!(versions.qemu, None, "the test driver starts none");
     let mut vms = vms(&snapshot);
     vms.sort_by(|a, b| a.name.cmp(&b.name));
     let states: Vec<_> = vms

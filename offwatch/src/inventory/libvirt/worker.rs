@@ -93,7 +93,11 @@ impl Worker {
             if node_read.as_ref().is_none_or(is_old) && listed.is_ok() {
                 self.busy(true);
                 let node = node::read(&connection.connect).map(Arc::new);
-                self.shared.lock().node = node;
+                let versions = node::versions(&connection.connect);
+                let mut inner = self.shared.lock();
+                inner.node = node;
+                inner.versions = Some(versions);
+                drop(inner);
                 node_read = Some(Instant::now());
             }
             self.busy(false);

@@ -29,6 +29,8 @@ use self::program::{Program, program};
 use self::taps::{Taps, read_taps};
 use super::nic::{backend, nic, printable};
 use super::qemu_args::{self, QemuArgs};
+use super::qemu_card;
+use crate::facts::domain::Domain;
 use crate::sample::Nic;
 
 /// A process is looked at in every scan until it is this old: it may be
@@ -53,6 +55,8 @@ pub struct Process {
     pub memory_kib: Option<u64>,
     /// It is a VMM by its program, not only the holder of a tap.
     pub is_vmm: bool,
+    /// How its command line sets it up, if that is one of QEMU.
+    pub setup: Option<Box<Domain>>,
     /// Its descriptors could not be read, so its taps are not known.
     pub is_unreadable: bool,
 }
@@ -205,12 +209,15 @@ impl Scanner {
             .iter()
             .filter(|address| (host.is_network_card)(address));
         nics.extend(cards.map(|_| nic(backend::VFIO, None, None)));
+        let name = args.name.clone().unwrap_or_else(|| match program {
+            Program::Qemu => format!("qemu-{pid}"),
+            _ => format!("{name}-{pid}"),
+        });
+        let is_qemu = program == Program::Qemu;
         Some(Process {
             pid,
-            name: args.name.unwrap_or_else(|| match program {
-                Program::Qemu => format!("qemu-{pid}"),
-                _ => format!("{name}-{pid}"),
-            }),
+            setup: is_qemu.then(|| Box::new(qemu_card::domain(&name, &args))),
+            name,
             uuid: args.uuid,
             nics,
             memory_kib: args.memory_kib,

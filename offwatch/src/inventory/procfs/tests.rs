@@ -70,6 +70,7 @@ fn qemu_by_libvirt() {
         nics: vec![tap],
         memory_kib: Some(224 << 10),
         is_vmm: true,
+        setup: processes[0].setup.clone(),
         is_unreadable: false,
     };
     assert_eq!(processes, [expected]);

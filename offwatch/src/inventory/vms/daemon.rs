@@ -7,9 +7,12 @@ use std::time::Duration;
 #[cfg(feature = "libvirt")]
 use super::combine::is_active;
 #[cfg(feature = "libvirt")]
-use crate::inventory::libvirt::{Libvirt, State};
+use crate::inventory::libvirt::{Libvirt, State, Versions};
 use crate::inventory::listing::Listing;
-use crate::sample::Node;
+use crate::{
+    facts::host::HostFacts,
+    sample::{Node, offloads::Fact},
+};
 
 /// How long the first answer of a libvirt that the user named may take.
 #[cfg(feature = "libvirt")]
@@ -88,6 +91,25 @@ impl Daemon {
         self.libvirt.as_ref()?.latest().node
     }
 
+    /// Adds versions to what is known of the host.
+    pub(super) fn tell_versions(&self, host: &mut HostFacts) {
+        const UNTOLD: &str = "libvirt's driver does not tell it";
+        let versions = match (self.state(), &self.libvirt) {
+            (Ok(_), Some(libvirt)) => Ok(libvirt.latest().versions.unwrap_or_default()),
+            (Err(reason), _) => Err(reason),
+            (Ok(_), None) => return,
+        };
+        let fact = |of: fn(&Versions) -> &Option<String>| match &versions {
+            Ok(versions) => match of(versions) {
+                Some(version) => Fact::Known(version.clone()),
+                None => Fact::unavailable(UNTOLD),
+            },
+            Err(reason) => Fact::unavailable(reason.clone()),
+        };
+        host.libvirt = fact(|versions| &versions.libvirt);
+        host.qemu = fact(|versions| &versions.qemu);
+    }
+
     /// What it lists, or why not.
     pub(super) fn state(&self) -> Result<String, String> {
         let Some(libvirt) = &self.libvirt else {
@@ -146,6 +168,11 @@ impl Daemon {
 
     pub(super) fn node(&self) -> Option<Arc<Node>> {
         None
+    }
+
+    pub(super) fn tell_versions(&self, host: &mut HostFacts) {
+        let unavailable = || Fact::unavailable("built without libvirt");
+        (host.libvirt, host.qemu) = (unavailable(), unavailable());
     }
 
     pub(super) fn state(&self) -> Result<String, String> {

@@ -98,6 +98,7 @@ mod tests {
             vm: Arc::new(vm),
             state: VmState::Running,
             stats: None,
+            setup: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod combine;
 mod daemon;
 mod links;
 mod merged;
+mod setups;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use super::listing::Listing;
 use super::nic::is_network_card;
 use super::procfs::{Host, Process, Scanner};
 use super::status;
+use crate::facts::{domain::Domain, host::HostFacts};
 use crate::probe::can_read_processes;
 use crate::sample::{Node, Vm};
 
@@ -80,6 +82,8 @@ pub struct Vms {
     next_scan: Instant,
     /// VMs whose taps may not be read.
     unreadable: usize,
+    /// By libvirt's status files, where these tell of VMs.
+    status_setups: Vec<Domain>,
     /// Processes of other users are hidden.
     hidden: bool,
     merged: Merged,
@@ -112,6 +116,7 @@ impl Vms {
             processes: Vec::new(),
             next_scan: Instant::now(),
             unreadable: 0,
+            status_setups: Vec::new(),
             hidden: false,
             merged: Merged::default(),
         }
@@ -139,6 +144,12 @@ impl Vms {
     /// The machine as libvirt last told it.
     pub fn node(&self) -> Option<Arc<Node>> {
         self.daemon.node()
+    }
+
+    /// Adds libvirt's version and that of the QEMU that it starts to what is
+    /// known of the host.
+    pub fn tell_versions(&self, host: &mut HostFacts) {
+        self.daemon.tell_versions(host);
     }
 
     /// Whether libvirt answers: what it lists, or why not.
@@ -226,6 +237,7 @@ impl Vms {
         match answer {
             Answer::Domains(domains) => {
                 self.was_connected = true;
+                self.status_setups = Vec::new();
                 return domains.iter().map(Listing::to_vm).collect();
             }
             Answer::Nothing => {}
@@ -239,6 +251,7 @@ impl Vms {
             is_network_card(&self.paths.sys, address)
         });
         notes.extend(status.notes);
+        self.status_setups = status.setups;
         let mut vms = status.vms;
         // A file outlives its VM if no daemon removes it.
         vms.retain(|vm| match (vm.pid, &vm.uuid) {

@@ -88,6 +88,46 @@ fn status_files_and_processes() {
 }
 
 #[test]
+fn how_vms_were_set_up() {
+    let host = TestHost::new();
+    host.owt();
+    let cmdline = b"kvm\0-name\0b\0-netdev\0tap,id=n,fd=30\0\
+        -device\0virtio-net-pci,netdev=n,guest_tso4=off,mac=52:54:00:00:00:0B\0";
+    host.process(95, "kvm\n", cmdline, "tap0");
+    host.process(96, "relay\n", b"relay\0", "ow0");
+    let links = LinkTable::new([
+        ("vnet0", 4, &Kind::Tap),
+        ("tap0", 5, &Kind::Tap),
+        ("ow0", 6, &Kind::Tap),
+    ]);
+    let mut vms = Vms::new(host.paths(), Some(NETNS));
+    vms.update(&links);
+    let setups = vms.setups();
+    let rows: Vec<_> = setups
+        .iter()
+        .map(|vm| (vm.name.as_str(), vm.source, vm.nics[0].dev.as_deref()))
+        .collect();
+    // Nobody tells how a relay was set up.
+    assert_eq!(
+        rows,
+        [
+            ("owt", Source::Status, Some("vnet0")),
+            ("b", Source::Proc, Some("tap0"))
+        ]
+    );
+    assert_eq!(setups[0].pid, Some(91));
+    let driver = setups[1].nics[0].driver.known().unwrap();
+    assert_eq!(driver.guest.get("tso4"), Some(&false));
+    // The file is gone, the process is not.
+    fs::remove_file(host.path().join("status/owt.xml")).unwrap();
+    vms.update(&links);
+    let owt = &vms.setups()[1];
+    assert_eq!((owt.name.as_str(), owt.source), ("owt", Source::Proc));
+    assert_eq!(owt.nics[0].dev.as_deref(), Some("vnet0"));
+    assert!(owt.nics[0].bandwidth.reason().is_some());
+}
+
+#[test]
 fn a_status_file_without_its_process_is_out_of_date() {
     let host = TestHost::new();
     host.owt();
@@ -133,6 +173,7 @@ fn libvirt_that_stops_answering() {
         }),
         state: VmState::Running,
         stats: None,
+        setup: None,
     };
     let mut notes = Vec::new();
     let listed = vms.known(Answer::Domains(Arc::new(vec![owt])), &mut notes);

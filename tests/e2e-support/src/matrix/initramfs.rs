@@ -37,6 +37,7 @@ const MODULES: &[&str] = &[
     "8021q",
     "sctp",
     "crc32c_generic",
+    "bonding",
     "sch_ingress",
     "sch_htb",
     "sch_tbf",

@@ -41,6 +41,8 @@ const WITHOUT_BEARING: &[&str] = &[
     "lab",
     "namespaces",
     "policing",
+    "setup",
+    "shaping",
     "vhost",
     "vhost_cpu",
 ];

@@ -1,0 +1,37 @@
+//! Every rule there is.
+
+use super::{
+    rule::Rule,
+    rules::{checksum, keep, offer, size, stability, trap, tunnel, uplink},
+};
+
+const FAMILIES: [&[&Rule]; 8] = [
+    keep::RULES,
+    offer::RULES,
+    checksum::RULES,
+    uplink::RULES,
+    size::RULES,
+    tunnel::RULES,
+    stability::RULES,
+    trap::RULES,
+];
+
+/// All rules, by family.
+pub fn rules() -> Vec<&'static Rule> {
+    FAMILIES.concat()
+}
+
+/// The rule of an id.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    rules().into_iter().find(|rule| rule.id == id)
+}
+
+/// The rule whose id is most like a word, if any is like it.
+pub fn nearest(word: &str) -> Option<&'static Rule> {
+    let distance = |rule: &&'static Rule| strsim::damerau_levenshtein(word, rule.id);
+    let nearest = rules().into_iter().min_by_key(distance)?;
+    (distance(&nearest) <= word.len() / 2).then_some(nearest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Advice: what to change about offloads, with evidence, or that they are to be
+//! left alone.
+//!
+//! Data flows one way: two samples make a [`Window`], [`evaluate`] asks every
+//! [`Rule`] of the [`catalogue`] about it, and the [`Report`] is printed as text
+//! or JSON. Nothing here does I/O.
+
+pub mod advice;
+pub mod catalogue;
+pub mod docs;
+mod engine;
+mod fix;
+mod make;
+pub mod need;
+pub mod price;
+pub mod report;
+pub mod rule;
+mod rules;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod text;
+pub mod window;
+
+pub use self::{
+    advice::{Advice, Verdict},
+    engine::evaluate,
+    report::Report,
+    rule::Rule,
+    window::Window,
+};

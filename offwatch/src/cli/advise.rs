@@ -1,0 +1,106 @@
+//! The command line of `advise`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+use jiff::SignedDuration;
+
+use super::{HookChoice, WorkChoice, local_uri};
+use crate::advise::{catalogue, rule::Rule};
+
+/// Arguments of `advise`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct AdviseArgs {
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<AdviseCommand>,
+    /// How long to observe, such as 30s or 2m; of a recording, how much of its end
+    /// to look at [default: 30s; of a recording, its last run]
+    #[arg(long, value_name = "TIME", value_parser = window)]
+    pub window: Option<Duration>,
+    /// Only advice about VMs whose name matches (may be given more than once)
+    #[arg(long, value_name = "GLOB")]
+    pub vm: Vec<String>,
+    /// Only advice about interfaces whose name matches (may be given more than once)
+    #[arg(long, value_name = "GLOB")]
+    pub dev: Vec<String>,
+    /// Print JSON, as docs/advice.schema.json has it
+    #[arg(long)]
+    pub json: bool,
+    /// Evaluate a recording instead of this host (- for stdin)
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// End with code 3 if there is something to do
+    #[arg(long)]
+    pub exit_code: bool,
+    /// How to count packets
+    #[arg(long, value_enum, default_value_t = HookChoice::Auto, conflicts_with = "replay")]
+    pub hook: HookChoice,
+    /// How to count software work where it is done
+    #[arg(long, value_enum, default_value_t = WorkChoice::Auto, conflicts_with = "replay")]
+    pub exact: WorkChoice,
+    /// libvirt to ask for VMs; without it qemu:///system if it answers
+    #[arg(short, long, value_name = "URI", conflicts_with = "replay", value_parser = local_uri)]
+    pub connect: Option<String>,
+}
+
+/// Subcommands of `advise`.
+#[derive(Debug, Subcommand)]
+pub enum AdviseCommand {
+    /// Print what is behind a rule, with its sources; without RULE list all
+    Explain {
+        /// Id of the rule, as advice names it.
+        #[arg(value_parser = rule)]
+        rule: Option<&'static Rule>,
+    },
+}
+
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+fn window(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse::<u32>()
+        .ok()
+        .map(|seconds| Duration::from_secs(seconds.into()));
+    let parsed = || Duration::try_from(text.parse::<SignedDuration>().ok()?).ok();
+    let window = seconds
+        .or_else(parsed)
+        .ok_or("not a time; write 30s or 2m")?;
+    if (SHORTEST..=LONGEST).contains(&window) {
+        Ok(window)
+    } else {
+        Err("must be from 1s to 24h".into())
+    }
+}
+
+fn rule(id: &str) -> Result<&'static Rule, String> {
+    catalogue::find(id).ok_or_else(|| match catalogue::nearest(id) {
+        Some(rule) => format!("there is no such rule; did you mean {}?", rule.id),
+        None => "there is no such rule; 'offwatch advise explain' lists all".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_times() {
+        assert_eq!(window("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(window("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(window("1m 30s"), Ok(Duration::from_secs(90)));
+        for bad in ["0", "0.2s", "-5s", "25h", "soon", ""] {
+            assert!(window(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_rule_is_answered_with_the_nearest() {
+        assert!(rule("keep-on").is_ok());
+        let error = rule("tap-notso").expect_err("no such rule");
+        assert!(error.ends_with("did you mean tap-no-tso?"), "{error}");
+        assert!(rule("zzzzzzzzzzzzzzzz").is_err_and(|error| error.contains("lists all")));
+    }
+}

@@ -1,0 +1,66 @@
+//! `offwatch advise`.
+
+mod window;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use self::window::Samples;
+use crate::{
+    advise::{Report, Window, catalogue, docs, evaluate, text},
+    cli::{AdviseArgs, AdviseCommand},
+    error::Error,
+    filter::Filter,
+};
+
+/// The exit code of `--exit-code` if there is something to do.
+const FINDINGS: u8 = 3;
+
+/// Observes, evaluates and prints.
+pub async fn run(args: &AdviseArgs) -> Result<ExitCode, Error> {
+    if let Some(AdviseCommand::Explain { rule }) = &args.command {
+        let text = match rule {
+            Some(rule) => docs::explain(rule),
+            None => docs::list(),
+        };
+        print(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let filter = Filter::new(&args.vm, &args.dev)?;
+    let Samples { first, last } = match &args.replay {
+        Some(path) => window::replayed(path, args.window)?,
+        None => window::observed(args).await?,
+    };
+    filter.check_sample(&last)?;
+    let mut report = evaluate(&Window::new(&first, &last), &catalogue::rules());
+    narrow(&mut report, &filter);
+    print(&match args.json {
+        true => format!("{:#}\n", serde_json::json!(report)),
+        false => text::of(&report),
+    })?;
+    Ok(match args.exit_code && report.has_findings() {
+        true => FINDINGS.into(),
+        false => ExitCode::SUCCESS,
+    })
+}
+
+/// What is evaluated is the whole host: who sends what another VM suffers from
+/// may not be among those asked for.
+fn narrow(report: &mut Report, filter: &Filter) {
+    report.advice.retain(|advice| {
+        let subject = &advice.subject;
+        filter.shows(subject.vm.as_deref(), subject.dev.as_deref())
+    });
+    report
+        .silent
+        .retain(|subject| filter.shows(subject.vm.as_deref(), subject.dev.as_deref()));
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Error::stdout)
+}
