@@ -6,7 +6,7 @@ use crate::{
         make,
         need::Need,
         rule::{Check, Family, Finding, On, Rule, Threshold},
-        window::{Feature, Port, Window},
+        window::{Feature, Port, Release, Window},
     },
     facts::topology::Topology,
     output::units::rate,
@@ -89,21 +89,28 @@ pub(super) static UDP_GRO_FORWARDING: Rule = Rule {
     mechanism: "rx-udp-gro-forwarding and rx-gro-list merge frames of tunnels as well; a tunnel \
         that ends in another namespace then got frames it could not take apart, and the kernel \
         could be stopped",
-    trigger: "One of the two is on at an uplink, and there is a UDP tunnel.",
+    trigger: "One of the two is on at an uplink, there is a UDP tunnel, and the kernel is older than \
+        the fix.",
     remedy: "Switch them off unless the kernel has the fix. For hosts that only forward UDP they \
         are good.",
     cost: "CPU time for UDP that is forwarded.",
     wrong_when: "the kernel has the fix, which distributions bring to older ones",
-    version_bound: Some("Linux without commit 3d010c8 (2024)"),
+    version_bound: Some("Linux before 6.9 without commit 3d010c8 (2024)"),
     sources: &["GHSA-fw47-mxv2-w4h2", "Linux commit 3d010c8"],
     confidence: Confidence::Medium,
-    needs: &[Need::Features],
+    needs: &[Need::Features, Need::Release],
     check: Check::Port(On::Uplink, udp_forwarding),
     ..Rule::BASE
 };
 
+/// The first release with the fix.
+const FIXED: Release = Release(6, 9, 0);
+
 fn udp_forwarding(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     const MERGING: [Feature; 2] = [Feature::GroUdpForward, Feature::GroList];
+    if window.host.release? >= FIXED {
+        return None;
+    }
     let on: Vec<Feature> = MERGING
         .into_iter()
         .filter(|feature| port.is_on(*feature))
@@ -123,7 +130,9 @@ fn udp_forwarding(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     Some(
         Finding::new(Verdict::NeedsTrial, text)
             .measured(on.iter().map(|feature| make::feature(port, *feature)))
-            .fix(make::upgrade("a kernel with commit 3d010c8"))
+            .fix(make::upgrade(
+                "Linux 6.9 or later, or a kernel with commit 3d010c8",
+            ))
             .fix(make::set_features(window, port, &off).when("until then")),
     )
 }
@@ -166,18 +175,14 @@ mod tests {
         };
         let tunnel = || Made::other("vxlan7", 9, "vxlan");
         let on = &[Feature::GroUdpForward];
-        let both = Scene::default().with(uplink(on)).with(tunnel());
-        assert_eq!(
-            both.advice(&UDP_GRO_FORWARDING)[0].verdict,
-            Verdict::NeedsTrial
-        );
-        let off = Scene::default().with(uplink(&[])).with(tunnel());
+        let old = || Scene::default().kernel("6.8.12-generic");
+        let both = |scene: Scene| scene.with(uplink(on)).with(tunnel());
+        let found = both(old()).advice(&UDP_GRO_FORWARDING);
+        assert_eq!(found[0].verdict, Verdict::NeedsTrial);
+        let fixed = both(Scene::default().kernel("6.9.0"));
+        assert_eq!(fixed.advice(&UDP_GRO_FORWARDING), [], "it has the fix");
+        let off = old().with(uplink(&[])).with(tunnel());
         assert_eq!(off.advice(&UDP_GRO_FORWARDING), []);
-        assert_eq!(
-            Scene::default()
-                .with(uplink(on))
-                .advice(&UDP_GRO_FORWARDING),
-            []
-        );
+        assert_eq!(old().with(uplink(on)).advice(&UDP_GRO_FORWARDING), []);
     }
 }
