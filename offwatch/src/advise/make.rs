@@ -142,6 +142,13 @@ fn is_negotiated(feature: Feature) -> bool {
     )
 }
 
+/// The name of an interface for a shell: the kernel takes any character but a
+/// few, and a command is to be copied as it is printed.
+pub(super) fn shell<'p>(port: &'p Port<'_>) -> Cow<'p, str> {
+    // It fails for NUL alone, which no name has.
+    shlex::try_quote(port.dev()).unwrap_or(Cow::Borrowed(port.dev()))
+}
+
 /// Features of an interface are switched.
 pub(super) fn set_features(
     window: &Window<'_>,
@@ -152,7 +159,7 @@ pub(super) fn set_features(
         port.found.kind != Kind::Bridge,
         "flags of a bridge do nothing for what it forwards"
     );
-    let mut command = format!("ethtool -K {}", port.dev());
+    let mut command = format!("ethtool -K {}", shell(port));
     for (feature, on) in features {
         let state = if *on { "on" } else { "off" };
         command += &format!(" {} {state}", feature.name());
@@ -187,8 +194,11 @@ pub(super) fn command(port: &Port<'_>, command: String) -> Fix {
         ["ip ", "tc ", "ethtool ", "iptables "]
             .iter()
             .any(|program| command.starts_with(program))
-            && !command.contains([',', ':', ';'])
-            && !command.contains(".."),
+            && shlex::split(&command).is_some_and(|words| {
+                let own = words.iter().filter(|word| *word != port.dev());
+                let mut own = own.map(String::as_str);
+                own.all(|word| !word.contains([',', ':', ';']) && !word.contains(".."))
+            }),
         "it can be run as it is: {command}"
     );
     Fix {
@@ -262,5 +272,35 @@ impl Fix {
     pub(super) fn lasting(mut self, persistence: Persistence) -> Self {
         self.persistence = persistence;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advise::testing::{Frames, Made, Scene};
+
+    #[test]
+    fn a_command_names_an_interface_as_a_shell_wants_it() {
+        let of = |dev: &str| {
+            let tap = Made::tap(dev, 7).to(Frames::plain(1, 66));
+            let (before, after) = Scene::default().with(tap).samples();
+            let window = Window::new(&before, &after);
+            let port = window.port(7).expect("it is there");
+            let up = command(port, format!("ip link set dev {} up", shell(port)));
+            let on = set_features(&window, port, &[(Feature::Gso, true)]);
+            [up, on].map(|fix| match fix.action {
+                Action::Command { command } | Action::SetFeatures { command, .. } => command,
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(of("vnet0.7@a")[0], "ip link set dev vnet0.7@a up");
+        for odd in ["a;reboot", "$(reboot)", "it's", "a,b..c"] {
+            for command in of(odd) {
+                let words = shlex::split(&command).expect("words");
+                assert!(words.contains(&odd.to_owned()), "{command}");
+                assert!(!command.contains(&format!(" {odd} ")), "{command}");
+            }
+        }
     }
 }

@@ -50,7 +50,7 @@ fn lowered(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     // Up to 64 KB it sets the limit for IPv4 as well, which `ip` has a word for only since 6.3.
     let command = format!(
         "ip link set dev {} gso_max_size 65536 gso_max_segs 65535",
-        port.dev()
+        make::shell(port)
     );
     Some(
         Finding::new(Verdict::Change, text)
@@ -111,7 +111,7 @@ fn big_tcp(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         rate(Some(window.per_s(port.caused_cut()))),
     );
     // As above.
-    let command = format!("ip link set dev {} gro_max_size 65536", port.dev());
+    let command = format!("ip link set dev {} gro_max_size 65536", make::shell(port));
     Some(
         Finding::new(Verdict::Change, text)
             .measured([

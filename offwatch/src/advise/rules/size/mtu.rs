@@ -72,7 +72,10 @@ fn check(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         ),
         make::told("MTU", f64::from(mtu), Unit::Bytes, "rtnetlink"),
     ]);
-    let larger = make::command(port, format!("ip link set dev {} mtu 9000", port.dev()));
+    let larger = make::command(
+        port,
+        format!("ip link set dev {} mtu 9000", make::shell(port)),
+    );
     if port.is_tap() {
         let lower = make::xml(window, port, format!("<mtu size='{mtu}'/>"));
         let lower = lower.map(|fix| fix.when("if the guest is to have the smaller MTU"));

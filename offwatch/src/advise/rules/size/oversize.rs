@@ -113,7 +113,11 @@ fn jumbo_mix(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         sender.dev(),
         sender.found.mtu,
     );
-    let command = format!("ip link set dev {} mtu {}", port.dev(), sender.found.mtu);
+    let command = format!(
+        "ip link set dev {} mtu {}",
+        make::shell(port),
+        sender.found.mtu
+    );
     let larger = make::command(port, command);
     let xml = make::xml(window, port, format!("<mtu size='{}'/>", sender.found.mtu));
     let xml = xml.map(|fix| fix.when("to keep it, and to tell the guest"));

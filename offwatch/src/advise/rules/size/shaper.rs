@@ -169,7 +169,7 @@ fn token_bucket(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     );
     let command = format!(
         "tc qdisc change dev {} root tbf rate {}bps burst 128k latency 50ms",
-        port.dev(),
+        make::shell(port),
         bucket.rate_bytes_per_s
     );
     Some(

@@ -113,7 +113,7 @@ fn overflows(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     );
     let queue = make::command(
         port,
-        format!("ip link set dev {} txqueuelen 10000", port.dev()),
+        format!("ip link set dev {} txqueuelen 10000", make::shell(port)),
     );
     let xml = make::xml(window, port, "<driver queues='4'/>");
     let xml = xml.map(|fix| fix.when("if the guest has CPUs to read with"));
