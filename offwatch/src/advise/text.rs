@@ -15,6 +15,8 @@ use crate::text::plain;
 const WIDTH: usize = 80;
 /// Lines of one kind; the JSON has all.
 const MOST_LINES: usize = 20;
+/// Of what belongs to a line above.
+const INDENT: &str = "        ";
 /// Findings that are told in full; of further ones, a line each.
 const MOST_IN_FULL: usize = 10;
 
@@ -138,7 +140,17 @@ fn change(text: &mut String, first: &str, fix: &Fix) {
     let when = fix.when.as_deref();
     let when = when.map_or_else(String::new, |when| format!("{when}: "));
     let what = match &fix.action {
-        Action::SetFeatures { command, .. } | Action::Command { command } => command.clone(),
+        Action::SetFeatures { command, .. } | Action::Command { command } => {
+            let after = match when.is_empty() {
+                true => first,
+                false => {
+                    paragraph(text, first, when.trim_end());
+                    INDENT
+                }
+            };
+            shell_command(text, after, command);
+            return lasts(text, fix);
+        }
         Action::LibvirtXml { domain, mac, xml } => {
             let card = mac
                 .as_deref()
@@ -150,8 +162,21 @@ fn change(text: &mut String, first: &str, fix: &Fix) {
         Action::Do { what } => what.to_string(),
     };
     paragraph(text, first, &format!("{when}{what}"));
+    lasts(text, fix);
+}
+
+fn lasts(text: &mut String, fix: &Fix) {
     let lasts = format!("({}; {})", fix.scope.name(), fix.persistence.name());
-    paragraph(text, "        ", &lasts);
+    paragraph(text, INDENT, &lasts);
+}
+
+/// Begins on a line of its own or after `first`. A line that goes on ends as a
+/// shell wants it, so that all of them can be copied.
+fn shell_command(text: &mut String, first: &str, command: &str) {
+    const GOES_ON: &str = " \\";
+    let options = unbroken(WIDTH - GOES_ON.len(), first, INDENT);
+    let lines = textwrap::fill(&plain(command), options);
+    let _ = writeln!(text, "{}", lines.replace('\n', &format!("{GOES_ON}\n")));
 }
 
 fn cost(price: &Price) -> String {
@@ -272,15 +297,19 @@ fn more(text: &mut String, count: usize) {
 
 /// Wrapped, and with what comes from elsewhere made fit for a terminal.
 fn paragraph(text: &mut String, first: &str, words: &str) {
-    // Commands are to be copied: their lines are broken between words alone.
     let further = match first.trim().is_empty() {
         true => first.to_owned(),
         false => " ".repeat(first.len().min(8)),
     };
-    let options = Options::new(WIDTH)
-        .initial_indent(first)
-        .subsequent_indent(&further)
-        .break_words(false)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let options = unbroken(WIDTH, first, &further);
     let _ = writeln!(text, "{}", textwrap::fill(&plain(words), options));
+}
+
+/// Lines are broken between words alone.
+fn unbroken<'o>(width: usize, first: &'o str, further: &'o str) -> Options<'o> {
+    Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(further)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
 }

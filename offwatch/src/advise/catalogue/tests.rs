@@ -307,3 +307,36 @@ fn a_large_host_is_evaluated() {
     assert!(text.contains("more (--json has all)"));
     assert!(text.lines().count() < 300, "{} lines", text.lines().count());
 }
+
+/// What a shell makes of the line that a command begins: it takes out a
+/// backslash together with the line's end.
+fn copied(text: &str, command: &str) -> Vec<String> {
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    let whole = text.replace("\\\n", "");
+    let start = whole.find(command).expect("it is told");
+    let line = whole[start..].lines().next().expect("a line");
+    shlex::split(line).expect("words")
+}
+
+#[test]
+fn a_command_can_be_copied_as_it_is_printed() {
+    use crate::advise::window::Feature;
+    let tso = [Feature::Tso, Feature::TsoEcn, Feature::Tso6];
+    let tap = Made::tap("vnet1", 8).vm("db").off(&tso);
+    let sg = Made::tap("vnet2", 9).vm("api");
+    let sg = sg.off(&[Feature::ScatterGather]).off(&tso);
+    let cut = |tap: Made| tap.to(Frames::plain(80_000, 1_514)).cut(80_000);
+    let scene = Scene::default().with(cut(tap)).with(cut(sg));
+    let report = scene.report();
+    let text = text::of(&report);
+    let fixes = report.advice.iter().flat_map(|advice| &advice.fixes);
+    let mut told = 0;
+    for fix in fixes {
+        if let Action::SetFeatures { command, .. } = &fix.action {
+            let words = shlex::split(command).expect("words");
+            assert_eq!(copied(&text, &words[..4].join(" ")), words);
+            told += 1;
+        }
+    }
+    assert_eq!(told, 3, "one of them only if another does not help");
+}
