@@ -18,8 +18,8 @@ pub(super) const FEW: Threshold = Threshold {
     why: "one is a probe for the path's MTU, and is answered",
 };
 
-/// Headers of IP and TCP without options: no segment has less.
-const HEADERS: u32 = 40;
+/// A header of IPv4: a fragment of UDP has no other, and no segment has less.
+const HEADERS: u32 = 20;
 
 pub(super) static GSO_ABOVE_MTU: Rule = Rule {
     id: "gso-above-mtu",
@@ -102,6 +102,22 @@ mod tests {
         assert_eq!(says(Frames::gso(9, 7, 8948)), []);
         assert_eq!(says(Frames::gso(1_000, 44, 1448)), []);
         assert_eq!(says(Frames::plain(10, 9_014).oversize()).len(), 1);
+    }
+
+    #[test]
+    fn udp_has_shorter_headers_than_tcp() {
+        // The range of the histogram begins at 1,280.
+        let says = |mtu, size| {
+            let uplink = Made::uplink("eth0", 2, "ixgbe").mtu(mtu);
+            let uplink = uplink.to(Frames::gso(1_000, 40, size));
+            !Scene::default()
+                .with(uplink)
+                .advice(&GSO_ABOVE_MTU)
+                .is_empty()
+        };
+        assert!(!says(1_310, 1_310 - 28), "USO");
+        assert!(!says(1_300, 1_300 - 20), "UFO");
+        assert!(says(1_299, 1_280));
     }
 
     #[test]
