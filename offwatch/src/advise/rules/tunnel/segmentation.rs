@@ -71,16 +71,14 @@ fn check(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     if per_s < CUT_RATE.value || !port.is_on(Feature::Tso) {
         return None;
     }
+    let lacking = |tunnel: &Port<'_>| {
+        let mut needed = needed(tunnel);
+        needed.retain(|feature| port.is_off(*feature));
+        needed
+    };
     let tunnels = tunnels(window, port);
-    let tunnel = tunnels.first()?;
-    let needed = needed(tunnel);
-    let off: Vec<Feature> = needed
-        .into_iter()
-        .filter(|feature| port.is_off(*feature))
-        .collect();
-    if off.is_empty() {
-        return None;
-    }
+    let mut tunnels = tunnels.iter().map(|tunnel| (tunnel, lacking(tunnel)));
+    let (tunnel, off) = tunnels.find(|(_, off)| !off.is_empty())?;
     let text = format!(
         "the host cuts {} segments/s at {} for {}, whose tunnel frames it does not segment",
         rate(Some(per_s)),
@@ -116,10 +114,14 @@ mod tests {
     const TUNNEL: [Feature; 2] = [Feature::UdpTunnel, Feature::UdpTunnelCsum];
 
     fn scene(uplink: Made, cut: u64, lower: u32) -> Scene {
+        scene_of(Scene::default(), uplink, cut, lower)
+    }
+
+    fn scene_of(first: Scene, uplink: Made, cut: u64, lower: u32) -> Scene {
         let vxlan = Made::other("vxlan7", 9, "vxlan").to(Frames::tcp(5_000, 40));
         let vxlan = vxlan.device(|device| device.lower = Some(Lower::Route(lower)));
         let uplink = uplink.to(Frames::plain(200_000, 1_564)).cut(cut);
-        Scene::default().with(uplink).with(vxlan)
+        first.with(uplink).with(vxlan)
     }
 
     #[test]
@@ -136,6 +138,10 @@ mod tests {
             [],
             "not its tunnel"
         );
+        let ipip = Made::other("tunl0", 8, "ipip").to(Frames::tcp(100, 40));
+        let first = Scene::default().with(ipip);
+        let both = scene_of(first, uplink(), 200_000, 2).advice(&UPLINK_NO_TUNNEL_TSO);
+        assert_eq!(both.len(), 1, "another tunnel hides nothing");
         let able = Made::uplink("eth0", 2, "ice").on(&TUNNEL);
         assert_eq!(scene(able, 200_000, 2).advice(&UPLINK_NO_TUNNEL_TSO), []);
     }
