@@ -127,8 +127,9 @@ fn cannot_be_cut(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         let look = "capture on the bridge (tcpdump -e) and look for odd header lengths";
         return Some(found.fix(make::people(crate::advise::advice::Scope::Host, look)));
     };
-    let guest = format!("in {}: ethtool -K IFACE tso off gso off", sender.dev());
-    Some(found.fix(make::in_guest(guest)))
+    let name = window.vm_of(sender).map_or(sender.dev(), |vm| vm.name);
+    let guest = make::in_guest("ethtool -K IFACE tso off gso off");
+    Some(found.fix(guest.when(format!("for a trial, of {name}, which sends them"))))
 }
 
 #[cfg(test)]
@@ -169,6 +170,8 @@ mod tests {
         let found = says(10);
         assert_eq!(found[0].subject.dev.as_deref(), Some("vnet1"));
         assert_eq!(found[0].fixes[0].scope, Scope::Guest);
+        let when = found[0].fixes[0].when.as_deref();
+        assert!(when.is_some_and(|when| when.contains("vm0")), "{when:?}");
         assert_eq!(says(9), []);
     }
 }
