@@ -7,7 +7,7 @@ use crate::{
         need::Need,
         rule::{Check, Family, Finding, On, Rule, Threshold},
         rules::share::{self, Cause},
-        window::{Feature, Port, Window},
+        window::{Feature, Owner, Port, Window},
     },
     output::units::rate,
 };
@@ -134,7 +134,8 @@ pub(super) static TAP_NO_VNET_HDR: Rule = Rule {
     title: "A tap was made without virtio headers, so nothing can be offloaded",
     mechanism: "Without IFF_VNET_HDR a frame cannot say that it is to be cut or summed later, so \
         guest and host do both for every frame",
-    trigger: "The tap's flags lack IFF_VNET_HDR, and it carries frames of full size.",
+    trigger: "The tap's flags lack IFF_VNET_HDR, and it carries frames of full size. Of a tap \
+        that is no known VM's, as a VPN's, there is no verdict.",
     remedy: "Have whoever makes the tap set IFF_VNET_HDR (QEMU: vnet_hdr=on, which is its default \
         with virtio), and start the VM again.",
     cost: "What host and guest now do for each frame; large.",
@@ -182,6 +183,11 @@ fn no_vnet_hdr(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
         port.dev(),
         rate(Some(frames)),
     );
+    if port.owner == Owner::Unknown {
+        let text = format!("{text}; whether it is a VM's is not known (a VPN's is so by design)");
+        let found = Finding::new(Verdict::CannotSee, text).confidence(Confidence::Low);
+        return Some(found.measured([make::counted(window, "frames", frames, Unit::FramesPerS)]));
+    }
     let fix = make::people(
         Scope::Tap,
         "make the tap with IFF_VNET_HDR: with QEMU a virtio card and vnet_hdr=on, with libvirt \
@@ -249,9 +255,8 @@ mod tests {
     #[test]
     fn a_tap_without_virtio_headers_is_found_under_load() {
         let made = |frames| {
-            Made::tap("vnet1", 8)
-                .flags(|tap| tap.vnet_hdr = false)
-                .to(frames)
+            let tap = Made::tap("vnet1", 8).flags(|tap| tap.vnet_hdr = false);
+            tap.vm("db").to(frames)
         };
         assert_eq!(
             says(made(Frames::plain(10_000, 1514)), &TAP_NO_VNET_HDR).len(),
@@ -260,5 +265,13 @@ mod tests {
         assert_eq!(says(made(Frames::plain(9_990, 1514)), &TAP_NO_VNET_HDR), []);
         assert_eq!(says(made(Frames::plain(10_000, 499)), &TAP_NO_VNET_HDR), []);
         assert_eq!(says(tap(), &TAP_NO_VNET_HDR), []);
+    }
+
+    #[test]
+    fn a_tap_of_a_vpn_is_no_fault() {
+        let tap = Made::tap("tap0", 8).flags(|tap| tap.vnet_hdr = false);
+        let found = says(tap.to(Frames::plain(90_000, 1514)), &TAP_NO_VNET_HDR);
+        assert_eq!(found[0].verdict, Verdict::CannotSee);
+        assert_eq!(found[0].fixes, []);
     }
 }
