@@ -16,6 +16,13 @@ const ASKED: Threshold = Threshold {
         again after 4, 8 and 16 s",
 };
 
+const KEEPS_ASKING: Threshold = Threshold {
+    name: "time for each of them, at most",
+    value: 120.0,
+    unit: "seconds",
+    why: "a client without an address asks more often; one that has one asks now and then",
+};
+
 pub(super) static DHCP_PARTIAL: Rule = Rule {
     id: "dhcp-partial",
     family: Family::Checksum,
@@ -28,7 +35,8 @@ pub(super) static DHCP_PARTIAL: Rule = Rule {
         out of vhost (<driver name='qemu'/>); last of all tx off on that tap.",
     cost: "The netfilter rule: nothing to speak of. tx off: TSO goes, and 60 became 15 Gbit/s \
         elsewhere.",
-    wrong_when: "the client has another reason to ask again, as no free address: its own log tells",
+    wrong_when: "the client has another reason to ask again, as no free address or several boots in a \
+        row (over the network, then from disk): its own log tells",
     sources: &[
         "Linux commit 9d1b11102b53: the CHECKSUM target",
         "nova LP#1029430",
@@ -38,7 +46,7 @@ pub(super) static DHCP_PARTIAL: Rule = Rule {
     ],
     confidence: Confidence::High,
     needs: &[Need::Frames, Need::Gso],
-    thresholds: &[&ASKED],
+    thresholds: &[&ASKED, &KEEPS_ASKING],
     check: Check::Port(On::Tap, check),
     ..Rule::BASE
 };
@@ -48,7 +56,8 @@ const FILL: &str =
 
 fn check(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     let (asked, answered) = (port.from.dhcp_packets, port.to.dhcp_packets);
-    if (asked as f64) < ASKED.value || answered == 0 {
+    let keeps_asking = asked as f64 * KEEPS_ASKING.value >= window.seconds;
+    if (asked as f64) < ASKED.value || !keeps_asking || answered == 0 {
         return None;
     }
     let text = format!(
@@ -103,6 +112,16 @@ mod tests {
         let scopes: Vec<_> = found[0].fixes.iter().map(|fix| fix.scope).collect();
         assert_eq!(scopes, [Scope::Host, Scope::LibvirtXml, Scope::Tap]);
         assert_eq!(says(3, 3), []);
+        let long = |asked, hours: u64| {
+            let tap = Made::tap("vnet0", 7)
+                .vm("old")
+                .from(Frames::plain(asked, 342).dhcp())
+                .to(Frames::partial(asked, 342).dhcp());
+            let scene = Scene::lasting(hours * 3_600).with(tap);
+            !scene.advice(&DHCP_PARTIAL).is_empty()
+        };
+        assert!(!long(29, 1), "it got its lease, several times");
+        assert!(long(30, 1));
         assert_eq!(says(4, 0), [], "nobody answers, or with whole checksums");
     }
 }
