@@ -31,7 +31,7 @@ pub async fn run(args: &AdviseArgs) -> Result<ExitCode, Error> {
     let filter = Filter::new(&args.vm, &args.dev)?;
     let Samples { first, last } = match &args.replay {
         Some(path) => window::replayed(path, args.window)?,
-        None => window::observed(args).await?,
+        None => window::observed(args, &filter).await?,
     };
     filter.check_sample(&last)?;
     let mut report = evaluate(&Window::new(&first, &last), &catalogue::rules());

@@ -12,6 +12,7 @@ use crate::{
     cli::AdviseArgs,
     collector::{Options, Packets},
     error::Error,
+    filter::Filter,
     record::{RecordError, Replay},
     sample::Sample,
     source::Source,
@@ -27,7 +28,7 @@ pub(super) struct Samples {
 }
 
 /// Observes this host.
-pub(super) async fn observed(args: &AdviseArgs) -> Result<Samples, Error> {
+pub(super) async fn observed(args: &AdviseArgs, filter: &Filter) -> Result<Samples, Error> {
     let options = Options {
         hooks: args.hook.hooks(),
         exact: args.exact.into(),
@@ -52,8 +53,11 @@ pub(super) async fn observed(args: &AdviseArgs) -> Result<Samples, Error> {
         tick.map(|tick| Arc::clone(tick.sample))
             .ok_or(Error::Closed)
     };
+    let first = next().await?;
+    // Not only when the window is over.
+    filter.check_sample(&first)?;
     Ok(Samples {
-        first: next().await?,
+        first,
         last: next().await?,
     })
 }
