@@ -30,6 +30,8 @@ const LIBVIRTD_LOG: &str = "/run/offwatch-e2e/libvirtd.log";
 /// How long to wait for a guest to accept a connection. Short, because a first
 /// attempt made too early is only repeated by TCP and ARP after a second.
 const CONNECT: Duration = Duration::from_millis(500);
+/// How long a server of iperf3 may take between two runs.
+const IPERF_BACK: Duration = Duration::from_secs(20);
 
 /// How to start a [`Host`].
 #[derive(Clone, Debug, Default)]
@@ -282,8 +284,28 @@ impl Host {
     }
 
     /// [`Host::iperf`] with more arguments for the client, such as `--parallel 2`
-    /// or `--set-mss 500`.
+    /// or `--set-mss 500`. A server that has just ended another run and is not
+    /// back yet is waited for.
     pub fn iperf_with(
+        &self,
+        from: Endpoint,
+        to: Endpoint,
+        seconds: u32,
+        arguments: &[&str],
+    ) -> Result<Throughput> {
+        let deadline = Instant::now() + IPERF_BACK;
+        loop {
+            let ran = self.iperf_once(from, to, seconds, arguments);
+            match ran {
+                Err(error) if crate::iperf::is_refused(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                ran => return ran,
+            }
+        }
+    }
+
+    fn iperf_once(
         &self,
         from: Endpoint,
         to: Endpoint,

@@ -44,9 +44,17 @@ impl Throughput {
     }
 }
 
+/// Whether a run did not begin because the server serves nobody at the moment.
+pub(crate) fn is_refused(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    ["unable to connect to server", "the server is busy"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Throughput;
+    use super::{Throughput, is_refused};
 
     #[test]
     fn reads_results_and_errors() {
@@ -58,6 +66,9 @@ mod tests {
         assert!((run.bits_per_second - 8e3).abs() < 1e-9);
         let error = Throughput::parse(r#"{"error":"unable to connect"}"#).unwrap_err();
         assert!(error.to_string().contains("unable to connect"));
+        assert!(!is_refused(&error), "that may be anything");
+        let refused = r#"{"error":"unable to connect to server: Connection refused"}"#;
+        assert!(is_refused(&Throughput::parse(refused).unwrap_err()));
         assert!(Throughput::parse("").is_err());
     }
 }
