@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    advise::Watch,
     collector::{Collector, Options},
     error::Error,
     model::{Model, usage::UsageHistory},
@@ -54,6 +55,15 @@ impl Tick<'_> {
             .earlier
             .map(|earlier| (Arc::clone(earlier), self.sample.since(earlier)));
         Model::of(self.sample, earlier, self.usage)
+    }
+
+    /// Shows the sample to a watch; whether there was an evaluation.
+    pub fn advance(&self, watch: &mut Watch) -> bool {
+        if self.has_rates() {
+            return watch.advance(self.sample);
+        }
+        watch.begin(self.sample);
+        false
     }
 }
 

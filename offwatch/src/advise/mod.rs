@@ -9,6 +9,7 @@ pub mod advice;
 pub mod catalogue;
 pub mod docs;
 mod engine;
+pub mod findings;
 mod fix;
 mod make;
 pub mod need;
@@ -19,12 +20,15 @@ mod rules;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;
+pub mod watch;
 pub mod window;
 
 pub use self::{
     advice::{Advice, Verdict},
     engine::evaluate,
+    findings::Findings,
     report::Report,
     rule::Rule,
+    watch::Watch,
     window::Window,
 };

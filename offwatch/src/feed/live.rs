@@ -1,7 +1,9 @@
 //! Models of this host.
 
+use std::time::Instant;
+
 use super::{Commands, Live, Tick, Update, Updates, Wanted};
-use crate::{error::Error, source::Source};
+use crate::{advise::Watch, error::Error, source::Source};
 
 pub(super) async fn run(
     mut source: Source,
@@ -15,6 +17,7 @@ pub(super) async fn run(
     if let Some(recorder) = live.recorder.take() {
         source.record_to(recorder);
     }
+    let mut watch = Watch::default();
     let mut shown = 0;
     while let Some(tick) = source.tick().await? {
         if shown == 0 {
@@ -23,8 +26,13 @@ pub(super) async fn run(
         let rest = (live.each)(&tick)?;
         let mut model = tick.model();
         wanted.filter.apply(&mut model);
+        let began = Instant::now();
+        if tick.advance(&mut watch) {
+            watch.took(began.elapsed());
+        }
         let tick = Tick {
             model,
+            findings: watch.findings().cloned(),
             position: None,
             jumped: false,
         };

@@ -5,13 +5,14 @@ mod live;
 mod player;
 mod reel;
 
-use std::{panic, path::PathBuf, thread, time::Duration};
+use std::{panic, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use tokio::{sync::mpsc, time::timeout};
 
 use self::{player::Player, reel::Reel};
 pub use crate::source::Command;
 use crate::{
+    advise::Findings,
     collector::Options,
     error::Error,
     filter::Filter,
@@ -77,6 +78,8 @@ pub enum Update {
 pub struct Tick {
     /// The model.
     pub model: Model,
+    /// What `advise` would say; missing until enough was seen.
+    pub findings: Option<Arc<Findings>>,
     /// Place in a recording that is a file.
     pub position: Option<Position>,
     /// The models shown before are not those that came before this one.

@@ -150,6 +150,7 @@ impl<'feed> Player<'feed> {
         self.shown_at = Instant::now();
         let tick = Tick {
             model,
+            findings: self.reel.findings(),
             position: self.reel.position(),
             jumped,
         };

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::Position;
 use crate::{
+    advise::{Findings, Watch, watch::SHORTEST_WINDOW},
     error::Error,
     model::{Model, UsageHistory},
     record::{RecordError, Recording},
@@ -14,7 +15,7 @@ use crate::{
 /// A recording to be played.
 pub(super) enum Reel {
     File(Box<Tape>),
-    Pipe(Box<Source>),
+    Pipe(Box<Source>, Watch),
 }
 
 /// A recording in a file.
@@ -26,13 +27,18 @@ pub(super) struct Tape {
     read: Option<(usize, Arc<Sample>)>,
     /// What VMs used until then.
     usage: UsageHistory,
+    /// What `advise` would say.
+    watch: Watch,
 }
 
 impl Reel {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         // What has no length has no order: stdin, a named pipe.
         if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
-            return Ok(Self::Pipe(Box::new(Source::replay(path)?)));
+            return Ok(Self::Pipe(
+                Box::new(Source::replay(path)?),
+                Watch::default(),
+            ));
         }
         let recording = Recording::open(path)?;
         if recording.is_empty() {
@@ -47,13 +53,14 @@ impl Reel {
             number: None,
             read: None,
             usage: UsageHistory::default(),
+            watch: Watch::default(),
         })))
     }
 
     fn tape(&mut self) -> Result<&mut Tape, Error> {
         match self {
             Self::File(tape) => Ok(tape),
-            Self::Pipe(_) => Err(RecordError::Pipe.into()),
+            Self::Pipe(..) => Err(RecordError::Pipe.into()),
         }
     }
 
@@ -69,7 +76,10 @@ impl Reel {
     /// The next model; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Model>, Error> {
         match self {
-            Self::Pipe(source) => Ok(source.tick().await?.map(|tick| tick.model())),
+            Self::Pipe(source, watch) => Ok(source.tick().await?.map(|tick| {
+                tick.advance(watch);
+                tick.model()
+            })),
             Self::File(tape) => {
                 let next = tape.number.map_or(0, |number| number + 1);
                 // It may still be written.
@@ -105,16 +115,25 @@ impl Reel {
     pub(super) fn past(&self) -> impl Iterator<Item = Model> + '_ {
         let tape = match self {
             Self::File(tape) => Some(tape),
-            Self::Pipe(_) => None,
+            Self::Pipe(..) => None,
         };
         tape.into_iter().flat_map(|tape| tape.past())
+    }
+
+    /// What `advise` would say of the time before the shown model.
+    pub(super) fn findings(&self) -> Option<Arc<Findings>> {
+        let watch = match self {
+            Self::File(tape) => &tape.watch,
+            Self::Pipe(_, watch) => watch,
+        };
+        watch.findings().cloned()
     }
 
     /// Why there is no next model.
     pub(super) fn end(&self) -> String {
         let broken = match self {
             Self::File(tape) => tape.recording.broken(),
-            Self::Pipe(_) => None,
+            Self::Pipe(..) => None,
         };
         broken.map_or_else(|| "end of the recording".into(), ToString::to_string)
     }
@@ -142,11 +161,18 @@ impl Tape {
         let earlier = match (before, read_last) {
             (_, Some((_, sample))) => {
                 self.usage.advance(&now);
+                self.watch.advance(&now);
                 Some(sample)
             }
             (before, None) => {
                 let earlier = before.map(|before| recording.sample(before)).transpose()?;
                 self.usage = UsageHistory::of(&now, earlier.as_ref());
+                let first = self.window_start(number);
+                let first = recording
+                    .sample(first)
+                    .map_or_else(|_| Arc::clone(&now), Arc::new);
+                self.watch.begin(&first);
+                self.watch.advance(&now);
                 earlier.map(Arc::new)
             }
         };
@@ -157,6 +183,22 @@ impl Tape {
         let model = Model::of(&now, earlier, &self.usage);
         self.read = Some((number, now));
         Ok(model)
+    }
+
+    /// Where a window begins that ends with a sample: it is as long as one must
+    /// be, or as long as the run.
+    fn window_start(&self, number: usize) -> usize {
+        let recording = &self.recording;
+        let time = |number| recording.time_unix_ms(number).unwrap_or_default();
+        let is_short = |first| {
+            let ms = time(number).saturating_sub(time(first));
+            u128::from(ms) < SHORTEST_WINDOW.as_millis()
+        };
+        let mut first = number;
+        while is_short(first) && recording.continues_run(first) {
+            first -= 1;
+        }
+        first
     }
 
     fn past(&self) -> impl Iterator<Item = Model> + '_ {

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::{filter::Filter, record::Recorder, sample::Sample};
+use crate::{advise::testing::Scene, filter::Filter, record::Recorder, sample::Sample};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -179,4 +179,53 @@ fn what_keeps_it_from_starting_is_the_error() {
             .expect("an error");
         assert!(error.to_string().contains(words), "{error}");
     }
+}
+
+/// What is said of a VM in the model of a sample; `None` before an evaluation.
+async fn findings_at(feed: &mut Feed, number: usize) -> Option<Vec<String>> {
+    loop {
+        let update = feed.next().await.expect("not the end").expect("no error");
+        if let Update::Tick(tick) = update
+            && tick.position.expect("in a file").number == number
+        {
+            let findings = tick.findings?;
+            let said = findings.of_vm("legacy");
+            return Some(said.map(|advice| advice.rule.to_string()).collect());
+        }
+    }
+}
+
+#[test]
+fn findings_are_those_of_the_ten_seconds_before() {
+    let (before, after) = Scene::of_three(12).samples();
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let mut recorder = Recorder::create(file.path(), None).expect("writable");
+    for (seconds, sample) in [(0, &before), (4, &before), (8, &before), (12, &after)] {
+        let sample = Sample {
+            time_unix_ms: seconds * 1000,
+            monotonic_ns: seconds * 1_000_000_000,
+            ..sample.clone()
+        };
+        recorder.write(&sample, false).expect("written");
+    }
+    let found = Some(vec!["tap-no-tso".to_owned()]);
+    block_on(async {
+        let mut feed = start(&file).await;
+        // It holds from then on.
+        feed.ask(Command::Jump(0));
+        assert_eq!(findings_at(&mut feed, 0).await, None);
+        for (command, number, expected) in [
+            (Command::Step(1), 1, &None),
+            (Command::Step(1), 2, &None),
+            (Command::Step(1), 3, &found),
+            (Command::Step(-1), 2, &None),
+            (Command::Step(1), 3, &found),
+            (Command::Jump(0), 0, &None),
+            (Command::Jump(12_000), 3, &found),
+        ] {
+            feed.ask(command);
+            let findings = findings_at(&mut feed, number).await;
+            assert_eq!(findings, *expected, "{command:?} to {number}");
+        }
+    });
 }

@@ -9,6 +9,8 @@ mod state;
 mod terminal;
 mod theme;
 
+use std::sync::Arc;
+
 use crossterm::{
     event::{Event, KeyEventKind},
     style::force_color_output,
@@ -25,6 +27,7 @@ use self::{
     theme::Theme,
 };
 use crate::{
+    advise::Findings,
     cli::Color,
     error::Error,
     feed::{Command, Feed, Position, Tick, Update},
@@ -68,8 +71,10 @@ struct App {
     theme: Theme,
     zone: TimeZone,
     model: Option<Model>,
+    /// What `advise` would say; missing until enough was seen.
+    findings: Option<Arc<Findings>>,
     /// What came last while the screen is held.
-    newest: Option<Model>,
+    newest: Option<(Model, Option<Arc<Findings>>)>,
     position: Option<Position>,
     listing: Listing,
     /// The listing is that of another model, order or search.
@@ -91,6 +96,7 @@ impl App {
             cpu_history: CpuHistory::new(settings.hist_cpu_seconds),
             settings,
             model: None,
+            findings: None,
             newest: None,
             position: None,
             listing: Listing::default(),
@@ -141,6 +147,7 @@ impl App {
             let view = View {
                 model: self.model.as_ref(),
                 listing: &self.listing,
+                findings: self.findings.as_deref(),
                 history: &self.history,
                 held: self.held,
                 position: self.position,
@@ -202,8 +209,8 @@ impl App {
         self.is_stale |= self.state.listed_by() != listed_by;
         if !self.state.source.paused {
             self.held = 0;
-            if let Some(model) = self.newest.take() {
-                self.show(model);
+            if let Some((model, findings)) = self.newest.take() {
+                self.show(model, findings);
             }
         }
         if self.state.own_cost != self.meter.is_some() {
@@ -236,6 +243,7 @@ impl App {
             Update::Tick(tick) => {
                 let Tick {
                     model,
+                    findings,
                     position,
                     jumped,
                 } = *tick;
@@ -249,17 +257,18 @@ impl App {
                 // A recording is held at its source.
                 if self.state.source.paused && !self.state.source.is_replay {
                     self.held += 1;
-                    self.newest = Some(model);
+                    self.newest = Some((model, findings));
                 } else {
-                    self.show(model);
+                    self.show(model, findings);
                 }
             }
         }
     }
 
-    fn show(&mut self, model: Model) {
+    fn show(&mut self, model: Model, findings: Option<Arc<Findings>>) {
         self.cpu_history.advance(&Overview::of_model(&model));
         self.model = Some(model);
+        self.findings = findings;
         self.is_stale = true;
     }
 }

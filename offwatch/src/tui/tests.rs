@@ -1,6 +1,7 @@
 //! Keys, rows and frames, without a terminal.
 
 mod app;
+mod findings;
 mod host;
 mod keys;
 mod pages;

@@ -87,6 +87,22 @@ fn every_view_at_200x50() {
 }
 
 #[test]
+fn findings_are_marked_and_told() {
+    if !tmux::is_there() {
+        return;
+    }
+    // Ten seconds and one by the clock of the samples.
+    let terminal = replay(80, 24, 12, "");
+    terminal.text("4");
+    terminal.expect("80x24/offloads-findings");
+    terminal.text("/legacy");
+    terminal.keys(&["Enter"]);
+    terminal.text("j");
+    terminal.keys(&["Enter"]);
+    terminal.expect("80x24/page-findings");
+}
+
+#[test]
 fn a_resized_terminal_is_filled() {
     if !tmux::is_there() {
         return;

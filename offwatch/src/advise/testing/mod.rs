@@ -76,6 +76,24 @@ impl Scene {
         }
     }
 
+    /// With a guest whose driver declines TSO and which receives much, one that
+    /// has all, and one without traffic: `legacy`, `web` and `idle`.
+    pub fn of_three(seconds: u64) -> Self {
+        let frames = seconds * 100_000;
+        let legacy = Made::tap("vnet0", 10)
+            .vm("legacy")
+            .declined(&[Feature::Tso, Feature::TsoEcn, Feature::Tso6])
+            .from(Frames::plain(frames / 10, 66))
+            .to(Frames::plain(frames, 1514))
+            .cut(frames);
+        let web = Made::tap("vnet1", 11)
+            .vm("web")
+            .from(Frames::tcp(frames / 40, 40))
+            .to(Frames::tcp(frames / 40, 40));
+        let idle = Made::tap("vnet2", 12).vm("idle");
+        Self::lasting(seconds).with(legacy).with(web).with(idle)
+    }
+
     /// With an interface.
     #[must_use]
     pub fn with(mut self, made: Made) -> Self {

@@ -5,9 +5,10 @@ use ratatui::{buffer::Buffer, layout::Rect, text::Line, widgets::Widget as _};
 
 use super::{
     charts::{Series, halves, histogram, sparkline},
-    facts, offloads,
+    facts, findings, offloads,
 };
 use crate::{
+    advise::Findings,
     model::{HistogramRow, Model, Port},
     offload::{Blame, Sizes, no_work_cpu_share},
     output::units::rate,
@@ -27,6 +28,7 @@ const MOST_NAMED: usize = 5;
 pub(super) struct Page<'model> {
     pub(super) row: Row,
     pub(super) model: &'model Model,
+    pub(super) findings: Option<&'model Findings>,
     pub(super) history: &'model History,
     pub(super) held: usize,
     pub(super) in_bytes: bool,
@@ -106,8 +108,10 @@ impl<'model> Page<'model> {
         let mut parts = vec![
             Part::text(vec![self.title(), Line::default()]),
             Part::new(interfaces.len() + 1, |area, buffer| {
-                offloads::draw_interfaces(interfaces, self.in_bytes, self.theme, area, buffer);
+                offloads::draw_interfaces(self, interfaces, area, buffer);
             }),
+            Part::text(vec![Line::default()]),
+            Part::text(self.findings()),
             Part::text(vec![Line::default()]),
         ];
         if let Some(vm) = self.row.vm(self.model) {
@@ -148,6 +152,10 @@ impl<'model> Page<'model> {
             }
         };
         Line::styled(text, self.theme.title())
+    }
+
+    fn findings(&self) -> Vec<Line<'static>> {
+        findings::lines(self.row, self.model, self.findings, self.theme, self.width)
     }
 
     /// Two rows of two sparklines, RX on the left and TX on the right.

@@ -50,6 +50,8 @@ COLUMNS OF THE OFFLOAD VIEW
  RXseg TXseg      mean bytes of a segment, headers included
  OFFLOADS         groups of ethtool -K that are on; !: wanted, but off
  ~                at least
+ !                offwatch advise has a finding: Enter shows it. The command
+                  itself sees more: it also looks at how the host is set up
  -                no value: the last line tells why for the selected row";
 
 /// How many lines the help has.

@@ -4,6 +4,7 @@ mod charts;
 mod columns;
 mod detail;
 mod facts;
+mod findings;
 mod header;
 mod help;
 mod offloads;
@@ -23,13 +24,15 @@ use super::{
     state::{Overlay, Page, State},
     theme::Theme,
 };
-use crate::{feed, model::Model, own_cost::OwnCost};
+use crate::{advise::Findings, feed, model::Model, own_cost::OwnCost};
 
 /// What there is to be shown.
 pub(super) struct View<'app> {
     /// Missing until the first sample.
     pub(super) model: Option<&'app Model>,
     pub(super) listing: &'app Listing,
+    /// What `advise` would say; missing until enough was seen.
+    pub(super) findings: Option<&'app Findings>,
     pub(super) history: &'app History,
     /// How many of the newest points are not to be shown.
     pub(super) held: usize,
@@ -117,6 +120,7 @@ fn page<'view>(
     Some(detail::Page {
         row: detail::find(key, model)?,
         model,
+        findings: view.findings,
         history: view.history,
         held: view.held,
         in_bytes: state.in_bytes,
@@ -154,7 +158,7 @@ pub(super) fn draw(state: &State, view: &View<'_>, buffer: &mut Buffer) -> Optio
                 let (listing, theme, body) = (view.listing, view.theme, areas.body);
                 match &listing.text {
                     Some(text) => text::draw(state, model, listing, text, theme, body, buffer),
-                    None => offloads::draw(state, model, listing, theme, body, buffer),
+                    None => offloads::draw(state, model, view, body, buffer),
                 }
             }
             Page::Detail(key, scroll) => {

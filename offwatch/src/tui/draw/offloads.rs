@@ -8,7 +8,12 @@ use ratatui::{
     widgets::{Row, Table, Widget as _},
 };
 
-use super::columns::{self, Cells, Column};
+use super::{
+    View,
+    columns::{self, Cells, Column},
+    detail::Page,
+    findings,
+};
 use crate::{
     model::{Interface, Model, OFFLOADS, Port},
     offload::{Figures, Sizes, no_work_cpu_share},
@@ -20,10 +25,13 @@ use crate::{
     },
 };
 
+/// Width of the mark between the names and the numbers.
+const MARK_WIDTH: u16 = 1;
+
 /// Widths of the names before the numbers: of the VM and of the interface.
 fn name_widths(width: u16) -> (u16, u16) {
     match width {
-        0..60 => (8, 8),
+        0..60 => (7, 7),
         60..100 => (12, 10),
         100..160 => (16, 15),
         _ => (24, 15),
@@ -32,7 +40,7 @@ fn name_widths(width: u16) -> (u16, u16) {
 
 fn numbers_width(width: u16) -> u16 {
     let (vm, dev) = name_widths(width);
-    width.saturating_sub(vm + dev + 2)
+    width.saturating_sub(vm + dev + MARK_WIDTH + 3)
 }
 
 /// How many columns a screen can scroll to the right.
@@ -48,30 +56,26 @@ pub(super) fn last_column_beside(width: u16) -> usize {
 /// A row of numbers, and what stands before them.
 struct TableRow<'model> {
     names: Vec<String>,
+    /// `advise` has a finding.
+    is_marked: bool,
     interfaces: &'model [Port],
     is_selected: bool,
 }
 
 /// Draws the heading and as many rows as there is room for.
-pub(super) fn draw(
-    state: &State,
-    model: &Model,
-    listing: &Listing,
-    theme: Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
-    let rows = listing.rows.iter().enumerate().skip(state.top);
+pub(super) fn draw(state: &State, model: &Model, view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+    let rows = view.listing.rows.iter().enumerate().skip(state.top);
     let rows = rows.map(|(place, row)| TableRow {
         names: names(*row, model).into(),
+        is_marked: findings::is_marked(*row, model, view.findings),
         interfaces: row.interfaces(model),
         is_selected: state.selected.is_some() && place == state.cursor,
     });
     Grid {
-        headings: &["VM", "DEV"],
+        headings: &["VM", "DEV", "!"],
         columns: columns::fitting(numbers_width(area.width), state.column),
         in_bytes: state.in_bytes,
-        theme,
+        theme: view.theme,
     }
     .draw(rows, area, buffer);
 }
@@ -88,6 +92,7 @@ pub(super) fn draw_beside(
     let rows = listing.rows.iter().enumerate().skip(state.top);
     let rows = rows.map(|(place, row)| TableRow {
         names: Vec::new(),
+        is_marked: false,
         interfaces: row.interfaces(model),
         is_selected: state.selected.is_some() && place == state.cursor,
     });
@@ -102,9 +107,8 @@ pub(super) fn draw_beside(
 
 /// The interfaces of a page, as rows of the same table.
 pub(super) fn draw_interfaces(
+    page: &Page<'_>,
     interfaces: &[Port],
-    in_bytes: bool,
-    theme: Theme,
     area: Rect,
     buffer: &mut Buffer,
 ) {
@@ -112,22 +116,23 @@ pub(super) fn draw_interfaces(
         let bridge = interface.master.as_deref().unwrap_or("-");
         TableRow {
             names: vec![plain(bridge), plain(name(interface))],
+            is_marked: findings::is_interface_marked(interface.ifindex(), page.findings),
             interfaces: std::slice::from_ref(interface),
             is_selected: false,
         }
     });
     Grid {
-        headings: &["BRIDGE", "DEV"],
+        headings: &["BRIDGE", "DEV", "!"],
         columns: columns::fitting(numbers_width(area.width), 0),
-        in_bytes,
-        theme,
+        in_bytes: page.in_bytes,
+        theme: page.theme,
     }
     .draw(rows, area, buffer);
 }
 
 /// How a table looks.
 struct Grid<'table> {
-    /// What stands before the numbers: nothing, or two names.
+    /// What stands before the numbers: nothing, or two names and the mark.
     headings: &'table [&'static str],
     columns: &'static [Column],
     in_bytes: bool,
@@ -142,7 +147,7 @@ impl Grid<'_> {
         buffer: &mut Buffer,
     ) {
         let (vm_width, dev_width) = name_widths(area.width);
-        let names = [vm_width, dev_width];
+        let names = [vm_width, dev_width, MARK_WIDTH];
         let names = names.into_iter().take(self.headings.len());
         let widths = names.chain(self.columns.iter().map(|column| column.width));
         let rows = rows.take(usize::from(area.height.saturating_sub(1)));
@@ -171,7 +176,12 @@ impl Grid<'_> {
             .columns
             .iter()
             .map(|column| column.cell(&cells, self.theme));
-        let drawn = Row::new(row.names.into_iter().map(Text::from).chain(numbers));
+        let mark = (!self.headings.is_empty()).then(|| {
+            let mark = if row.is_marked { "!" } else { "" };
+            Text::styled(mark, self.theme.work())
+        });
+        let names = row.names.into_iter().map(Text::from).chain(mark);
+        let drawn = Row::new(names.chain(numbers));
         match row.is_selected {
             true => drawn.style(self.theme.selected()),
             false => drawn,

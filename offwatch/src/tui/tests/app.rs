@@ -6,6 +6,7 @@ use ratatui::{Terminal, backend::TestBackend};
 
 use super::host::{VMS, model};
 use crate::{
+    advise::Findings,
     model::Model,
     output::virt_top::{CpuHistory, ViewOptions},
     settings::{Display, Settings},
@@ -24,6 +25,7 @@ pub(super) struct App {
     pub(super) state: State,
     pub(super) model: Option<Model>,
     pub(super) listing: Listing,
+    pub(super) findings: Option<Findings>,
     pub(super) history: History,
     pub(super) cpu_history: CpuHistory,
     pub(super) size: (u16, u16),
@@ -51,6 +53,7 @@ impl App {
             cpu_history: CpuHistory::new(20),
             model: None,
             listing: Listing::default(),
+            findings: None,
             history: History::default(),
             size: (width, height),
         }
@@ -123,6 +126,7 @@ impl App {
         let view = View {
             model: self.model.as_ref(),
             listing: &self.listing,
+            findings: self.findings.as_ref(),
             history: &self.history,
             held: 0,
             position: None,
