@@ -149,7 +149,7 @@ fn frames_that_cannot_be_cut() -> Scenario {
             Verdict::NeedsTrial,
             "db",
             Scope::Guest,
-            "in {bad}: ethtool -K IFACE tso off",
+            "of bad, which sends them: ethtool -K IFACE tso off",
         )]),
         fix: Fix::None,
     }

@@ -27,8 +27,8 @@ pub(crate) struct Expected {
     pub(crate) verdict: Verdict,
     /// The guest that it is about, or else the interface.
     pub(crate) about: &'static str,
-    /// What the first change touches, and what is in it: `{NAME}` is the tap of a
-    /// guest.
+    /// What the first change touches, and what is in it or in when it is to be
+    /// made: `{NAME}` is the tap of a guest.
     pub(crate) fix: Option<(Scope, &'static str)>,
 }
 
@@ -135,7 +135,8 @@ impl Expected {
             let fix = found.fixes.first().context("no change is told")?;
             ensure!(fix.scope == scope, "{:?} is to be changed", fix.scope);
             let part = names.fill(part);
-            let text = text(&fix.action);
+            let when = fix.when.as_deref().unwrap_or("first");
+            let text = format!("{when}: {}", text(&fix.action));
             ensure!(text.contains(&part), "no {part} in {text}");
         }
         Ok(found)
