@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     memory::share_heap();
+    memory::use_small_pages();
     let result = limits::raise()
         .and_then(|()| {
             tokio::runtime::Builder::new_current_thread()

@@ -11,6 +11,16 @@ pub fn share_heap() {
     }
 }
 
+/// Has the kernel back this process's memory by small pages alone. A heap that
+/// grows into another huge page of 2 MiB takes all of it, for a few KiB.
+/// (`PR_SET_THP_DISABLE`, prctl(2); it ends with the process.)
+pub fn use_small_pages() {
+    // SAFETY: takes numbers alone; a setting that is refused changes nothing.
+    unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    }
+}
+
 /// Gives free memory back to the kernel.
 pub(crate) fn give_back() {
     #[cfg(target_env = "gnu")]
