@@ -35,7 +35,9 @@ const LOCKDOWN_KERNEL: &str = "6.12";
 /// Tests that lockdown has no bearing on, as it changes how BPF programs read
 /// memory: left out of the boot with lockdown, unless that is what was asked for.
 const WITHOUT_BEARING: &[&str] = &[
+    "advise",
     "churn",
+    "facts",
     "features",
     "kill",
     "lab",
