@@ -4,7 +4,6 @@ use std::{
     ffi::OsString,
     io::{self, Write as _},
     path::Path,
-    process::ExitCode,
 };
 
 use clap::Parser as _;
@@ -15,11 +14,28 @@ use offwatch::{
     limits, memory, text,
 };
 
-fn main() -> ExitCode {
-    let command = match parse(std::env::args_os().collect()) {
-        Ok(command) => command,
-        Err(error) => return usage(&error),
+const SUCCESS: u8 = 0;
+const FAILURE: u8 = 1;
+
+fn main() {
+    let code = match parse(std::env::args_os().collect()) {
+        Ok(command) => execute(&command),
+        Err(error) => usage(&error),
     };
+    end(code);
+}
+
+/// Ends the process without what libraries have registered for its end: libvirt's
+/// thread may be in the middle of something, and libcrypto's clean-up would take
+/// it away under its hands.
+fn end(code: u8) -> ! {
+    let _ = io::stdout().flush();
+    // SAFETY: has no preconditions; everything of our own has been dropped.
+    unsafe { libc::_exit(code.into()) }
+}
+
+/// The exit code.
+fn execute(command: &Command) -> u8 {
     memory::share_heap();
     memory::use_small_pages();
     let result = limits::raise()
@@ -32,14 +48,14 @@ fn main() -> ExitCode {
             what: "cannot start".into(),
             source,
         })
-        .and_then(|runtime| runtime.block_on(run(&command)));
+        .and_then(|runtime| runtime.block_on(run(command)));
     match result {
         // Whoever closed our output, as `head` does, has what they wanted.
         Ok(code) => code,
-        Err(Error::Closed) => ExitCode::SUCCESS,
+        Err(Error::Closed) => SUCCESS,
         Err(error) => {
             complain(&error.to_string());
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }
@@ -57,21 +73,21 @@ fn parse(mut args: Vec<OsString>) -> Result<Command, clap::Error> {
     VirtTop::try_parse_from(args).map(|cli| Command::Top(Box::new(cli.args)))
 }
 
-async fn run(command: &Command) -> Result<ExitCode, Error> {
+async fn run(command: &Command) -> Result<u8, Error> {
     match command {
         Command::Top(args) => command::top::run(args).await?,
         Command::Advise(args) => return command::advise::run(args).await,
         Command::Doctor(args) => command::doctor::run(args)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Help and versions are printed whole; an error is one line like any other.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
         return match error.print() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
+            Ok(()) => SUCCESS,
+            Err(_) => FAILURE,
         };
     }
     let text = error.to_string();
@@ -81,7 +97,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
     complain(&format!("{}; try --help", told.join(" ")));
-    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    u8::try_from(error.exit_code()).unwrap_or(FAILURE)
 }
 
 /// One line on stderr; nothing can be done if that is closed.

@@ -2,10 +2,7 @@
 
 mod window;
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::io::{self, Write as _};
 
 use self::window::Samples;
 use crate::{
@@ -18,15 +15,15 @@ use crate::{
 /// The exit code of `--exit-code` if there is something to do.
 const FINDINGS: u8 = 3;
 
-/// Observes, evaluates and prints.
-pub async fn run(args: &AdviseArgs) -> Result<ExitCode, Error> {
+/// Observes, evaluates and prints; the exit code.
+pub async fn run(args: &AdviseArgs) -> Result<u8, Error> {
     if let Some(AdviseCommand::Explain { rule }) = &args.command {
         let text = match rule {
             Some(rule) => docs::explain(rule),
             None => docs::list(),
         };
         print(&text)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
     let filter = Filter::new(&args.vm, &args.dev)?;
     let Samples { first, last } = match &args.replay {
@@ -41,8 +38,8 @@ pub async fn run(args: &AdviseArgs) -> Result<ExitCode, Error> {
         false => text::of(&report),
     })?;
     Ok(match args.exit_code && report.has_findings() {
-        true => FINDINGS.into(),
-        false => ExitCode::SUCCESS,
+        true => FINDINGS,
+        false => 0,
     })
 }
 
