@@ -2,6 +2,7 @@
 //! from them.
 
 mod advise;
+pub mod enforce;
 mod virt_top;
 
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod command;
+pub mod enforce;
 pub mod error;
 pub mod facts;
 pub mod feed;

@@ -1,6 +1,9 @@
 //! Offload features, limits and counters of an interface, as the kernel has them.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    ops::{BitAnd, BitOr, BitXor, Sub},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -81,11 +84,84 @@ impl FeatureSet {
         Some(Self(set))
     }
 
+    /// Its bits, 32 a word, lowest first.
+    pub fn words(&self) -> [u32; Self::BITS / 32] {
+        let [low, high] = self.0;
+        [
+            low as u32,
+            (low >> 32) as u32,
+            high as u32,
+            (high >> 32) as u32,
+        ]
+    }
+
     /// Whether feature number `bit` is in the set.
     pub fn contains(&self, bit: usize) -> bool {
         self.0
             .get(bit / 64)
             .is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    /// Adds feature number `bit`, which is below [`Self::BITS`].
+    pub fn insert(&mut self, bit: usize) {
+        self.0[bit / 64] |= 1 << (bit % 64);
+    }
+
+    /// Whether there is none in it.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; 2]
+    }
+
+    /// The numbers in it, lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
+        let set = *self;
+        (0..Self::BITS).filter(move |bit| set.contains(*bit))
+    }
+}
+
+/// In both.
+impl BitAnd for FeatureSet {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self([self.0[0] & other.0[0], self.0[1] & other.0[1]])
+    }
+}
+
+/// In either.
+impl BitOr for FeatureSet {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
+    }
+}
+
+/// In one of them only.
+impl BitXor for FeatureSet {
+    type Output = Self;
+
+    fn bitxor(self, other: Self) -> Self {
+        Self([self.0[0] ^ other.0[0], self.0[1] ^ other.0[1]])
+    }
+}
+
+/// In the first, not in the second.
+impl Sub for FeatureSet {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1]])
+    }
+}
+
+impl FromIterator<usize> for FeatureSet {
+    fn from_iter<Bits: IntoIterator<Item = usize>>(bits: Bits) -> Self {
+        let mut set = Self::default();
+        for bit in bits {
+            set.insert(bit);
+        }
+        set
     }
 }
 
@@ -99,6 +175,16 @@ impl FeatureNames {
     /// The number of a feature; `None` if the kernel does not have it.
     pub fn bit(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|known| known == name)
+    }
+
+    /// The name of a feature; `None` if the kernel does not have it.
+    pub fn name(&self, bit: usize) -> Option<&str> {
+        self.0.get(bit).map(String::as_str)
+    }
+
+    /// The names of the features of a set.
+    pub fn of(&self, set: FeatureSet) -> Vec<&str> {
+        set.iter().filter_map(|bit| self.name(bit)).collect()
     }
 }
 
@@ -200,7 +286,19 @@ mod tests {
         let set = FeatureSet::from_words(&[1 << 31, 1]).expect("64 bits fit");
         let bits: Vec<usize> = (0..200).filter(|bit| set.contains(*bit)).collect();
         assert_eq!(bits, [31, 32]);
+        assert_eq!(set.iter().collect::<Vec<_>>(), bits);
+        assert_eq!(set.words(), [1 << 31, 1, 0, 0]);
         assert!(FeatureSet::from_words(&[0; 4]).is_some());
         assert_eq!(FeatureSet::from_words(&[0; 5]), None);
+    }
+    #[test]
+    fn sets_are_compared() {
+        let set = |bits: &[usize]| bits.iter().copied().collect::<FeatureSet>();
+        let (one, other) = (set(&[1, 70]), set(&[1, 2]));
+        assert_eq!(one & other, set(&[1]));
+        assert_eq!(one | other, set(&[1, 2, 70]));
+        assert_eq!(one ^ other, set(&[2, 70]));
+        assert_eq!(one - other, set(&[70]));
+        assert!((one - one).is_empty() && !one.is_empty());
     }
 }

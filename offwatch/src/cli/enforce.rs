@@ -1,0 +1,147 @@
+//! The command line of `enforce`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+use jiff::SignedDuration;
+
+use super::local_uri;
+
+/// Where the journal and the audit log are kept, unless the user says otherwise.
+pub const STATE_DIRECTORY: &str = "/var/lib/offwatch";
+/// The policy, unless the user names one.
+pub const POLICY_FILE: &str = "/etc/offwatch/policy.toml";
+
+/// Arguments of `enforce`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct EnforceArgs {
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<EnforceCommand>,
+    /// The policy [default: /etc/offwatch/policy.toml, unless --from is given]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// What `offwatch advise --json` printed (- for stdin): its changes are made, with
+    /// --policy those that the policy names
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Only tell what would be changed (the default)
+    #[arg(long, group = "mode")]
+    pub dry_run: bool,
+    /// Change it once, verify it, and take it back if anything else changes with it
+    #[arg(long, group = "mode")]
+    pub apply: bool,
+    /// Change it and keep it so: for new interfaces, and after each negotiation of a guest
+    #[arg(long, group = "mode")]
+    pub watch: bool,
+    /// Take it back unless it is confirmed within this time, such as 120s
+    #[arg(long, value_name = "TIME", requires = "apply", value_parser = deadline)]
+    pub confirm: Option<Duration>,
+    /// Do not wait for the confirmation; the watchdog does
+    #[arg(long, requires = "apply")]
+    pub detach: bool,
+    /// Change one interface first, then few, then all, and take it back if one fares
+    /// worse than those that are not changed
+    #[arg(long, requires = "apply")]
+    pub canary: bool,
+    /// Also change the definitions of VMs where only they decide; it takes effect at the
+    /// next cold start
+    #[arg(long, requires = "apply")]
+    pub write_xml: bool,
+    /// Only VMs whose name matches (may be given more than once)
+    #[arg(long, value_name = "GLOB")]
+    pub vm: Vec<String>,
+    /// Only interfaces whose name matches (may be given more than once)
+    #[arg(long, value_name = "GLOB")]
+    pub dev: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// End with code 3 if there is something to change; of --dry-run
+    #[arg(long, conflicts_with_all = ["apply", "watch"])]
+    pub exit_code: bool,
+    /// libvirt to ask for VMs; without it qemu:///system if it answers
+    #[arg(short, long, value_name = "URI", value_parser = local_uri)]
+    pub connect: Option<String>,
+    /// Where the journal and the audit log are
+    #[arg(long, value_name = "DIR", default_value = STATE_DIRECTORY)]
+    pub state_dir: PathBuf,
+}
+
+/// Subcommands of `enforce`.
+#[derive(Debug, Subcommand)]
+pub enum EnforceCommand {
+    /// Keep what was applied with --confirm
+    Confirm(StateArgs),
+    /// Take back what is not confirmed
+    Rollback(StateArgs),
+    /// Tell what was changed, and how it stands
+    Status(StateArgs),
+    /// Take back what was confirmed: the last commit, or those named
+    Undo {
+        /// Numbers of commits, as status tells them.
+        #[arg(value_name = "COMMIT", conflicts_with = "all")]
+        commits: Vec<u64>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+        /// Where they are.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Wait for the end of the enforcer or of the time to confirm, and take the commit
+    /// back; enforce starts it by itself
+    #[command(hide = true)]
+    Watchdog {
+        /// Number of the commit.
+        commit: u64,
+        /// Where it is.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+}
+
+/// Arguments of all of them.
+#[derive(Debug, Args)]
+pub struct StateArgs {
+    /// Where the journal and the audit log are
+    #[arg(long, value_name = "DIR", default_value = STATE_DIRECTORY)]
+    pub state_dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// Reads the time in which a change is to be confirmed.
+pub(crate) fn deadline(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse::<u32>()
+        .ok()
+        .map(|seconds| Duration::from_secs(seconds.into()));
+    let parsed = || Duration::try_from(text.parse::<SignedDuration>().ok()?).ok();
+    let time = seconds
+        .or_else(parsed)
+        .ok_or("not a time; write 120s or 2m")?;
+    match (SHORTEST..=LONGEST).contains(&time) {
+        true => Ok(time),
+        false => Err("must be from 1s to 24h".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_times() {
+        assert_eq!(deadline("120"), Ok(Duration::from_secs(120)));
+        assert_eq!(deadline("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["0", "-5s", "25h", "soon", ""] {
+            assert!(deadline(bad).is_err(), "{bad}");
+        }
+    }
+}

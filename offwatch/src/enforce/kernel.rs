@@ -1,0 +1,114 @@
+//! What is asked of the kernel, by whichever way it offers.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::target::Id;
+use crate::sample::offloads::{FeatureNames, FeatureSet, Features};
+
+/// Which features are to be switched, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Those that are to be switched.
+    pub mask: FeatureSet,
+    /// Those of them that are to be on.
+    pub on: FeatureSet,
+}
+
+impl Request {
+    /// Adds a feature.
+    pub fn switch(&mut self, bit: usize, on: bool) {
+        self.mask.insert(bit);
+        if on {
+            self.on.insert(bit);
+        }
+    }
+
+    /// What leads from one set to another.
+    pub fn between(from: FeatureSet, to: FeatureSet) -> Self {
+        let mask = from ^ to;
+        Self {
+            mask,
+            on: to & mask,
+        }
+    }
+
+    /// A set after this.
+    #[must_use]
+    pub fn applied_to(&self, set: FeatureSet) -> FeatureSet {
+        (set - self.mask) | (self.on & self.mask)
+    }
+
+    /// Whether nothing is to be switched.
+    pub fn is_empty(&self) -> bool {
+        self.mask.is_empty()
+    }
+}
+
+/// What the kernel answered to a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// Those that are not as asked (`ETHTOOL_A_FEATURES_WANTED` of the reply).
+    pub unmet: FeatureSet,
+    /// Those that changed, asked for or not (`ETHTOOL_A_FEATURES_ACTIVE`).
+    pub changed: FeatureSet,
+}
+
+/// Why the kernel changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// `ENODEV`: there is no interface with this ifindex, or it has another name.
+    #[error("{} with ifindex {} is gone, or is another interface now", .0.dev, .0.ifindex)]
+    Gone(Id),
+    /// `EPERM`.
+    #[error("not permitted: this takes CAP_NET_ADMIN in the network namespace")]
+    NotPermitted,
+    /// Anything else, with what the kernel said of it (extack).
+    #[error("{source}{}", .told.as_ref().map(|told| format!(" ({told})")).unwrap_or_default())]
+    Other {
+        /// Its error.
+        source: io::Error,
+        /// Its words.
+        told: Option<String>,
+    },
+}
+
+/// Reads and changes features in the network namespace in which it was opened.
+/// All of it waits a bounded time.
+pub trait Kernel {
+    /// How the kernel calls its features.
+    fn names(&mut self) -> io::Result<FeatureNames>;
+
+    /// Features of one interface. A [`Refusal::Gone`] if its name is another.
+    fn of(&mut self, id: &Id) -> Result<Features, Refusal>;
+
+    /// Features of all interfaces, by ifindex.
+    fn list(&mut self) -> io::Result<Vec<(u32, Features)>>;
+
+    /// Switches features of one interface: it must have this ifindex and this
+    /// name. `Ok` says only that the request was taken; what became of it is in
+    /// the reply, and certain when it is read back.
+    fn set(&mut self, id: &Id, request: &Request) -> Result<Reply, Refusal>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_leads_from_one_set_to_another() {
+        let set = |bits: &[usize]| bits.iter().copied().collect::<FeatureSet>();
+        let request = Request::between(set(&[1, 2]), set(&[2, 65]));
+        assert_eq!(request.mask, set(&[1, 65]));
+        assert_eq!(request.on, set(&[65]));
+        assert_eq!(request.applied_to(set(&[1, 2, 9])), set(&[2, 9, 65]));
+        assert!(Request::between(set(&[4]), set(&[4])).is_empty());
+        let mut request = Request::default();
+        request.switch(3, false);
+        request.switch(4, true);
+        assert_eq!(request.applied_to(set(&[3])), set(&[4]));
+    }
+}

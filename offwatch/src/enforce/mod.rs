@@ -1,0 +1,15 @@
+//! Keeps features of interfaces as a policy or an advice has them.
+//!
+//! ```text
+//! policy or advice, and the interfaces of this host --> Plan     (pure)
+//! Plan --> journal (fsync) --> SET --> read back --> verdict     (or rolled back)
+//! kernel's notifications --> the same again, for what has changed
+//! ```
+//!
+//! A commit is what one run changes. It is journalled before the first change, and
+//! a process of its own, the watchdog, takes it back if it is not confirmed.
+
+pub mod journal;
+pub mod kernel;
+pub mod plan;
+pub mod target;
