@@ -9,7 +9,13 @@
 //! A commit is what one run changes. It is journalled before the first change, and
 //! a process of its own, the watchdog, takes it back if it is not confirmed.
 
+pub mod apply;
+pub mod audit;
+pub mod error;
+pub mod here;
 pub mod journal;
 pub mod kernel;
+pub mod lock;
 pub mod plan;
 pub mod target;
+pub mod watchdog;
