@@ -11,5 +11,7 @@
 
 pub mod journal;
 pub mod kernel;
+pub mod names;
 pub mod plan;
+pub mod predict;
 pub mod target;
