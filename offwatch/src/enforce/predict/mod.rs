@@ -87,23 +87,22 @@ pub fn predict(
     before: &Features,
     request: &Request,
 ) -> Prediction {
-    let kernel = Kernel {
-        rules: Rules::new(names),
-        device,
-        before,
-        negotiated: negotiated(names, before),
-    };
+    let kernel = Kernel::new(names, device, before);
     let wanted = request.applied_to(before.wanted) & before.changeable;
     let wanted = wanted | (before.wanted - before.changeable);
     if wanted == before.wanted {
         return kernel.prediction(before.active, FeatureSet::default(), request);
     }
-    let asked = (before.active - before.changeable) | wanted;
-    // What a driver wanted of a guest is wanted since then, unless somebody has
-    // asked for more.
-    let likely = kernel.negotiated.unknown & before.wanted;
-    let active = kernel.active(asked, likely, Doubts::default());
-    kernel.prediction(active, kernel.doubtful(asked, active), request)
+    let (active, uncertain) = kernel.computed(wanted);
+    kernel.prediction(active, uncertain, request)
+}
+
+/// What the kernel makes of an interface's features when it computes them anew,
+/// as those of a bridge when a port's have changed.
+pub fn computed_anew(names: &FeatureNames, device: &Device, features: &Features) -> Prediction {
+    let kernel = Kernel::new(names, device, features);
+    let (active, uncertain) = kernel.computed(features.wanted);
+    kernel.prediction(active, uncertain, &Request::default())
 }
 
 /// Why features of an interface are not as they are wanted, of those that can be
@@ -135,7 +134,26 @@ struct Kernel<'a> {
     negotiated: Negotiated,
 }
 
-impl Kernel<'_> {
+impl<'a> Kernel<'a> {
+    fn new(names: &'a FeatureNames, device: &'a Device, before: &'a Features) -> Self {
+        Self {
+            rules: Rules::new(names),
+            device,
+            before,
+            negotiated: negotiated(names, before),
+        }
+    }
+
+    /// What is on most likely, and what is uncertain, if these are wanted.
+    fn computed(&self, wanted: FeatureSet) -> (FeatureSet, FeatureSet) {
+        let asked = (self.before.active - self.before.changeable) | wanted;
+        // What a guest's driver has accepted is wanted since then; so is what
+        // somebody has asked for, which is rarer.
+        let likely = self.negotiated.unknown & self.before.wanted;
+        let active = self.active(asked, likely, Doubts::default());
+        (active, self.doubtful(asked, active))
+    }
+
     /// What will be on of those asked for, if the guest accepts these of which
     /// it is not known.
     fn active(&self, asked: FeatureSet, accepts: FeatureSet, doubts: Doubts) -> FeatureSet {
@@ -160,7 +178,7 @@ impl Kernel<'_> {
         };
         let newer_rules = self.rules.fix(before, newer) == before;
         let partial = match self.device {
-            Device::Other => self.rules.partial(before),
+            Device::Other => self.rules.partial(self.before),
             Device::Tap | Device::Bridge(_) => FeatureSet::default(),
         };
         let mut doubtful = FeatureSet::default();

@@ -3,7 +3,7 @@
 
 use crate::{
     enforce::plan::Because,
-    sample::offloads::{FeatureNames, FeatureSet},
+    sample::offloads::{FeatureNames, FeatureSet, Features},
 };
 
 pub(super) const SCATTER_GATHER: &str = "tx-scatter-gather";
@@ -137,12 +137,14 @@ impl<'names> Rules<'names> {
         set
     }
 
-    /// What a card with these features may do in part only.
-    pub(super) fn partial(&self, active: FeatureSet) -> FeatureSet {
+    /// What a card with these features may do in part only: nothing if it does
+    /// not offer to.
+    pub(super) fn partial(&self, features: &Features) -> FeatureSet {
         let kinds = self.set(&PARTIAL_KINDS);
-        match self.any(active, &[PARTIAL]) {
+        match self.any(features.active, &[PARTIAL]) {
             true => kinds,
-            false => kinds - active,
+            false if self.any(features.changeable, &[PARTIAL]) => kinds - features.active,
+            false => FeatureSet::default(),
         }
     }
 
