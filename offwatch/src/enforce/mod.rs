@@ -11,11 +11,14 @@
 
 pub mod apply;
 pub mod audit;
+pub mod definition;
 pub mod error;
 pub mod here;
 pub mod journal;
 pub mod kernel;
 pub mod lock;
+pub mod names;
 pub mod plan;
+pub mod predict;
 pub mod target;
 pub mod watchdog;
