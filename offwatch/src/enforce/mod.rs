@@ -12,4 +12,5 @@
 pub mod journal;
 pub mod kernel;
 pub mod plan;
+pub mod policy;
 pub mod target;
