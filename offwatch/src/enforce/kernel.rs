@@ -5,7 +5,10 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::target::Id;
+pub use crate::inventory::features::message::Reply;
 use crate::sample::offloads::{FeatureNames, FeatureSet, Features};
+
+pub mod netlink;
 
 /// Which features are to be switched, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,16 +48,6 @@ impl Request {
     pub fn is_empty(&self) -> bool {
         self.mask.is_empty()
     }
-}
-
-/// What the kernel answered to a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reply {
-    /// Those that are not as asked (`ETHTOOL_A_FEATURES_WANTED` of the reply).
-    pub unmet: FeatureSet,
-    /// Those that changed, asked for or not (`ETHTOOL_A_FEATURES_ACTIVE`).
-    pub changed: FeatureSet,
 }
 
 /// Why the kernel changed nothing.
