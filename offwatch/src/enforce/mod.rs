@@ -9,6 +9,7 @@
 //! A commit is what one run changes. It is journalled before the first change, and
 //! a process of its own, the watchdog, takes it back if it is not confirmed.
 
+pub mod canary;
 pub mod definition;
 pub mod journal;
 pub mod kernel;
