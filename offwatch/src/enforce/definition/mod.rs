@@ -5,13 +5,17 @@
 
 #[cfg(feature = "libvirt")]
 mod libvirt;
+#[cfg(not(feature = "libvirt"))]
+mod none;
+#[cfg(any(feature = "libvirt", test))]
 mod xml;
 
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "libvirt")]
 pub use self::libvirt::Definitions;
-pub use self::xml::XmlError;
+#[cfg(not(feature = "libvirt"))]
+pub use self::none::Definitions;
 
 /// Which way an offload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -153,5 +157,23 @@ pub enum DefinitionError {
         mac: String,
         /// Such as `guest tso4`.
         attribute: String,
+    },
+}
+
+/// Why a card's XML cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum XmlError {
+    /// Not well-formed.
+    #[error("not well-formed XML: {0}")]
+    Malformed(String),
+    /// A switch has another value than `on` and `off`.
+    #[error("{side} {attribute}='{value}' is neither on nor off", side = .side.name())]
+    Value {
+        /// Which element.
+        side: Side,
+        /// Its attribute.
+        attribute: String,
+        /// Its value.
+        value: String,
     },
 }

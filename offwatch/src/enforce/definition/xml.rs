@@ -5,25 +5,7 @@ use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node};
 
-use super::{Side, Switch};
-
-/// Why a card's XML cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum XmlError {
-    /// Not well-formed.
-    #[error("not well-formed XML: {0}")]
-    Malformed(String),
-    /// A switch has another value than `on` and `off`.
-    #[error("{side} {attribute}='{value}' is neither on nor off", side = .side.name())]
-    Value {
-        /// Which element.
-        side: Side,
-        /// Its attribute.
-        attribute: String,
-        /// Its value.
-        value: String,
-    },
-}
+use super::{Side, Switch, XmlError};
 
 /// A card of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
