@@ -9,16 +9,20 @@ use super::{
     error::{PolicyError, Problem, line},
     written::{self, Written},
 };
-use crate::{advise::catalogue, cli::enforce::deadline, text::nearest};
+use crate::{
+    advise::catalogue,
+    cli::enforce::deadline,
+    enforce::{
+        canary,
+        definition::{Side, attributes},
+    },
+    text::nearest,
+};
 
 /// Far more rules than anybody writes by hand.
 const MOST_RULES: usize = 1_000;
 /// Bytes of the name of a feature (`ETH_GSTRING_LEN`).
 const LONGEST_NAME: usize = 32;
-/// libvirt's attributes of `<driver><host/>`.
-const HOST: [&str; 7] = ["csum", "gso", "tso4", "tso6", "ecn", "ufo", "mrg_rxbuf"];
-/// libvirt's attributes of `<driver><guest/>`.
-const GUEST: [&str; 5] = ["csum", "tso4", "tso6", "ecn", "ufo"];
 /// Above it, nobody would call it a limit.
 const MOST_CHANGES: u32 = 1_000;
 
@@ -54,6 +58,7 @@ pub(super) fn policy(text: &str, written: Written) -> Result<Policy, PolicyError
     Ok(Policy {
         confirm: confirm.transpose()?,
         canary: written.defaults.canary,
+        canary_settings: settings(&lines, written.canary)?,
         watch: limits(&lines, &written.watch)?,
         rules: rules
             .map(|found| rule(&lines, found))
@@ -63,6 +68,22 @@ pub(super) fn policy(text: &str, written: Written) -> Result<Policy, PolicyError
 
 fn value(key: &'static str, reason: String) -> Problem {
     Problem::Value { key, reason }
+}
+
+fn settings(
+    lines: &Lines<'_>,
+    written: Option<Spanned<canary::Settings>>,
+) -> Result<canary::Settings, PolicyError> {
+    let Some(written) = written else {
+        return Ok(canary::Settings::default());
+    };
+    match written.get_ref().problem() {
+        None => Ok(written.into_inner()),
+        Some((field, must)) => {
+            let problem = Problem::Canary { field, must };
+            lines.error(written.span(), problem)
+        }
+    }
 }
 
 fn limits(lines: &Lines<'_>, written: &written::Watch) -> Result<WatchLimits, PolicyError> {
@@ -98,8 +119,8 @@ fn rule(lines: &Lines<'_>, found: Spanned<written::Rule>) -> Result<Rule, Policy
         matches,
         features: wishes(lines, found.features)?,
         definition: Switches {
-            host: switches(lines, "host", &HOST, found.definition.host)?,
-            guest: switches(lines, "guest", &GUEST, found.definition.guest)?,
+            host: switches(lines, Side::Host, found.definition.host)?,
+            guest: switches(lines, Side::Guest, found.definition.guest)?,
         },
         reason: found.reason,
     };
@@ -170,16 +191,16 @@ fn wishes(
 
 fn switches(
     lines: &Lines<'_>,
-    side: &'static str,
-    known: &[&str],
+    side: Side,
     found: BTreeMap<Spanned<String>, bool>,
 ) -> Result<Vec<(String, bool)>, PolicyError> {
+    let known = attributes(side);
     let mut switches = Vec::with_capacity(found.len());
     for (name, on) in found {
         let (span, name) = (name.span(), name.into_inner());
         if !known.contains(&name.as_str()) {
             let problem = Problem::UnknownAttribute {
-                side,
+                side: side.name(),
                 nearest: nearest(&name, known.iter().copied()).map(str::to_owned),
                 name: shortened(&name),
                 known: known.iter().map(ToString::to_string).collect(),

@@ -58,6 +58,14 @@ pub enum Problem {
         /// What is wrong with it.
         reason: String,
     },
+    /// A setting of `[canary]` is out of its bounds.
+    #[error("canary.{field} {must}")]
+    Canary {
+        /// Which one.
+        field: &'static str,
+        /// What it must be.
+        must: &'static str,
+    },
     /// A rule matches nothing in particular.
     #[error("match is empty; name what the rule is about, such as device = \"vnet*\"")]
     EmptyMatch,

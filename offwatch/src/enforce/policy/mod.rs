@@ -14,6 +14,8 @@ mod written;
 
 use std::time::Duration;
 
+use super::canary;
+
 pub use self::{
     error::{PolicyError, Problem},
     pattern::Glob,
@@ -30,6 +32,8 @@ pub struct Policy {
     pub confirm: Option<Duration>,
     /// Changes are made on one interface first.
     pub canary: bool,
+    /// How a canary is judged.
+    pub canary_settings: canary::Settings,
     /// How often a change is made again.
     pub watch: WatchLimits,
     /// Rules, in the order of the file.

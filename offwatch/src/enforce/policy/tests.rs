@@ -131,6 +131,10 @@ fn wrong_values_are_told_with_their_line() {
         "3: watch.burst: must be from 1 to 1000"
     );
     assert_eq!(
+        error("version = 1\n\n[canary]\nfew = 0"),
+        "3: canary.few must be 1 or more"
+    );
+    assert_eq!(
         rule("match = { vm = \"a\" }\nfeatures = {\n  tso = \"on\" }"),
         "5: invalid type: string \"on\", expected a boolean"
     );

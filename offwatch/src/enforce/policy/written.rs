@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{PolicyError, Problem, line};
-use crate::text::nearest;
+use crate::{enforce::canary, text::nearest};
 
 /// What offwatch enforce keeps on a host.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -23,6 +23,9 @@ pub(super) struct Written {
     /// How often --watch makes a change again.
     #[serde(default)]
     pub(super) watch: Watch,
+    /// How a canary is judged.
+    #[schemars(with = "Option<canary::Settings>")]
+    pub(super) canary: Option<Spanned<canary::Settings>>,
     /// What is wanted of which interfaces.
     #[serde(default)]
     #[schemars(with = "Vec<Rule>")]
