@@ -11,6 +11,7 @@
 
 pub mod canary;
 pub mod definition;
+pub mod gather;
 pub mod journal;
 pub mod kernel;
 pub mod plan;
