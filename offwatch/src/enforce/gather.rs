@@ -200,7 +200,12 @@ mod tests {
             name: name.into(),
             id,
             state: VmState::Running,
-            nics: vec![nic("tap", Some(dev.to_owned()), Some("52:54:00:00:00:01".into()))].into(),
+            nics: vec![nic(
+                "tap",
+                Some(dev.to_owned()),
+                Some("52:54:00:00:00:01".into()),
+            )]
+            .into(),
             ..Vm::default()
         }
     }
@@ -216,7 +221,10 @@ mod tests {
         ];
         let owners = owners(&vms);
         let owner = owners["vnet0"].as_ref().expect("one runs");
-        assert_eq!((&*owner.vm, owner.mac.as_deref()), ("a", Some("52:54:00:00:00:01")));
+        assert_eq!(
+            (&*owner.vm, owner.mac.as_deref()),
+            ("a", Some("52:54:00:00:00:01"))
+        );
         assert_eq!(owners["vnet1"], None);
         assert!(!owners.contains_key("vnet2"));
     }

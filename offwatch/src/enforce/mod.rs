@@ -11,6 +11,7 @@
 
 pub mod canary;
 pub mod definition;
+pub mod from_advice;
 pub mod gather;
 pub mod journal;
 pub mod kernel;
