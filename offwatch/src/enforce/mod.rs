@@ -15,6 +15,8 @@ pub mod from_advice;
 pub mod gather;
 pub mod journal;
 pub mod kernel;
+pub mod names;
 pub mod plan;
 pub mod policy;
+pub mod predict;
 pub mod target;

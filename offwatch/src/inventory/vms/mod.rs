@@ -189,7 +189,7 @@ impl Vms {
         add_usage(&self.paths.proc, &mut self.merged, &self.processes);
         if self.unreadable > 0 {
             notes.push(format!(
-                "fdinfo of {} processes not readable: needs CAP_SYS_PTRACE",
+                "fdinfo of {} process(es) not readable: needs CAP_SYS_PTRACE",
                 self.unreadable
             ));
         }
