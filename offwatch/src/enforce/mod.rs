@@ -11,14 +11,18 @@
 
 pub mod apply;
 pub mod audit;
+pub mod canary;
 pub mod definition;
 pub mod error;
+pub mod from_advice;
+pub mod gather;
 pub mod here;
 pub mod journal;
 pub mod kernel;
 pub mod lock;
 pub mod names;
 pub mod plan;
+pub mod policy;
 pub mod predict;
 pub mod target;
 pub mod watchdog;
