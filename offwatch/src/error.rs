@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use crate::{enforce::error::EnforceError, inventory::link::LinkError, probe::ProbeError, record::RecordError};
+use crate::{enforce::{error::EnforceError, input::InputError}, inventory::link::LinkError, probe::ProbeError, record::RecordError};
 
 /// An error that ends offwatch. Its exit code is 1; wrong usage (2) is told by
 /// the command line parser.
@@ -17,6 +17,9 @@ pub enum Error {
     /// Nothing, or not all, could be changed.
     #[error(transparent)]
     Enforce(#[from] EnforceError),
+    /// What is to be changed is not known.
+    #[error(transparent)]
+    EnforceInput(#[from] InputError),
     /// A recording cannot be read or written.
     #[error(transparent)]
     Record(RecordError),
