@@ -29,7 +29,7 @@ pub struct Options {
 /// Applies what is to be changed, verifies it, and waits for its confirmation; the
 /// exit code. `around` are interfaces that change with it, see
 /// [`crate::enforce::apply::around`].
-pub async fn run(
+pub(super) async fn run(
     enforcer: &mut Enforcer,
     recovered: &Recovered,
     changes: Vec<Change>,
