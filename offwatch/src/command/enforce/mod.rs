@@ -67,7 +67,9 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let (plan, targets) = planned::plan(args, input, enforcer.kernel())?;
     let of_policy = input.policy.as_ref();
     let options = Options {
-        confirm_within: args.confirm.or(of_policy.and_then(|(_, policy)| policy.confirm)),
+        confirm_within: args
+            .confirm
+            .or(of_policy.and_then(|(_, policy)| policy.confirm)),
         detach: args.detach,
         json: args.json,
     };
