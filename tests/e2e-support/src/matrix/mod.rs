@@ -43,6 +43,8 @@ const WITHOUT_BEARING: &[&str] = &[
     "lab",
     "namespaces",
     "policing",
+    "predict",
+    "set_features",
     "setup",
     "shaping",
     "vhost",
