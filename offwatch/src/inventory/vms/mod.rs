@@ -305,7 +305,7 @@ pub fn unreadable_processes() -> std::io::Result<usize> {
 }
 
 /// Inode number of the network namespace of this process.
-fn own_netns() -> Option<u64> {
+pub fn own_netns() -> Option<u64> {
     let namespace = std::fs::metadata("/proc/self/ns/net").ok()?;
     Some(namespace.ino())
 }
