@@ -94,7 +94,7 @@ impl Because {
             Self::Fixed => "cannot be switched on this interface".into(),
             Self::Needs(bit) => format!("needs {}, which is off", name(bit)),
             Self::Excludes(bit) => format!("cannot be on together with {}", name(bit)),
-            Self::NotNegotiated => "the guest's driver did not negotiate it".into(),
+            Self::NotNegotiated => "no guest's driver has accepted it".into(),
             Self::Ports => "no port of the bridge has it".into(),
             Self::Driver => "the interface's driver declines it".into(),
         }
