@@ -39,6 +39,7 @@ const WITHOUT_BEARING: &[&str] = &[
     "churn",
     "facts",
     "features",
+    "features_command",
     "kill",
     "lab",
     "namespaces",
