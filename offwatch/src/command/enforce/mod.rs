@@ -23,7 +23,7 @@ use crate::{
         apply::{Enforcer, Settings, around},
         error::EnforceError,
         input::Input,
-        kernel::{Kernel, Request, netlink::Netlink},
+        kernel::{self, Kernel, Request},
         target::Id,
     },
     error::Error,
@@ -83,7 +83,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
 
 /// The way to this kernel's features.
 fn kernel() -> Result<Box<dyn Kernel>, EnforceError> {
-    Ok(Box::new(Netlink::open().map_err(EnforceError::Features)?))
+    Ok(kernel::open().map_err(EnforceError::Features)?)
 }
 
 /// Names of what is switched, and how.
