@@ -104,6 +104,10 @@ impl<'e> Session<'e> {
         let id = self.commit.id;
         let verdicts = changed(self.enforcer, Action::Apply, &jobs)?;
         drop(locked);
+        if verdicts.iter().any(Verdict::is_not_permitted) {
+            self.roll_back("it was not permitted")?;
+            return Err(EnforceError::Refused(Refusal::NotPermitted));
+        }
         match unexpected(&self.enforcer.names, &verdicts) {
             None => Ok(Outcome::Applied(verdicts)),
             Some(because) => match self.roll_back(&because)? {

@@ -100,6 +100,11 @@ impl Verdict {
         Self::new(change, sent, change.before, Err(refusal), after)
     }
 
+    /// Whether this process may change nothing at all.
+    pub(super) fn is_not_permitted(&self) -> bool {
+        matches!(self.refused, Some(Refusal::NotPermitted))
+    }
+
     /// Whether all that the host can do about what was asked for is done: what is
     /// not so needs another driver, or a guest that negotiates it.
     pub fn is_complete(&self) -> bool {
