@@ -83,18 +83,25 @@ fn what_is_applied_is_so_and_is_undone() -> Result<()> {
     ensure!(report["state"] == "confirmed", "{report:#}");
     let names = |value: &Value| -> Vec<String> {
         let names = value.as_array().into_iter().flatten();
-        names.filter_map(|name| name.as_str().map(Into::into)).collect()
+        names
+            .filter_map(|name| name.as_str().map(Into::into))
+            .collect()
     };
     let interfaces = report["interfaces"].as_array().context("interfaces")?;
     let by = |dev: &str| {
-        let mut found = interfaces.iter().filter(|interface| interface["dev"] == dev);
+        let mut found = interfaces
+            .iter()
+            .filter(|interface| interface["dev"] == dev);
         found.next().context("the interface")
     };
     ensure!(by("tap0")?["sent"] == serde_json::json!({"tx-udp-segmentation": false}));
     ensure!(by("tap1")?["unmet"][0]["feature"] == "rx-lro", "{report:#}");
     // What needs scatter-gather goes with it.
     let with_it = names(&by(VETH)?["collateral"]);
-    ensure!(with_it.contains(&"tx-tcp-segmentation".into()), "{report:#}");
+    ensure!(
+        with_it.contains(&"tx-tcp-segmentation".into()),
+        "{report:#}"
+    );
     ensure!(names(&by(VETH)?["unexpected"]).is_empty(), "{report:#}");
     let text = bed.ethtool()?;
     ensure!(text.contains("tx-udp-segmentation: off"), "{text}");
@@ -104,11 +111,19 @@ fn what_is_applied_is_so_and_is_undone() -> Result<()> {
     let lines = || fs::read_to_string(bed.state_dir().join("audit.jsonl"));
     let audit = lines()?;
     bed.ends_with(0, bed.apply(&policy, &[])?)?;
-    ensure!(lines()? == audit && bed.last()?.context("it")?.commit.id == 1, "{}", lines()?);
+    ensure!(
+        lines()? == audit && bed.last()?.context("it")?.commit.id == 1,
+        "{}",
+        lines()?
+    );
     check_audit(&audit)?;
 
     bed.ends_with(0, bed.enforce(&["undo"])?)?;
-    ensure!(bed.features()? == before, "{before:?}\nbecame\n{:?}", bed.features()?);
+    ensure!(
+        bed.features()? == before,
+        "{before:?}\nbecame\n{:?}",
+        bed.features()?
+    );
     let (told, _) = bed.ends_with(0, bed.enforce(&["undo"])?)?;
     ensure!(told.starts_with("nothing to undo"), "{told}");
     ensure!(status(&bed)?[0]["state"]["state"] == "undone");
@@ -122,19 +137,37 @@ fn check_audit(audit: &str) -> Result<()> {
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()?;
     let begin = &lines[0];
-    ensure!(begin["action"] == "begin" && begin["version"].is_string(), "{begin}");
+    ensure!(
+        begin["action"] == "begin" && begin["version"].is_string(),
+        "{begin}"
+    );
     let sum = |name: &str| begin[name].as_str().is_some_and(|sum| sum.len() == 64);
     ensure!(sum("bpf_object_sha256") && sum("policy_sha256"), "{begin}");
     let applied = lines.iter().find(|line| line["id"]["dev"] == VETH);
     let applied = applied.context("the veth")?;
-    ensure!(applied["action"] == "apply" && applied["commit"] == 1, "{applied}");
-    ensure!(applied["who"]["uid"] == 0 && applied["boot_id"].is_string(), "{applied}");
+    ensure!(
+        applied["action"] == "apply" && applied["commit"] == 1,
+        "{applied}"
+    );
+    ensure!(
+        applied["who"]["uid"] == 0 && applied["boot_id"].is_string(),
+        "{applied}"
+    );
     ensure!(applied["why"]["reason"] == "a test" && applied["why"]["line"] != Value::Null);
-    ensure!(applied["before"]["tx-tcp-segmentation"]["active"] == true, "{applied}");
-    ensure!(applied["after"]["tx-tcp-segmentation"]["active"] == false, "{applied}");
+    ensure!(
+        applied["before"]["tx-tcp-segmentation"]["active"] == true,
+        "{applied}"
+    );
+    ensure!(
+        applied["after"]["tx-tcp-segmentation"]["active"] == false,
+        "{applied}"
+    );
     ensure!(applied["sent"]["tx-scatter-gather"] == false, "{applied}");
     let changed = applied["changed"].as_array().context("the reply")?;
-    ensure!(changed.len() > 1 && applied["unmet"] == serde_json::json!([]), "{applied}");
+    ensure!(
+        changed.len() > 1 && applied["unmet"] == serde_json::json!([]),
+        "{applied}"
+    );
     Ok(())
 }
 
@@ -147,11 +180,22 @@ fn what_is_confirmed_in_time_stays_and_the_watchdog_goes() -> Result<()> {
     leave_unconfirmed(&bed, &policy)?;
     ensure!(bed.processes()?.len() == 1, "the watchdog");
     let commits = status(&bed)?;
-    ensure!(commits[0]["watchdog"] == true && commits[0]["this_boot"] == true, "{commits}");
-    ensure!(commits[0]["seconds_left"].as_u64().is_some_and(|left| left > 0), "{commits}");
+    ensure!(
+        commits[0]["watchdog"] == true && commits[0]["this_boot"] == true,
+        "{commits}"
+    );
+    ensure!(
+        commits[0]["seconds_left"]
+            .as_u64()
+            .is_some_and(|left| left > 0),
+        "{commits}"
+    );
     // Another one has to wait.
     let (_, error) = bed.ends_with(1, bed.apply(&policy, &[])?)?;
-    ensure!(error.contains("commit 1 waits") && error.contains("enforce confirm"), "{error}");
+    ensure!(
+        error.contains("commit 1 waits") && error.contains("enforce confirm"),
+        "{error}"
+    );
     let (told, _) = bed.ends_with(0, bed.enforce(&["confirm"])?)?;
     ensure!(told == "commit 1 is confirmed\n", "{told}");
     bed.wait_until_all_ended()?;
@@ -161,7 +205,10 @@ fn what_is_confirmed_in_time_stays_and_the_watchdog_goes() -> Result<()> {
     bed.ends_with(0, bed.enforce(&["undo", "1"])?)?;
     ensure!(bed.features()? == before, "it is not undone");
     let (_, error) = bed.ends_with(1, bed.enforce(&["undo", "1"])?)?;
-    ensure!(error.contains("commit 1 cannot be undone: it is undone"), "{error}");
+    ensure!(
+        error.contains("commit 1 cannot be undone: it is undone"),
+        "{error}"
+    );
     let (_, error) = bed.ends_with(1, bed.enforce(&["undo", "7"])?)?;
     ensure!(error.contains("no commit 7"), "{error}");
     Ok(())
@@ -230,7 +277,10 @@ fn a_reboot_ends_a_commit_and_nothing_is_sent() -> Result<()> {
     kill_the_watchdog(&bed)?;
     let path = bed.state_dir().join("journal/000001.jsonl");
     let journal = fs::read_to_string(&path)?;
-    fs::write(&path, journal.replacen("\"boot_id\":\"", "\"boot_id\":\"0", 1))?;
+    fs::write(
+        &path,
+        journal.replacen("\"boot_id\":\"", "\"boot_id\":\"0", 1),
+    )?;
     // The same names, and for some reason already as the commit has them.
     bed.taps().clear();
     let tap = Tap::create(bed.ns(), "tap0", 1)?;
@@ -265,9 +315,15 @@ fn interfaces_that_are_others_now_are_left_alone() -> Result<()> {
     let others = [of(&bed, "other")?, of(&bed, "tap2")?];
     let (told, _) = bed.ends_with(0, bed.enforce(&["rollback"])?)?;
     for name in ["tap0", "tap1", "tap2"] {
-        ensure!(told.contains(&format!("{name}: gone, or another interface now")), "{told}");
+        ensure!(
+            told.contains(&format!("{name}: gone, or another interface now")),
+            "{told}"
+        );
     }
-    ensure!([of(&bed, "other")?, of(&bed, "tap2")?] == others, "they were changed");
+    ensure!(
+        [of(&bed, "other")?, of(&bed, "tap2")?] == others,
+        "they were changed"
+    );
     ensure!(of(&bed, "tap3")? == before, "it stays");
     drop((keeps, another));
     bed.wait_until_all_ended()
@@ -281,7 +337,10 @@ fn a_guest_that_accepts_less_since_is_told() -> Result<()> {
     leave_unconfirmed(&bed, &policy)?;
     bed.taps()[0].set_offloads(Offloads::CSUM_ONLY)?;
     let (told, _) = bed.ends_with(0, bed.enforce(&["rollback"])?)?;
-    ensure!(told.contains("tx-tcp-segmentation on") && told.contains("not so now"), "{told}");
+    ensure!(
+        told.contains("tx-tcp-segmentation on") && told.contains("not so now"),
+        "{told}"
+    );
     // When it accepts it again it is as it was.
     bed.wait_until_all_ended()
 }
@@ -304,10 +363,16 @@ fn another_namespace_leaves_a_commit_alone() -> Result<()> {
         Ok(command)
     };
     let (told, _) = bed.ends_with(0, enforce(&["rollback"])?)?;
-    ensure!(told.contains("commit 1 belongs to another network namespace"), "{told}");
+    ensure!(
+        told.contains("commit 1 belongs to another network namespace"),
+        "{told}"
+    );
     let (_, error) = bed.ends_with(1, enforce(&["confirm"])?)?;
     ensure!(error.contains("another network namespace"), "{error}");
-    ensure!(is_unconfirmed(&bed)? && bed.features()? == changed, "it was touched");
+    ensure!(
+        is_unconfirmed(&bed)? && bed.features()? == changed,
+        "it was touched"
+    );
     bed.ends_with(0, bed.enforce(&["rollback"])?)?;
     ensure!(bed.features()? == before, "it stays");
     Ok(())
@@ -335,7 +400,10 @@ fn there_is_one_enforcer_for_a_namespace_and_for_a_state_directory() -> Result<(
     let mut other = observer::offwatch(&Netns::new()?, &args)?;
     other.arg(bed.state_dir());
     let (_, error) = bed.ends_with(1, other)?;
-    ensure!(error.contains(&pid) && error.contains("this state directory"), "{error}");
+    ensure!(
+        error.contains(&pid) && error.contains("this state directory"),
+        "{error}"
+    );
     bed.ends_with(0, bed.enforce(&["rollback"])?)?;
     ensure!(apply.wait_with_output()?.status.code() == Some(4));
     ensure!(bed.features()? == before, "it stays");
@@ -358,7 +426,10 @@ fn without_the_capability_nothing_is_changed() -> Result<()> {
         });
     }
     let (_, error) = bed.ends_with(1, apply)?;
-    ensure!(error.contains("CAP_NET_ADMIN") && error.contains("nothing was changed"), "{error}");
+    ensure!(
+        error.contains("CAP_NET_ADMIN") && error.contains("nothing was changed"),
+        "{error}"
+    );
     ensure!(bed.features()? == before, "it is changed");
     bed.wait_until_all_ended()
 }
@@ -383,9 +454,18 @@ fn on_small_disk(bed: &Bed, mut command: Command, free_pages: Option<usize>) -> 
                 Some(_) => MsFlags::empty(),
                 None => MsFlags::MS_RDONLY,
             };
-            mount(Some("tmpfs"), &state_dir, Some("tmpfs"), flags, Some(&*size))?;
+            mount(
+                Some("tmpfs"),
+                &state_dir,
+                Some("tmpfs"),
+                flags,
+                Some(&*size),
+            )?;
             if let Some(free) = free_pages {
-                let mut file = OpenOptions::new().write(true).create_new(true).open(&filler)?;
+                let mut file = OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .open(&filler)?;
                 file.write_all(&[0; PAGES * PAGE_BYTES][free * PAGE_BYTES..])?;
             }
             Ok(())
@@ -402,7 +482,10 @@ fn without_room_for_the_journal_nothing_is_changed() -> Result<()> {
     let policy = bed.policy(&[("tap0", GRO_OFF)])?;
     let apply = || bed.apply(&policy, &["--confirm", "1s"]);
     let (_, error) = bed.ends_with(1, on_small_disk(&bed, apply()?, None)?)?;
-    ensure!(error.contains("Read-only") && error.contains("nothing was changed"), "{error}");
+    ensure!(
+        error.contains("Read-only") && error.contains("nothing was changed"),
+        "{error}"
+    );
     ensure!(bed.features()? == before, "it is changed");
     let (mut refused, mut applied) = (0, 0);
     for free in 0..12 {
@@ -421,9 +504,15 @@ fn without_room_for_the_journal_nothing_is_changed() -> Result<()> {
             _ => anyhow::bail!("{free} pages: {output:?}"),
         }
         bed.wait_until_all_ended()?;
-        ensure!(bed.features()? == before, "{free} pages: it is changed: {error}");
+        ensure!(
+            bed.features()? == before,
+            "{free} pages: it is changed: {error}"
+        );
     }
-    ensure!(refused > 3 && applied > 3, "refused {refused}, applied {applied}");
+    ensure!(
+        refused > 3 && applied > 3,
+        "refused {refused}, applied {applied}"
+    );
     Ok(())
 }
 
@@ -440,8 +529,17 @@ fn the_bridge_has_its_features_again() -> Result<()> {
     leave_unconfirmed(&bed, &policy)?;
     ensure!(of(&bed, BRIDGE)? != bridge, "the bridge is as it was");
     let journalled = bed.last()?.context("it")?.commit;
-    ensure!(journalled.entries.iter().any(|entry| entry.id.dev == BRIDGE));
+    ensure!(
+        journalled
+            .entries
+            .iter()
+            .any(|entry| entry.id.dev == BRIDGE)
+    );
     bed.ends_with(0, bed.enforce(&["rollback"])?)?;
-    ensure!(bed.features()? == before, "{before:?}\nbecame\n{:?}", bed.features()?);
+    ensure!(
+        bed.features()? == before,
+        "{before:?}\nbecame\n{:?}",
+        bed.features()?
+    );
     bed.wait_until_all_ended()
 }

@@ -210,7 +210,10 @@ fn one(bed: &Bed, policy: &PathBuf, run: &Run, hits: &Hits) -> Result<()> {
         Victims::Watchdog => {}
         // Its watchdog was not there yet, so nothing was changed either.
         Victims::Enforcer if self::standing(bed, commit)? == Some(State::Applying) => {
-            ensure!(bed.features()? == before, "nobody watches it, and it is changed");
+            ensure!(
+                bed.features()? == before,
+                "nobody watches it, and it is changed"
+            );
             next_start(bed, run)?;
         }
         Victims::Enforcer => {}

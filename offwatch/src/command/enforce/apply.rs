@@ -74,6 +74,9 @@ async fn finish(
         session.confirm()?;
         return Ok(Told::Confirmed);
     };
+    if !options.detach {
+        session.catch_signals()?;
+    }
     let until = session.wait_for_confirmation(within)?;
     if options.detach {
         return Ok(Told::Waits(within));
