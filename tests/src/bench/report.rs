@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     body::Body,
     control::{Control, READ_INTERFACES},
+    enforce::Enforcing,
     exact::ExactCost,
     path::Load,
     rounds::{Cost, baselines},
@@ -30,6 +31,7 @@ pub struct Report {
     /// System calls to read [`READ_INTERFACES`] slots.
     pub(super) read_syscalls: Option<u64>,
     pub(super) scale: Vec<Scale>,
+    pub(super) enforcing: Option<Enforcing>,
     pub(super) budgets: Vec<Budget>,
 }
 
@@ -50,6 +52,7 @@ impl Report {
             control: Vec::new(),
             read_syscalls: None,
             scale: Vec::new(),
+            enforcing: None,
             budgets: Vec::new(),
         })
     }
@@ -198,6 +201,9 @@ impl fmt::Display for Report {
         self.scale
             .iter()
             .try_for_each(|scale| write!(f, "{scale}"))?;
+        if let Some(enforcing) = &self.enforcing {
+            write!(f, "\n{enforcing}")?;
+        }
         writeln!(f, "\nBudgets")?;
         self.budgets.iter().try_for_each(|budget| {
             let met = if budget.met { "met" } else { "MISSED" };
