@@ -1,9 +1,15 @@
 //! What `enforce --apply` changes, and all ways to keep it or to take it back.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
     io::Write as _,
-    os::unix::process::CommandExt as _,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::{
+            fs::{MetadataExt as _, PermissionsExt as _},
+            process::CommandExt as _,
+        },
+    },
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -15,7 +21,7 @@ use nix::{
     pty::openpty,
     sched::{CloneFlags, unshare},
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, dup, setgid, setgroups, setuid},
 };
 use offwatch::enforce::journal::State;
 use offwatch_tests::{
@@ -411,6 +417,63 @@ fn there_is_one_enforcer_for_a_namespace_and_for_a_state_directory() -> Result<(
     bed.ends_with(0, bed.enforce(&["rollback"])?)?;
     ensure!(apply.wait_with_output()?.status.code() == Some(4));
     ensure!(bed.features()? == before, "it stays");
+    Ok(())
+}
+
+/// `enforce status` of a user who may do nothing.
+fn status_of_nobody(bed: &Bed, program: &OwnedFd) -> Result<Command> {
+    const NOBODY: u32 = 65_534;
+    let program = format!("/proc/self/fd/{}", program.as_raw_fd());
+    let mut status = bed.ns().command(&program);
+    status
+        .args(["enforce", "status", "--state-dir"])
+        .arg(bed.state_dir());
+    // SAFETY: makes system calls between fork and exec, nothing else.
+    unsafe {
+        status.pre_exec(|| {
+            setgroups(&[])?;
+            setgid(NOBODY.into())?;
+            setuid(NOBODY.into())?;
+            Ok(())
+        });
+    }
+    Ok(status)
+}
+
+#[test]
+fn status_needs_no_privilege_and_changes_nothing() -> Result<()> {
+    skip_unless_lab!();
+    let bed = Bed::new(1)?;
+    let (told, _) = bed.ends_with(0, bed.enforce(&["status"])?)?;
+    ensure!(
+        told.starts_with("nothing was changed: no commit in "),
+        "{told}"
+    );
+    ensure!(!bed.state_dir().exists(), "it was made");
+    let policy = bed.policy(&[("tap0", GRO_OFF)])?;
+    bed.ends_with(0, bed.apply(&policy, &[])?)?;
+    let mode = |path: &str| -> Result<u32> {
+        Ok(fs::metadata(bed.state_dir().join(path))?.mode() & 0o777)
+    };
+    ensure!(mode("")? == 0o700 && mode("journal")? == 0o700);
+    ensure!(mode("audit.jsonl")? == 0o600 && mode("journal/000001.jsonl")? == 0o600);
+    // Whoever it is has to get at the program.
+    let program = dup(fs::File::open(observer::binary()?)?)?;
+    // The way there is open, the directory is not.
+    fs::set_permissions(bed.path(""), Permissions::from_mode(0o755))?;
+    let status = status_of_nobody(&bed, &program)?;
+    let (_, error) = bed.ends_with(1, status)?;
+    ensure!(error.contains("Permission denied"), "{error}");
+    for path in ["", "journal", "journal/000001.jsonl"] {
+        let open = Permissions::from_mode(0o755);
+        fs::set_permissions(bed.state_dir().join(path), open)?;
+    }
+    let status = status_of_nobody(&bed, &program)?;
+    let (told, _) = bed.ends_with(0, status)?;
+    ensure!(
+        told.contains("confirmed") && told.contains("tap0: rx-gro off: a test"),
+        "{told}"
+    );
     Ok(())
 }
 
