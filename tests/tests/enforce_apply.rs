@@ -58,11 +58,7 @@ fn of(bed: &Bed, device: &str) -> Result<Features> {
 
 /// Applies a policy that nobody confirms, and leaves it to its watchdog.
 fn leave_unconfirmed(bed: &Bed, policy: &Path) -> Result<()> {
-    let mut apply = bed.apply(policy, &["--confirm", "600s", "--detach"])?;
-    // The watchdog finds a directory that is given from here.
-    let (parent, name) = (bed.path(""), bed.state_dir());
-    let name = name.file_name().context("it has a name")?;
-    apply.current_dir(parent).arg("--state-dir").arg(name);
+    let apply = bed.apply(policy, &["--confirm", "600s", "--detach"])?;
     bed.ends_with(0, apply)?;
     ensure!(is_unconfirmed(bed)?, "{:?}", bed.last()?);
     Ok(())
@@ -234,7 +230,16 @@ fn what_nobody_confirms_is_taken_back_at_the_deadline() -> Result<()> {
     let (told, _) = bed.ends_with(4, bed.apply(&policy, &["--confirm", "1s"])?)?;
     ensure!(told.contains("nobody confirmed it in time"), "{told}");
     ensure!(bed.features()? == before, "it stays");
-    bed.ends_with(0, bed.apply(&policy, &["--confirm", "1s", "--detach"])?)?;
+    // The watchdog finds a directory that is given from here.
+    let args = ["enforce", "--apply", "--confirm", "1s", "--detach"];
+    let mut apply = observer::offwatch(bed.ns(), &args)?;
+    apply
+        .args(["--state-dir", "state", "--policy"])
+        .arg(&policy);
+    apply.current_dir(bed.path(""));
+    bed.ends_with(0, apply)?;
+    let is_taken_back = || Ok(matches!(bed.last()?, Some(last) if last.state.is_settled()));
+    wait_until("the deadline", PATIENCE, is_taken_back)?;
     bed.wait_until_all_ended()?;
     ensure!(bed.features()? == before, "it stays");
     let (_, error) = bed.ends_with(1, bed.enforce(&["confirm"])?)?;
