@@ -14,3 +14,4 @@ pub mod journal;
 pub mod kernel;
 pub mod plan;
 pub mod target;
+pub mod watch;
