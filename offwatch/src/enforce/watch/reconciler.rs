@@ -55,22 +55,24 @@ pub enum Verdict {
 }
 
 /// What is to be done now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// List interfaces and features of all, and tell.
     pub resync: bool,
     /// Find out whose interfaces are, and make a plan.
     pub plan: bool,
-    /// Read features of these, and [`Reconciler::judge`] them.
-    pub look: Vec<Id>,
+    /// Ask anew for VMs: a tap has no owner, or may have one that is not known yet.
+    pub search: bool,
 }
 
 /// An interface, as far as a policy can match it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Known {
     dev: Arc<str>,
     kind: Kind,
     master: Option<u32>,
+    /// When it became known.
+    since: Duration,
 }
 
 /// A tap without an owner.
@@ -125,19 +127,21 @@ impl Reconciler {
 
     /// An interface is new or changed.
     pub fn link(&mut self, link: &Link, now: Duration) {
-        let known = Known {
-            dev: Arc::clone(&link.dev),
-            kind: link.kind.clone(),
-            master: link.master,
-        };
-        let before = self.links.insert(link.ifindex, known.clone());
-        if before.as_ref() == Some(&known) {
-            return;
-        }
-        if before.is_none_or(|before| before.dev != known.dev || before.kind != known.kind) {
-            // It may be another one.
-            self.ports.remove(&link.ifindex);
-            self.searches.remove(&link.ifindex);
+        let is_same = |known: &Known| known.dev == link.dev && known.kind == link.kind;
+        match self.links.get_mut(&link.ifindex) {
+            Some(known) if is_same(known) && known.master == link.master => return,
+            Some(known) if is_same(known) => known.master = link.master,
+            _ => {
+                // A new one, or as good as that.
+                self.gone(link.ifindex);
+                let known = Known {
+                    dev: Arc::clone(&link.dev),
+                    kind: link.kind.clone(),
+                    master: link.master,
+                    since: now,
+                };
+                self.links.insert(link.ifindex, known);
+            }
         }
         self.plan_later(now);
     }
@@ -226,13 +230,15 @@ impl Reconciler {
         }
     }
 
-    /// What is to be done now.
+    /// What is to be done now, before [`Self::looks`].
     pub fn due(&mut self, now: Duration) -> Due {
+        let mut is_search_due = false;
         for search in self.searches.values_mut() {
             if search.at.is_some_and(|at| at <= now) {
                 search.pause *= 2;
                 search.at = (search.pause <= LAST_SEARCH).then(|| now + search.pause);
                 self.plan_at = Some(now);
+                is_search_due = true;
             }
         }
         let resync = self.resync_at <= now;
@@ -245,13 +251,32 @@ impl Reconciler {
             self.plan_at = None;
             self.plan_quiet_until = now + COALESCE;
         }
-        let ports = self.ports.values();
-        let due = ports.filter(|port| port.look_at.is_some_and(|at| at <= now));
         Due {
             resync,
             plan,
-            look: due.map(|port| port.id.clone()).collect(),
+            search: is_search_due,
         }
+    }
+
+    /// Interfaces of which features are to be read now and [judged](Self::judge).
+    pub fn looks(&self, now: Duration) -> Vec<Id> {
+        let ports = self.ports.values();
+        let due = ports.filter(|port| port.look_at.is_some_and(|at| at <= now));
+        due.map(|port| port.id.clone()).collect()
+    }
+
+    /// Features of an interface cannot be read: until it changes or everything is
+    /// looked at again, it is let alone.
+    pub fn unreadable(&mut self, ifindex: u32) {
+        if let Some(port) = self.ports.get_mut(&ifindex) {
+            port.look_at = None;
+        }
+    }
+
+    /// Whether an interface became known later.
+    pub fn is_younger(&self, ifindex: u32, than: Duration) -> bool {
+        let known = self.links.get(&ifindex);
+        known.is_none_or(|known| known.since > than)
     }
 
     /// When something will be due.

@@ -77,9 +77,10 @@ fn settled() -> Reconciler {
     let mut all = reconciler(Limit::default());
     all.due(ms(1000));
     all.adopt([desired(TAP, "vnet0")], &[], true, ms(1000));
-    assert_eq!(all.due(ms(1000)).look, [id(TAP, "vnet0")]);
+    assert_eq!(all.looks(ms(1000)), [id(TAP, "vnet0")]);
     assert_eq!(all.judge(TAP, &features(&[CSUM]), ms(1000)), Verdict::Holds);
     assert_eq!(all.due(ms(2000)), Due::default());
+    assert_eq!(all.looks(ms(2000)), []);
     all
 }
 
@@ -94,21 +95,21 @@ fn the_first_event_of_a_burst_is_answered_at_once_and_the_rest_together() {
     let now = ms(5000);
     all.notified(TAP, Some(&negotiated()), now);
     assert_eq!(all.next_due(), now);
-    assert_eq!(all.due(now).look.len(), 1);
+    assert_eq!(all.looks(now).len(), 1);
     assert_eq!(all.judge(TAP, &negotiated(), now), off(&[TSO, TSO6]));
     // Two more, before the change and after it, and the own change.
     for (at, seen) in [(1, negotiated()), (1, features(&[])), (2, negotiated())] {
         all.notified(TAP, Some(&seen), now + ms(at));
-        assert_eq!(all.due(now + ms(at)).look, []);
+        assert_eq!(all.looks(now + ms(at)), []);
     }
     all.notified(TAP, Some(&features(&[CSUM])), now + ms(3));
     assert_eq!(all.next_due(), now + COALESCE);
-    assert_eq!(all.due(now + COALESCE).look.len(), 1);
+    assert_eq!(all.looks(now + COALESCE).len(), 1);
     let later = now + COALESCE;
     assert_eq!(all.judge(TAP, &negotiated(), later), off(&[TSO, TSO6]));
     // It has held since.
     all.notified(TAP, Some(&features(&[CSUM])), later);
-    assert_eq!(all.due(later + ms(1000)).look, []);
+    assert_eq!(all.looks(later + ms(1000)), []);
 }
 
 #[test]
@@ -117,10 +118,10 @@ fn own_changes_and_those_of_other_features_are_no_events() {
     all.notified(TAP, Some(&features(&[CSUM])), ms(3000));
     all.notified(TAP, Some(&features(&[CSUM, GRO])), ms(3000));
     all.notified(99, Some(&negotiated()), ms(3000));
-    assert_eq!(all.due(ms(4000)), Due::default());
+    assert_eq!(all.looks(ms(4000)), []);
     // What cannot be read is looked at.
     all.notified(TAP, None, ms(4000));
-    assert_eq!(all.due(ms(4000)).look.len(), 1);
+    assert_eq!(all.looks(ms(4000)).len(), 1);
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn fight(all: &mut Reconciler, also: &[usize], start: u64) -> (usize, Evidence) 
         others.wanted = others.wanted | set(&[CSUM]);
         all.notified(TAP, Some(&others), now);
         all.notified(TAP, Some(&negotiated()), now);
-        assert_eq!(all.due(now).look.len(), 1, "round {round}");
+        assert_eq!(all.looks(now).len(), 1, "round {round}");
         match all.judge(TAP, &negotiated(), now) {
             Verdict::Contested(evidence) => return (round as usize, evidence),
             verdict => assert_eq!(verdict, off(&[TSO, TSO6])),
@@ -185,7 +186,7 @@ fn a_fight_ends_with_the_budget() {
 
     // Nothing brings it back: neither time nor a plan nor an owner.
     all.notified(TAP, Some(&negotiated()), ms(20_000));
-    assert_eq!(all.due(ms(20_000)).look, []);
+    assert_eq!(all.looks(ms(20_000)), []);
     assert_eq!(all.judge(TAP, &negotiated(), ms(9_000_000)), Verdict::Holds);
     let owned = Desired {
         owner: Some(Owner::default()),
@@ -193,7 +194,7 @@ fn a_fight_ends_with_the_budget() {
     };
     all.adopt([], &[TAP], true, ms(9_000_000));
     all.adopt([owned], &[], true, ms(9_000_000));
-    assert_eq!(all.due(ms(9_000_000)).look, []);
+    assert_eq!(all.looks(ms(9_000_000)), []);
     assert_eq!(all.judge(TAP, &negotiated(), ms(9_000_000)), Verdict::Holds);
 
     // Its re-creation does, under the same name or not.
@@ -280,7 +281,7 @@ fn what_is_asked_of_an_interface_changes_with_the_plan() {
     let mut other = desired(TAP, "vnet0");
     other.asked.switch(GRO, false);
     all.adopt([other], &[], true, ms(3000));
-    assert_eq!(all.due(ms(3000)).look.len(), 1);
+    assert_eq!(all.looks(ms(3000)).len(), 1);
     let seen = features(&[CSUM, GRO]);
     assert_eq!(all.judge(TAP, &seen, ms(3000)), off(&[GRO]));
     all.adopt([], &[], true, ms(4000));
@@ -302,7 +303,9 @@ fn the_owner_of_a_new_tap_is_searched_for_some_time() {
     let mut plans = Vec::new();
     let mut now = ms(10_000);
     while now < ms(60_000) {
-        if all.due(now).plan {
+        let due = all.due(now);
+        assert_eq!(due.search, due.plan && now > ms(10_000));
+        if due.plan {
             plans.push(now.as_millis() as u64 - 10_000);
             all.adopt([desired(TAP, "vnet0")], &[8], true, now);
         }
@@ -335,4 +338,18 @@ fn what_was_lost_is_listed_anew() {
     let due = all.next_due();
     assert_eq!(due, ms(3150) + RESYNC);
     assert!(all.due(due).resync, "and from time to time");
+}
+
+#[test]
+fn what_is_told_of_a_name_may_be_older_than_its_tap() {
+    let mut all = settled();
+    assert!(!all.is_younger(TAP, ms(0)));
+    all.gone(TAP);
+    all.link(&link(8, "vnet0", None), ms(5000));
+    assert!(all.is_younger(8, ms(4999)) && !all.is_younger(8, ms(5000)));
+    all.link(&link(8, "vnet0", Some(3)), ms(6000));
+    assert!(!all.is_younger(8, ms(5000)), "another bridge");
+    all.link(&link(8, "vnet9", Some(3)), ms(7000));
+    assert!(all.is_younger(8, ms(6999)), "another name");
+    assert!(all.is_younger(TAP, ms(9000)), "not known at all");
 }
