@@ -9,9 +9,14 @@ mod bucket;
 mod contest;
 mod port;
 mod reconciler;
+mod run;
+mod service;
+mod sources;
 
 pub use self::{
     bucket::Limit,
     contest::{Evidence, Likely},
     reconciler::{Desired, Due, Reconciler, Verdict},
+    run::{Drifted, Enforcer, Planned, run},
+    service::Service,
 };

@@ -182,8 +182,8 @@ impl Reconciler {
     }
 
     /// Takes up a plan: all interfaces that it speaks of, and the taps that
-    /// nobody owns. Where the VMs could not be listed (`vms_known` is false), what
-    /// was asked of other interfaces before still holds.
+    /// nobody owns. Where not all VMs are known (`vms_known` is false), what was
+    /// asked of these before still holds.
     pub fn adopt(
         &mut self,
         desired: impl IntoIterator<Item = Desired>,
@@ -191,10 +191,12 @@ impl Reconciler {
         vms_known: bool,
         now: Duration,
     ) {
-        let mut forgotten: HashSet<u32> = match vms_known {
-            true => self.ports.keys().copied().collect(),
-            false => HashSet::new(),
-        };
+        let mut forgotten: HashSet<u32> = self.ports.keys().copied().collect();
+        if !vms_known {
+            unowned.iter().for_each(|ifindex| {
+                forgotten.remove(ifindex);
+            });
+        }
         for desired in desired {
             let ifindex = desired.id.ifindex;
             let Some(known) = self.links.get(&ifindex) else {

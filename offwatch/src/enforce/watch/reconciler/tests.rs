@@ -294,6 +294,9 @@ fn while_vms_cannot_be_listed_what_was_asked_holds() {
     let mut all = settled();
     all.adopt([], &[TAP], false, ms(3000));
     assert_eq!(all.judge(TAP, &negotiated(), ms(3000)), off(&[TSO, TSO6]));
+    // It is known to be another VM's.
+    all.adopt([], &[], false, ms(4000));
+    assert_eq!(all.judge(TAP, &negotiated(), ms(4000)), Verdict::Holds);
 }
 
 #[test]
