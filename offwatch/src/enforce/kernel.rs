@@ -85,6 +85,12 @@ pub trait Kernel {
     /// name. `Ok` says only that the request was taken; what became of it is in
     /// the reply, and certain when it is read back.
     fn set(&mut self, id: &Id, request: &Request) -> Result<Reply, Refusal>;
+
+    /// The same of several interfaces, in this order; each fares by itself.
+    fn set_each(&mut self, requests: &[(&Id, Request)]) -> Vec<Result<Reply, Refusal>> {
+        let each = requests.iter();
+        each.map(|(id, request)| self.set(id, request)).collect()
+    }
 }
 
 #[cfg(test)]
