@@ -7,7 +7,9 @@
 
 mod bucket;
 mod contest;
+pub mod log;
 mod port;
+pub mod programs;
 mod reconciler;
 mod run;
 mod service;
@@ -17,6 +19,6 @@ pub use self::{
     bucket::Limit,
     contest::{Evidence, Likely},
     reconciler::{Desired, Due, Reconciler, Verdict},
-    run::{Drifted, Enforcer, Planned, run},
+    run::{Changed, Drifted, Keeper, Planned, run},
     service::Service,
 };

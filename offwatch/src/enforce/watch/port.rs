@@ -31,6 +31,8 @@ pub(super) struct Port {
     /// It was as asked, or was changed, since it was asked.
     was_applied: bool,
     pub(super) is_contested: bool,
+    /// It is not changed any more, contested or not.
+    is_let_alone: bool,
     /// When to look at it.
     pub(super) look_at: Option<Duration>,
     quiet_until: Duration,
@@ -58,6 +60,7 @@ impl Port {
             bucket: Bucket::new(limit, now),
             was_applied: false,
             is_contested: false,
+            is_let_alone: false,
             look_at: Some(now),
             quiet_until: now,
             wanted: None,
@@ -99,10 +102,16 @@ impl Port {
 
     /// Has it looked at, as soon as it is not let alone.
     pub(super) fn look_later(&mut self, now: Duration) {
-        if !self.is_contested {
+        if !self.is_let_alone {
             let at = now.max(self.quiet_until);
             self.look_at = Some(self.look_at.map_or(at, |other| other.min(at)));
         }
+    }
+
+    /// It is not to be changed any more.
+    pub(super) fn let_alone(&mut self) {
+        self.is_let_alone = true;
+        self.look_at = None;
     }
 
     /// What is to be done about it, by its features now.
@@ -111,7 +120,7 @@ impl Port {
         self.see(features);
         let drift = self.drift(features);
         let is_first = !std::mem::replace(&mut self.was_applied, true);
-        if self.is_contested || drift.is_empty() {
+        if self.is_let_alone || drift.is_empty() {
             return Verdict::Holds;
         }
         if now < self.quiet_until {
@@ -142,6 +151,7 @@ impl Port {
             return Verdict::Change(change);
         }
         self.is_contested = true;
+        self.is_let_alone = true;
         let named = self.asked.mask;
         Verdict::Contested(Evidence::of(&self.flips, self.negotiable, named))
     }

@@ -57,7 +57,7 @@ pub enum Verdict {
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Due {
-    /// List interfaces and features of all, and tell.
+    /// List interfaces and features of all, and tell. It goes with a plan.
     pub resync: bool,
     /// Find out whose interfaces are, and make a plan.
     pub plan: bool,
@@ -166,7 +166,6 @@ impl Reconciler {
     /// Notifications were lost.
     pub fn lost(&mut self, now: Duration) {
         self.resync_at = self.resync_at.min(now.max(self.resync_quiet_until));
-        self.plan_later(now);
     }
 
     /// VMs or their interfaces changed.
@@ -181,8 +180,8 @@ impl Reconciler {
         self.plan_later(now);
     }
 
-    /// Takes up a plan: all interfaces that it speaks of, and the taps that
-    /// nobody owns. Where not all VMs are known (`vms_known` is false), what was
+    /// Takes up a plan: all interfaces that it speaks of, and the taps that nobody
+    /// owns, or whose owner may not be the last one. Where not all VMs are known (`vms_known` is false), what was
     /// asked of these before still holds.
     pub fn adopt(
         &mut self,
@@ -247,6 +246,7 @@ impl Reconciler {
         if resync {
             self.resync_at = now + RESYNC;
             self.resync_quiet_until = now + COALESCE;
+            self.plan_at = Some(now);
         }
         let plan = self.plan_at.is_some_and(|at| at <= now);
         if plan {
@@ -272,6 +272,14 @@ impl Reconciler {
     pub fn unreadable(&mut self, ifindex: u32) {
         if let Some(port) = self.ports.get_mut(&ifindex) {
             port.look_at = None;
+        }
+    }
+
+    /// An interface is not to be changed any more, until it is made anew or the
+    /// policy is read again.
+    pub fn let_alone(&mut self, ifindex: u32) {
+        if let Some(port) = self.ports.get_mut(&ifindex) {
+            port.let_alone();
         }
     }
 

@@ -53,8 +53,17 @@ pub struct Drifted {
     pub request: Request,
 }
 
+/// What became of changes.
+#[derive(Clone, Debug, Default)]
+pub struct Changed {
+    /// Features of each interface then, by ifindex.
+    pub now: Vec<(u32, Features)>,
+    /// ifindex of those that must be let alone, as has been told.
+    pub let_alone: Vec<u32>,
+}
+
 /// Policy, journal and kernel, as the loop needs them.
-pub trait Enforcer {
+pub trait Keeper {
     /// Reads the policy again. The error is told, and the old one stays.
     fn reload(&mut self) -> Result<Limit, String>;
 
@@ -66,7 +75,7 @@ pub trait Enforcer {
     fn vms_changed(&self) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// Asks anew for VMs.
-    fn refresh_vms(&self);
+    fn refresh_vms(&mut self);
 
     /// Features of one interface.
     fn features(&mut self, id: &Id) -> Result<Features, Refusal>;
@@ -74,9 +83,8 @@ pub trait Enforcer {
     /// Features of all interfaces.
     fn all_features(&mut self) -> io::Result<Vec<(u32, Features)>>;
 
-    /// Changes interfaces, journalled, and tells of it. Returns what they have
-    /// then. The error ends the loop.
-    fn change(&mut self, drifted: Vec<Drifted>) -> Result<Vec<(u32, Features)>, Error>;
+    /// Changes interfaces, journalled, and tells of it. The error ends the loop.
+    fn change(&mut self, drifted: Vec<Drifted>) -> Result<Changed, Error>;
 
     /// Tells that an interface is contested.
     fn contested(&mut self, id: &Id, evidence: &Evidence) -> Result<(), Error>;
@@ -87,7 +95,7 @@ pub trait Enforcer {
 
 /// Keeps the policy applied until it is asked to end.
 pub async fn run(
-    enforcer: &mut dyn Enforcer,
+    keeper: &mut dyn Keeper,
     family: Option<Family>,
     negotiable: FeatureSet,
     limit: Limit,
@@ -101,11 +109,11 @@ pub async fn run(
         sources: Sources::open(family)?,
         reconciler: Reconciler::new(negotiable, limit, Duration::ZERO),
         started: Instant::now(),
-        enforcer,
+        keeper,
     };
     watch.act()?;
     service.ready();
-    let mut vms_changed = watch.enforcer.vms_changed();
+    let mut vms_changed = watch.keeper.vms_changed();
     loop {
         let due = watch.started + watch.reconciler.next_due();
         tokio::select! {
@@ -126,7 +134,7 @@ pub async fn run(
         }
         if watch.act()? {
             // What they told until then is in the plan.
-            vms_changed = watch.enforcer.vms_changed();
+            vms_changed = watch.keeper.vms_changed();
         }
         service.ping();
     }
@@ -152,7 +160,7 @@ struct Watch<'a> {
     sources: Sources,
     reconciler: Reconciler,
     started: Instant,
-    enforcer: &'a mut dyn Enforcer,
+    keeper: &'a mut dyn Keeper,
 }
 
 impl Watch<'_> {
@@ -189,9 +197,9 @@ impl Watch<'_> {
     }
 
     fn reload(&mut self) {
-        match self.enforcer.reload() {
+        match self.keeper.reload() {
             Ok(limit) => self.reconciler.policy_changed(limit, self.now()),
-            Err(problem) => self.enforcer.complain(&problem),
+            Err(problem) => self.keeper.complain(&problem),
         }
     }
 
@@ -203,7 +211,7 @@ impl Watch<'_> {
             self.reconciler.all_links(&links, self.now());
         }
         if due.search {
-            self.enforcer.refresh_vms();
+            self.keeper.refresh_vms();
         }
         let is_planned = due.plan || self.reconciler.due(self.now()).plan;
         if is_planned {
@@ -215,9 +223,12 @@ impl Watch<'_> {
         }
         self.look(&mut drifted)?;
         if !drifted.is_empty() {
-            let after = self.enforcer.change(drifted)?;
+            let changed = self.keeper.change(drifted)?;
             let now = self.now();
-            for (ifindex, features) in after {
+            for ifindex in changed.let_alone {
+                self.reconciler.let_alone(ifindex);
+            }
+            for (ifindex, features) in changed.now {
                 self.reconciler.notified(ifindex, Some(&features), now);
             }
         }
@@ -229,19 +240,19 @@ impl Watch<'_> {
         let is_younger = |ifindex, than: Instant| {
             reconciler.is_younger(ifindex, than.saturating_duration_since(started))
         };
-        match self.enforcer.plan(&is_younger) {
+        match self.keeper.plan(&is_younger) {
             Ok(planned) => {
                 let (unowned, vms_known) = (planned.unowned, planned.vms_known);
                 let now = self.now();
                 self.reconciler
                     .adopt(planned.desired, &unowned, vms_known, now);
             }
-            Err(problem) => self.enforcer.complain(&problem),
+            Err(problem) => self.keeper.complain(&problem),
         }
     }
 
     fn judge_all(&mut self, drifted: &mut Vec<Drifted>) -> Result<(), Error> {
-        match self.enforcer.all_features() {
+        match self.keeper.all_features() {
             Ok(all) => {
                 for (ifindex, features) in all {
                     self.judge(ifindex, features, drifted)?;
@@ -249,7 +260,7 @@ impl Watch<'_> {
             }
             Err(error) => {
                 let problem = format!("cannot list features of interfaces: {error}");
-                self.enforcer.complain(&problem);
+                self.keeper.complain(&problem);
             }
         }
         Ok(())
@@ -259,7 +270,7 @@ impl Watch<'_> {
         let looks = self.reconciler.looks(self.now());
         if looks.len() > SINGLE_READINGS {
             let wanted: HashMap<u32, Id> = looks.into_iter().map(|id| (id.ifindex, id)).collect();
-            let all = self.enforcer.all_features().unwrap_or_default();
+            let all = self.keeper.all_features().unwrap_or_default();
             let mut unread = wanted.clone();
             for (ifindex, features) in all {
                 if unread.remove(&ifindex).is_some() {
@@ -272,14 +283,14 @@ impl Watch<'_> {
             return Ok(());
         }
         for id in looks {
-            match self.enforcer.features(&id) {
+            match self.keeper.features(&id) {
                 Ok(features) => self.judge(id.ifindex, features, drifted)?,
                 Err(refusal) => {
                     self.reconciler.unreadable(id.ifindex);
                     // Of one that is gone, or has another name, a notification tells.
                     if !matches!(refusal, Refusal::Gone(_)) {
                         let problem = format!("{}: cannot read its features: {refusal}", id.dev);
-                        self.enforcer.complain(&problem);
+                        self.keeper.complain(&problem);
                     }
                 }
             }
@@ -304,7 +315,7 @@ impl Watch<'_> {
                 before,
                 request,
             }),
-            Verdict::Contested(evidence) => self.enforcer.contested(id, &evidence)?,
+            Verdict::Contested(evidence) => self.keeper.contested(id, &evidence)?,
         }
         Ok(())
     }

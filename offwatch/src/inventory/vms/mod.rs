@@ -145,9 +145,10 @@ impl Vms {
         self.daemon.changed()
     }
 
-    /// Asks libvirt for all VMs and their interfaces anew: [`Self::changed`] tells
-    /// when it has answered.
-    pub fn refresh(&self) {
+    /// Has the next update look at processes, and asks libvirt for all VMs and their
+    /// interfaces anew: [`Self::changed`] tells when it has answered.
+    pub fn refresh(&mut self) {
+        self.next_scan = Instant::now();
         self.daemon.refresh();
     }
 

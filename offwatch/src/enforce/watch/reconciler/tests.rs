@@ -173,6 +173,16 @@ fn fight(all: &mut Reconciler, also: &[usize], start: u64) -> (usize, Evidence) 
 }
 
 #[test]
+fn what_must_be_let_alone_is() {
+    let mut all = settled();
+    all.let_alone(TAP);
+    all.notified(TAP, Some(&negotiated()), ms(3000));
+    assert_eq!(all.looks(ms(3000)), []);
+    assert_eq!(all.judge(TAP, &negotiated(), ms(3000)), Verdict::Holds);
+    assert_eq!(all.count(), (1, 0), "nobody contests it");
+}
+
+#[test]
 fn a_fight_ends_with_the_budget() {
     let mut all = settled();
     let (rounds, evidence) = fight(&mut all, &[CSUM, TSO], 3000);
