@@ -7,6 +7,7 @@ mod rollback;
 mod status;
 mod taken_back;
 mod undo;
+mod watch;
 mod watchdog;
 
 use std::{
@@ -39,6 +40,7 @@ pub async fn run(args: &EnforceArgs) -> Result<u8, Error> {
         Some(EnforceCommand::Watchdog { commit, state }) => {
             watchdog::run(&state.state_dir, *commit)
         }
+        None if args.watch => watch::run(args).await,
         None => todo!(),
     }
 }

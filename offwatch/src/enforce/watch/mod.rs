@@ -7,6 +7,7 @@
 
 mod bucket;
 mod contest;
+mod live;
 pub mod log;
 mod port;
 pub mod programs;
@@ -14,10 +15,12 @@ mod reconciler;
 mod run;
 mod service;
 mod sources;
+mod told;
 
 pub use self::{
     bucket::Limit,
     contest::{Evidence, Likely},
+    live::{Live, Wanted},
     reconciler::{Desired, Due, Reconciler, Verdict},
     run::{Changed, Drifted, Keeper, Planned, run},
     service::Service,

@@ -69,7 +69,7 @@ pub trait Keeper {
 
     /// Makes a plan. Taps are asked for by ifindex whether they became known after
     /// a time: what was told of VMs until then says nothing of them.
-    fn plan(&mut self, is_younger: &dyn Fn(u32, Instant) -> bool) -> Result<Planned, String>;
+    fn plan(&mut self, is_younger: &dyn Fn(u32, Instant) -> bool) -> Result<Planned, Error>;
 
     /// Completes when something else is known of VMs.
     fn vms_changed(&self) -> Pin<Box<dyn Future<Output = ()>>>;
@@ -111,7 +111,7 @@ pub async fn run(
         started: Instant::now(),
         keeper,
     };
-    watch.act()?;
+    watch.begin()?;
     service.ready();
     let mut vms_changed = watch.keeper.vms_changed();
     loop {
@@ -214,8 +214,8 @@ impl Watch<'_> {
             self.keeper.refresh_vms();
         }
         let is_planned = due.plan || self.reconciler.due(self.now()).plan;
-        if is_planned {
-            self.plan();
+        if is_planned && let Err(error) = self.plan() {
+            self.keeper.complain(&error.to_string());
         }
         let mut drifted = Vec::new();
         if due.resync {
@@ -235,20 +235,27 @@ impl Watch<'_> {
         Ok(is_planned)
     }
 
-    fn plan(&mut self) {
+    /// Without a first plan there is nothing to keep.
+    fn begin(&mut self) -> Result<(), Error> {
+        let links = self.sources.list()?;
+        self.reconciler.all_links(&links, self.now());
+        self.reconciler.due(self.now());
+        self.plan()?;
+        self.reconciler.lost(self.now());
+        self.act().map(drop)
+    }
+
+    fn plan(&mut self) -> Result<(), Error> {
         let (reconciler, started) = (&self.reconciler, self.started);
         let is_younger = |ifindex, than: Instant| {
             reconciler.is_younger(ifindex, than.saturating_duration_since(started))
         };
-        match self.keeper.plan(&is_younger) {
-            Ok(planned) => {
-                let (unowned, vms_known) = (planned.unowned, planned.vms_known);
-                let now = self.now();
-                self.reconciler
-                    .adopt(planned.desired, &unowned, vms_known, now);
-            }
-            Err(problem) => self.keeper.complain(&problem),
-        }
+        let planned = self.keeper.plan(&is_younger)?;
+        let (unowned, vms_known) = (planned.unowned, planned.vms_known);
+        let now = self.now();
+        self.reconciler
+            .adopt(planned.desired, &unowned, vms_known, now);
+        Ok(())
     }
 
     fn judge_all(&mut self, drifted: &mut Vec<Drifted>) -> Result<(), Error> {
