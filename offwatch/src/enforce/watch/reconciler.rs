@@ -289,6 +289,11 @@ impl Reconciler {
         known.is_none_or(|known| known.since > than)
     }
 
+    /// Whether there will be a plan.
+    pub fn is_plan_due(&self) -> bool {
+        self.plan_at.is_some()
+    }
+
     /// When something will be due.
     pub fn next_due(&self) -> Duration {
         let looks = self.ports.values().filter_map(|port| port.look_at);

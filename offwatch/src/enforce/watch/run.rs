@@ -71,7 +71,7 @@ pub trait Keeper {
     /// a time: what was told of VMs until then says nothing of them.
     fn plan(&mut self, is_younger: &dyn Fn(u32, Instant) -> bool) -> Result<Planned, Error>;
 
-    /// Completes when something else is known of VMs.
+    /// Completes when something else is known of VMs than when the last plan was made.
     fn vms_changed(&self) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// Asks anew for VMs.
@@ -113,9 +113,9 @@ pub async fn run(
     };
     watch.begin()?;
     service.ready();
-    let mut vms_changed = watch.keeper.vms_changed();
     loop {
         let due = watch.started + watch.reconciler.next_due();
+        let vms_changed = watch.keeper.vms_changed();
         tokio::select! {
             biased;
             () = asked_to_end(&mut terminate, &mut interrupt) => break,
@@ -124,7 +124,8 @@ pub async fn run(
                 watch.reload();
                 service.ready();
             }
-            () = &mut vms_changed => watch.reconciler.owners_changed(watch.now()),
+            // The plan takes it up.
+            () = vms_changed, if !watch.reconciler.is_plan_due() => watch.reconciler.owners_changed(watch.now()),
             event = watch.sources.next() => {
                 let event = event?;
                 watch.take(event);
@@ -132,10 +133,7 @@ pub async fn run(
             }
             () = sleep_until(due.min(service.next_ping())) => {}
         }
-        if watch.act()? {
-            // What they told until then is in the plan.
-            vms_changed = watch.keeper.vms_changed();
-        }
+        watch.act()?;
         service.ping();
     }
     service.stopping();
@@ -203,8 +201,8 @@ impl Watch<'_> {
         }
     }
 
-    /// Does what is due; whether a plan was made.
-    fn act(&mut self) -> Result<bool, Error> {
+    /// Does what is due.
+    fn act(&mut self) -> Result<(), Error> {
         let due = self.reconciler.due(self.now());
         if due.resync {
             let links: Vec<Link> = self.sources.list()?;
@@ -213,8 +211,8 @@ impl Watch<'_> {
         if due.search {
             self.keeper.refresh_vms();
         }
-        let is_planned = due.plan || self.reconciler.due(self.now()).plan;
-        if is_planned && let Err(error) = self.plan() {
+        let is_plan_due = due.plan || self.reconciler.due(self.now()).plan;
+        if is_plan_due && let Err(error) = self.plan() {
             self.keeper.complain(&error.to_string());
         }
         let mut drifted = Vec::new();
@@ -232,7 +230,7 @@ impl Watch<'_> {
                 self.reconciler.notified(ifindex, Some(&features), now);
             }
         }
-        Ok(is_planned)
+        Ok(())
     }
 
     /// Without a first plan there is nothing to keep.
@@ -242,7 +240,7 @@ impl Watch<'_> {
         self.reconciler.due(self.now());
         self.plan()?;
         self.reconciler.lost(self.now());
-        self.act().map(drop)
+        self.act()
     }
 
     fn plan(&mut self) -> Result<(), Error> {

@@ -159,15 +159,19 @@ impl Libvirt {
         }
     }
 
-    /// Completes when it has listed something else than before this call, states and
-    /// statistics of domains aside, has read all XML again, or is lost or back.
-    pub fn changed(&self) -> impl Future<Output = ()> + use<> {
+    /// How often it has listed something else than before, states and statistics of
+    /// domains aside, has read all XML again, or was lost or back.
+    pub fn changes(&self) -> u64 {
+        self.shared.lock().changes
+    }
+
+    /// Completes when [`Self::changes`] is another number.
+    pub fn changed(&self, from: u64) -> impl Future<Output = ()> + use<> {
         let shared = Arc::clone(&self.shared);
-        let before = shared.lock().changes;
         async move {
             loop {
                 let answered = shared.answered.notified();
-                if shared.lock().changes != before {
+                if shared.lock().changes != from {
                     return;
                 }
                 answered.await;

@@ -225,7 +225,7 @@ fn a_change_is_told_and_so_is_what_was_read_again() {
     let file = node(2, 0);
     let libvirt = spawn(&file);
     let first = libvirt.wait_first(PATIENCE);
-    let changed = libvirt.changed();
+    let changed = libvirt.changed(libvirt.changes());
     // The same again is no change; libvirt's driver reads its file once.
     wait(libvirt.refresh_stats());
     let again = libvirt.latest();

@@ -87,8 +87,12 @@ impl Daemon {
         }
     }
 
-    pub(super) fn changed(&self) -> impl Future<Output = ()> + use<> {
-        let changed = self.libvirt.as_ref().map(Libvirt::changed);
+    pub(super) fn changes(&self) -> u64 {
+        self.libvirt.as_ref().map_or(0, Libvirt::changes)
+    }
+
+    pub(super) fn changed(&self, from: u64) -> impl Future<Output = ()> + use<> {
+        let changed = self.libvirt.as_ref().map(|libvirt| libvirt.changed(from));
         async move {
             match changed {
                 Some(changed) => changed.await,
@@ -189,7 +193,11 @@ impl Daemon {
         std::future::ready(())
     }
 
-    pub(super) fn changed(&self) -> impl Future<Output = ()> + use<> {
+    pub(super) fn changes(&self) -> u64 {
+        0
+    }
+
+    pub(super) fn changed(&self, _from: u64) -> impl Future<Output = ()> + use<> {
         std::future::pending()
     }
 

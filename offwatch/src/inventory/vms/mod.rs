@@ -86,6 +86,8 @@ pub struct Vms {
     status_setups: Vec<Domain>,
     /// Processes of other users are hidden.
     hidden: bool,
+    /// What libvirt told until then is taken up.
+    seen_changes: u64,
     /// See [`Self::known_since`].
     known_since: Option<Instant>,
     merged: Merged,
@@ -120,6 +122,7 @@ impl Vms {
             unreadable: 0,
             status_setups: Vec::new(),
             hidden: false,
+            seen_changes: 0,
             known_since: None,
             merged: Merged::default(),
         }
@@ -139,10 +142,10 @@ impl Vms {
         self.daemon.refresh_stats()
     }
 
-    /// Completes when libvirt has told of VMs anew, or fails to; never if it is not
-    /// asked.
+    /// Completes when libvirt has told of VMs anew since the last update, or fails
+    /// to; never if it is not asked.
     pub fn changed(&self) -> impl Future<Output = ()> + use<> {
-        self.daemon.changed()
+        self.daemon.changed(self.seen_changes)
     }
 
     /// Has the next update look at processes, and asks libvirt for all VMs and their
@@ -197,6 +200,7 @@ impl Vms {
             self.has_orphans = true;
         }
         let mut notes = Vec::new();
+        self.seen_changes = self.daemon.changes();
         let answer = self.daemon.ask(taps_changed);
         let by_libvirt = matches!(answer, Answer::Domains { .. });
         let is_scan_due = self.is_scan_due(taps_changed, by_libvirt);
