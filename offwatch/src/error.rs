@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use crate::{enforce::{error::EnforceError, from_advice::AdviceError, gather::GatherError, plan::PlanError, policy::file::FileError}, inventory::link::LinkError, probe::ProbeError, record::RecordError};
+use crate::{enforce::{error::EnforceError, input::InputError}, inventory::link::LinkError, probe::ProbeError, record::RecordError};
 
 /// An error that ends offwatch. Its exit code is 1; wrong usage (2) is told by
 /// the command line parser.
@@ -17,29 +17,9 @@ pub enum Error {
     /// Nothing, or not all, could be changed.
     #[error(transparent)]
     Enforce(#[from] EnforceError),
-    /// A policy cannot be used.
+    /// What is to be changed is not known.
     #[error(transparent)]
-    Policy(#[from] FileError),
-    /// An advice cannot be used.
-    #[error("{file}: {error}")]
-    Advice {
-        /// Which file.
-        file: String,
-        /// What is wrong with it.
-        error: AdviceError,
-    },
-    /// No plan can be made of it.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// It is not known which interfaces there are.
-    #[error(transparent)]
-    Gather(#[from] GatherError),
-    /// A policy is not one of those that were confirmed.
-    #[error(
-        "{0} wants its changes confirmed, and was not, as it is now; run `offwatch enforce --apply \
-         --policy {0}` and confirm it first"
-    )]
-    Unconfirmed(String),
+    EnforceInput(#[from] InputError),
     /// A recording cannot be read or written.
     #[error(transparent)]
     Record(RecordError),

@@ -2,12 +2,13 @@
 
 mod apply;
 mod confirm;
+mod dry_run;
+mod planned;
 mod report;
 mod rollback;
 mod status;
 mod taken_back;
 mod undo;
-mod watch;
 mod watchdog;
 
 use std::{
@@ -19,8 +20,11 @@ pub use self::apply::Options;
 use crate::{
     cli::enforce::{EnforceArgs, EnforceCommand},
     enforce::{
+        apply::{Enforcer, Settings, around},
         error::EnforceError,
+        input::Input,
         kernel::{Kernel, Request, netlink::Netlink},
+        target::Id,
     },
     error::Error,
     sample::offloads::{FeatureNames, FeatureSet},
@@ -40,9 +44,39 @@ pub async fn run(args: &EnforceArgs) -> Result<u8, Error> {
         Some(EnforceCommand::Watchdog { commit, state }) => {
             watchdog::run(&state.state_dir, *commit)
         }
-        None if args.watch => watch::run(args).await,
-        None => todo!(),
+        None => change(args).await,
     }
+}
+
+/// What the modes have in common: the files, which are read before anything else.
+async fn change(args: &EnforceArgs) -> Result<u8, Error> {
+    let input = Input::read(args.policy.as_deref(), args.from.as_deref())?;
+    match () {
+        () if args.apply => applied(args, &input).await,
+        () => dry_run::run(args, &input),
+    }
+}
+
+/// `--apply`.
+async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
+    let settings = Settings {
+        policy_sha256: input.sha256.clone(),
+        ..Settings::new(&args.state_dir)
+    };
+    let (mut enforcer, recovered) = Enforcer::open(kernel()?, settings)?;
+    let (plan, targets) = planned::plan(args, input, enforcer.kernel())?;
+    let of_policy = input.policy.as_ref();
+    let options = Options {
+        confirm_within: args.confirm.or(of_policy.and_then(|(_, policy)| policy.confirm)),
+        detach: args.detach,
+        json: args.json,
+    };
+    let all = targets.targets.iter();
+    let masters: Vec<(Id, Option<u32>)> = all
+        .map(|target| (target.id.clone(), target.master))
+        .collect();
+    let around = around(&plan.changes, &masters, &plan.names);
+    apply::run(&mut enforcer, &recovered, plan.changes, &around, options).await
 }
 
 /// The way to this kernel's features.
