@@ -8,6 +8,7 @@
 //! nothing has a name outside it.
 
 pub mod bench;
+pub mod caps;
 pub mod command;
 pub mod domains;
 pub mod enforce;

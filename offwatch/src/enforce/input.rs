@@ -80,7 +80,10 @@ impl Input {
             let (path, found) = match path.as_os_str() == "-" {
                 true => {
                     let path = Path::new(STDIN);
-                    (path, file::bounded(io::stdin().lock(), path, LARGEST_ADVICE)?)
+                    (
+                        path,
+                        file::bounded(io::stdin().lock(), path, LARGEST_ADVICE)?,
+                    )
                 }
                 false => (path, file::trusted(path, LARGEST_ADVICE)?),
             };

@@ -143,6 +143,6 @@ fn words(refusal: &[u8]) -> Option<String> {
 }
 
 /// For `map_err`: the kernel said something that is no netlink message.
-pub(super) fn malformed(error: impl std::fmt::Display) -> io::Error {
+pub(crate) fn malformed(error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }

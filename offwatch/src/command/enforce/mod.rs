@@ -23,7 +23,7 @@ use crate::{
         apply::{Enforcer, Settings, around},
         error::EnforceError,
         input::Input,
-        kernel::{Kernel, Request, netlink::Netlink},
+        kernel::{self, Kernel, Request},
         target::Id,
     },
     error::Error,
@@ -67,7 +67,9 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let (plan, targets) = planned::plan(args, input, enforcer.kernel())?;
     let of_policy = input.policy.as_ref();
     let options = Options {
-        confirm_within: args.confirm.or(of_policy.and_then(|(_, policy)| policy.confirm)),
+        confirm_within: args
+            .confirm
+            .or(of_policy.and_then(|(_, policy)| policy.confirm)),
         detach: args.detach,
         json: args.json,
     };
@@ -81,7 +83,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
 
 /// The way to this kernel's features.
 fn kernel() -> Result<Box<dyn Kernel>, EnforceError> {
-    Ok(Box::new(Netlink::open().map_err(EnforceError::Features)?))
+    Ok(kernel::open().map_err(EnforceError::Features)?)
 }
 
 /// Names of what is switched, and how.

@@ -46,7 +46,8 @@ fn narrow(plan: &mut Plan, targets: &Targets, filter: &Filter) {
         cards.any(|target| filter.shows(Some(&definition.vm), Some(&target.id.dev)))
             || filter.shows(Some(&definition.vm), None) && !filter.chooses_devices()
     });
-    plan.left.retain(|left| is_left_shown(left, targets, filter));
+    plan.left
+        .retain(|left| is_left_shown(left, targets, filter));
 }
 
 /// It is about an interface, a VM, or neither.
@@ -56,7 +57,9 @@ fn is_left_shown(left: &Left, targets: &Targets, filter: &Filter) -> bool {
     if let Some(target) = targets.iter().find(|target| target.id.dev == left.what) {
         return filter.shows(vm_of(target).as_deref(), Some(&left.what));
     }
-    let is_vm = targets.iter().any(|target| vm_of(target).as_ref() == Some(&left.what));
+    let is_vm = targets
+        .iter()
+        .any(|target| vm_of(target).as_ref() == Some(&left.what));
     !is_vm || filter.shows(Some(&left.what), None)
 }
 

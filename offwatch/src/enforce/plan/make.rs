@@ -197,7 +197,9 @@ impl Making<'_> {
             if target.is_for_a_vm() && target.owner.is_none() && !demands.is_named {
                 let because = match &self.targets.vms_unknown {
                     None => "no VM is known to own it; only a rule that names it changes it".into(),
-                    Some(reason) => format!("no VM is known to own it, and not all are known: {reason}"),
+                    Some(reason) => {
+                        format!("no VM is known to own it, and not all are known: {reason}")
+                    }
                 };
                 self.left.push(Left {
                     what: target.id.dev.clone(),
