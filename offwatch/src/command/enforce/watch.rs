@@ -1,23 +1,17 @@
 //! `offwatch enforce --watch`.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
+use super::planned::narrow;
 use crate::{
-    cli::enforce::{EnforceArgs, POLICY_FILE},
+    cli::enforce::EnforceArgs,
     enforce::{
         apply::{Enforcer, Settings},
         error::EnforceError,
-        from_advice::FromAdvice,
         gather::Gatherer,
-        kernel::{Refusal, netlink::Netlink},
-        plan::{Plan, Sources, make},
-        policy::{
-            Policy,
-            file::{self, Contents, FileError, LARGEST_ADVICE},
-        },
+        input::{Input, InputError},
+        kernel::Refusal,
+        plan::{Plan, make},
         predict::negotiable,
         target::Targets,
         watch::{
@@ -32,175 +26,122 @@ use crate::{
 };
 
 /// Keeps the policy applied until it is asked to end; the exit code.
-pub async fn run(args: &EnforceArgs) -> Result<u8, Error> {
-    let log = Log::from_env();
+pub(super) async fn run(args: &EnforceArgs, input: Input) -> Result<u8, Error> {
     if !can_change_interfaces() {
         return Err(EnforceError::Refused(Refusal::NotPermitted).into());
     }
-    let files = Files::of(args)?;
-    let read = files.read()?;
-    let family = Family::resolve().map_err(EnforceError::Features)?;
-    let kernel = Netlink::of_family(family).map_err(EnforceError::Features)?;
+    let log = Log::from_env();
+    let kept = Kept {
+        policy: args.policy.clone(),
+        from: args.from.clone(),
+        with_owners: !args.vm.is_empty(),
+        filter: Filter::new(&args.vm, &args.dev)?,
+        input,
+    };
     let settings = Settings {
-        policy_sha256: Some(read.sha256.clone()),
+        policy_sha256: kept.input.sha256.clone(),
         ..Settings::new(&args.state_dir)
     };
-    let (enforcer, recovered) = Enforcer::open(Box::new(kernel), settings)?;
+    let (enforcer, recovered) = Enforcer::open(super::kernel()?, settings)?;
     for taken_back in &recovered.taken_back {
-        let line = format!(
-            "commit {} was taken back: {}",
-            taken_back.commit, taken_back.because
-        );
+        let (commit, because) = (taken_back.commit, &taken_back.because);
+        let line = format!("commit {commit} was taken back: {because}");
         log.line(Level::Warning, &line);
     }
-    read.check(&files, &enforcer)?;
-    let limit = read.limit();
+    check(&kept.input, &enforcer)?;
+    let limit = kept.limit();
     let negotiable = negotiable(enforcer.names());
     let gatherer = Gatherer::new(args.connect.clone());
-    let kept = Kept { files, read };
     let mut live = Live::new(kept, enforcer, gatherer, log);
     let service = Service::from_env();
-    watch::run(&mut live, Some(family), negotiable, limit, service).await?;
+    // Without it rtnetlink tells that something changed.
+    let family = Family::resolve().ok();
+    watch::run(&mut live, family, negotiable, limit, service).await?;
     Ok(0)
 }
 
-/// Where it is written what is wanted, and of what.
-struct Files {
-    policy: Option<PathBuf>,
-    advice: Option<PathBuf>,
-    /// An advice that came by stdin cannot be read again.
-    stdin: Option<Contents>,
-    filter: Filter,
-}
-
-impl Files {
-    fn of(args: &EnforceArgs) -> Result<Self, Error> {
-        let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
-        let policy = match (&args.policy, &args.from) {
-            (None, None) => Some(POLICY_FILE.into()),
-            (policy, _) => policy.clone(),
-        };
-        let stdin = args.from.as_ref().filter(|path| is_stdin(path));
-        let read = |_| file::bounded(io::stdin().lock(), Path::new("stdin"), LARGEST_ADVICE);
-        Ok(Self {
-            policy,
-            stdin: stdin.map(read).transpose()?,
-            advice: args.from.clone().filter(|path| !is_stdin(path)),
-            filter: Filter::new(&args.vm, &args.dev)?,
-        })
-    }
-
-    fn read(&self) -> Result<Read, Error> {
-        let policy = self.policy.as_deref().map(|path| {
-            let (policy, sha256) = file::policy(path)?;
-            Ok::<_, FileError>((path.display().to_string(), policy, sha256))
-        });
-        let policy = policy.transpose()?;
-        let advice = match (&self.advice, &self.stdin) {
-            (Some(path), _) => Some((path.as_path(), file::trusted(path, LARGEST_ADVICE)?)),
-            (None, Some(read)) => Some((Path::new("stdin"), read.clone())),
-            (None, None) => None,
-        };
-        let sha256 = match (&policy, &advice) {
-            (Some((_, _, sha256)), _) => sha256.clone(),
-            (None, Some((_, read))) => read.sha256.clone(),
-            (None, None) => String::new(),
-        };
-        let advice = advice.map(|(path, read)| {
-            let name = path.display().to_string();
-            FromAdvice::parse(&name, &read.bytes)
-                .map_err(|error| Error::Advice { file: name, error })
-        });
-        Ok(Read {
-            policy: policy.map(|(file, policy, _)| (file, policy)),
-            advice: advice.transpose()?,
-            sha256,
-        })
-    }
-}
-
-/// What is wanted.
-struct Read {
-    policy: Option<(String, Policy)>,
-    advice: Option<FromAdvice>,
-    sha256: String,
-}
-
-impl Read {
-    fn sources(&self) -> Sources<'_> {
-        let policy = self.policy.as_ref();
-        Sources {
-            policy: policy.map(|(file, policy)| (file.as_str(), policy)),
-            advice: self.advice.as_ref(),
+/// A policy that wants to be confirmed must have been.
+fn check(input: &Input, enforcer: &Enforcer) -> Result<(), EnforceError> {
+    let wants = input.policy.as_ref();
+    let wants = wants.filter(|(_, policy)| policy.confirm.is_some());
+    match (wants, &input.sha256) {
+        (Some((file, _)), Some(sha256)) if !enforcer.confirmed_before(sha256)? => {
+            Err(EnforceError::Unconfirmed(file.clone()))
         }
+        _ => Ok(()),
+    }
+}
+
+/// What is wanted, where that is written, and of what it is wanted.
+struct Kept {
+    policy: Option<PathBuf>,
+    from: Option<PathBuf>,
+    /// It chooses VMs.
+    with_owners: bool,
+    filter: Filter,
+    input: Input,
+}
+
+impl Kept {
+    fn read(&self) -> Result<Input, InputError> {
+        let (policy, from) = (self.policy.as_deref(), self.from.as_deref());
+        if from.is_none_or(|from| from.as_os_str() != "-") {
+            return Input::read(policy, from);
+        }
+        // What came by stdin cannot be read again.
+        let mut input = match policy {
+            Some(_) => Input::read(policy, None)?,
+            None => return Ok(self.input.clone()),
+        };
+        input.advice.clone_from(&self.input.advice);
+        Ok(input)
+    }
+
+    fn interfaces(
+        &self,
+        input: &Input,
+        gatherer: &mut Gatherer,
+        enforcer: &mut Enforcer,
+    ) -> Result<Targets, InputError> {
+        let needs = |targets: &Targets| {
+            let mut needs = input.sources().needs(targets);
+            needs.owners |= self.with_owners;
+            needs
+        };
+        Ok(gatherer.targets(enforcer.kernel(), needs)?)
+    }
+}
+
+impl Wanted for Kept {
+    fn reload(&mut self, gatherer: &mut Gatherer, enforcer: &mut Enforcer) -> Result<(), Error> {
+        let input = self.read()?;
+        check(&input, enforcer)?;
+        // Or it contradicts itself, or names what the kernel does not have.
+        let targets = self.interfaces(&input, gatherer, enforcer)?;
+        make(&targets, input.sources()).map_err(InputError::Plan)?;
+        self.input = input;
+        Ok(())
     }
 
     fn limit(&self) -> Limit {
-        let policy = self.policy.as_ref();
+        let policy = self.input.policy.as_ref();
         policy.map_or_else(Limit::default, |(_, policy)| Limit {
             burst: policy.watch.burst,
             per_minute: policy.watch.per_minute,
         })
     }
 
-    /// What wants to be confirmed must have been.
-    fn check(&self, files: &Files, enforcer: &Enforcer) -> Result<(), Error> {
-        let wants = self
-            .policy
-            .as_ref()
-            .filter(|(_, policy)| policy.confirm.is_some());
-        match (wants, &files.policy) {
-            (Some(_), Some(path)) if !enforcer.confirmed_before(&self.sha256)? => {
-                Err(Error::Unconfirmed(path.display().to_string()))
-            }
-            _ => Ok(()),
-        }
+    fn sha256(&self) -> Option<String> {
+        self.input.sha256.clone()
     }
 
     fn targets(&self, gatherer: &mut Gatherer, enforcer: &mut Enforcer) -> Result<Targets, Error> {
-        let needs = |targets: &Targets| self.sources().needs(targets);
-        Ok(gatherer.targets(enforcer.kernel(), needs)?)
-    }
-
-    fn plan(&self, targets: &Targets, filter: &Filter) -> Result<Plan, Error> {
-        let mut plan = make(targets, self.sources())?;
-        plan.changes.retain(|change| {
-            let vm = change.owner.as_ref().map(|owner| owner.vm.as_str());
-            filter.shows(vm, Some(&change.id.dev))
-        });
-        Ok(plan)
-    }
-}
-
-struct Kept {
-    files: Files,
-    read: Read,
-}
-
-impl Wanted for Kept {
-    fn reload(&mut self, gatherer: &mut Gatherer, enforcer: &mut Enforcer) -> Result<(), Error> {
-        let read = self.files.read()?;
-        read.check(&self.files, enforcer)?;
-        // Or it contradicts itself, or names what the kernel does not have.
-        let targets = read.targets(gatherer, enforcer)?;
-        read.plan(&targets, &self.files.filter)?;
-        self.read = read;
-        Ok(())
-    }
-
-    fn limit(&self) -> Limit {
-        self.read.limit()
-    }
-
-    fn sha256(&self) -> &str {
-        &self.read.sha256
-    }
-
-    fn targets(&self, gatherer: &mut Gatherer, enforcer: &mut Enforcer) -> Result<Targets, Error> {
-        self.read.targets(gatherer, enforcer)
+        Ok(self.interfaces(&self.input, gatherer, enforcer)?)
     }
 
     fn plan(&self, targets: &Targets) -> Result<Plan, Error> {
-        self.read.plan(targets, &self.files.filter)
+        let mut plan = make(targets, self.input.sources()).map_err(InputError::Plan)?;
+        narrow(&mut plan, targets, &self.filter);
+        Ok(plan)
     }
 }

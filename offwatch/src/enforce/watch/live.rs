@@ -42,7 +42,7 @@ pub trait Wanted {
     fn limit(&self) -> Limit;
 
     /// SHA-256 of its file.
-    fn sha256(&self) -> &str;
+    fn sha256(&self) -> Option<String>;
 
     /// The interfaces that there are, as far as it takes to make a plan.
     fn targets(&self, gatherer: &mut Gatherer, enforcer: &mut Enforcer) -> Result<Targets, Error>;
@@ -152,8 +152,7 @@ impl<W: Wanted> Keeper for Live<W> {
         self.wanted
             .reload(&mut self.gatherer, &mut self.enforcer)
             .map_err(|error| format!("{error}; the policy that was read before stays"))?;
-        let sha256 = self.wanted.sha256().to_owned();
-        self.enforcer.set_policy(Some(sha256));
+        self.enforcer.set_policy(self.wanted.sha256());
         self.left.clear();
         self.told = None;
         self.log.line(Level::Notice, "the policy was read again");
