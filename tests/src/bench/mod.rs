@@ -6,6 +6,7 @@
 
 mod body;
 mod control;
+pub mod enforce_watch;
 pub mod exact;
 mod path;
 mod report;
@@ -69,6 +70,8 @@ pub fn run(config: &Config) -> Result<Report> {
     report.read_syscalls = syscalls::of_reading(control::READ_INTERFACES)?;
     eprintln!("top on large hosts...");
     report.scale = scale::measure(config.interfaces(), config.ticks())?;
+    eprintln!("enforce --watch...");
+    report.watch = Some(enforce_watch::measure(config.quick)?);
     eprintln!("bodies...");
     report.bodies = body::measure(&mut empty)?;
     for load in Load::ALL {
@@ -109,6 +112,7 @@ fn budgets(report: &Report) -> Vec<Budget> {
         Budget::below(name, calls as f64, 1.0, "")
     }));
     budgets.extend(scale::budgets(&report.scale));
+    budgets.extend(report.watch.iter().flat_map(enforce_watch::budgets));
     budgets
 }
 
