@@ -80,8 +80,8 @@ pub enum EnforceError {
         /// Why.
         because: String,
     },
-    /// Somebody took it back while it was being applied.
-    #[error("commit {commit} was taken back meanwhile: {because}")]
+    /// It could not go on, or somebody else took it back.
+    #[error("commit {commit} was taken back: {because}")]
     TakenBack {
         /// Which.
         commit: u64,

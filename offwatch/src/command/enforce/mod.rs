@@ -25,6 +25,7 @@ use crate::{
         error::EnforceError,
         input::Input,
         kernel::{self, Kernel, Request},
+        plan::text,
         target::Id,
     },
     error::Error,
@@ -79,6 +80,9 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let masters: Vec<(Id, Option<u32>)> = all
         .map(|target| (target.id.clone(), target.master))
         .collect();
+    if !args.json {
+        print(&text::rest(&plan))?;
+    }
     let around = around(&plan.changes, &masters, &plan.names);
     apply::run(&mut enforcer, &recovered, plan.changes, &around, options).await
 }
