@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     body::Body,
     control::{Control, READ_INTERFACES},
+    enforce::Enforcing,
     enforce_watch::WatchCost,
     exact::ExactCost,
     path::Load,
@@ -31,6 +32,7 @@ pub struct Report {
     /// System calls to read [`READ_INTERFACES`] slots.
     pub(super) read_syscalls: Option<u64>,
     pub(super) scale: Vec<Scale>,
+    pub(super) enforcing: Option<Enforcing>,
     pub(super) watch: Option<WatchCost>,
     pub(super) budgets: Vec<Budget>,
 }
@@ -52,6 +54,7 @@ impl Report {
             control: Vec::new(),
             read_syscalls: None,
             scale: Vec::new(),
+            enforcing: None,
             watch: None,
             budgets: Vec::new(),
         })
@@ -203,6 +206,9 @@ impl fmt::Display for Report {
             .try_for_each(|scale| write!(f, "{scale}"))?;
         if let Some(watch) = &self.watch {
             write!(f, "\noffwatch enforce --watch\n{watch}")?;
+        }
+        if let Some(enforcing) = &self.enforcing {
+            write!(f, "\n{enforcing}")?;
         }
         writeln!(f, "\nBudgets")?;
         self.budgets.iter().try_for_each(|budget| {

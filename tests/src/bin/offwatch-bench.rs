@@ -34,6 +34,10 @@ struct Args {
     #[arg(long)]
     enforce_watch: bool,
 
+    /// Only measure what changing features takes.
+    #[arg(long)]
+    enforce: bool,
+
     /// Only observe this many interfaces and read: what strace is started on.
     #[arg(long, hide = true, value_name = "N")]
     read_only: Option<u32>,
@@ -59,6 +63,10 @@ fn run(args: Args) -> Result<ExitCode> {
     }
     if args.enforce_watch {
         print!("{}", bench::enforce_watch::measure(args.quick)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.enforce {
+        print!("{}", bench::enforcing(args.quick)?);
         return Ok(ExitCode::SUCCESS);
     }
     let report = bench::run(&Config {

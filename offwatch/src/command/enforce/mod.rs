@@ -2,6 +2,7 @@
 
 mod apply;
 mod confirm;
+mod defined;
 mod dry_run;
 mod planned;
 mod report;
@@ -75,6 +76,8 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
             .or(of_policy.and_then(|(_, policy)| policy.confirm)),
         detach: args.detach,
         json: args.json,
+        write_xml: args.write_xml,
+        connect: args.connect.clone(),
     };
     let all = targets.targets.iter();
     let masters: Vec<(Id, Option<u32>)> = all
@@ -84,7 +87,15 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
         print(&text::rest(&plan))?;
     }
     let around = around(&plan.changes, &masters, &plan.names);
-    apply::run(&mut enforcer, &recovered, plan.changes, &around, options).await
+    apply::run(
+        &mut enforcer,
+        &recovered,
+        plan.changes,
+        plan.definitions,
+        &around,
+        options,
+    )
+    .await
 }
 
 /// The way to this kernel's features.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{print, switched, taken_back, words};
+use super::{defined::ToldDefinitions, print, switched, taken_back, words};
 use crate::{
     enforce::apply::{Recovered, TakenBack, Verdict},
     error::Error,
@@ -39,6 +39,7 @@ pub(super) struct Report<'a> {
     pub(super) commit: Option<u64>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) ending: Option<Told>,
+    pub(super) definitions: ToldDefinitions,
     /// What was printed while one waited.
     is_head_told: std::cell::Cell<bool>,
 }
@@ -52,6 +53,7 @@ impl<'a> Report<'a> {
             commit: None,
             verdicts: Vec::new(),
             ending: None,
+            definitions: ToldDefinitions::default(),
             is_head_told: std::cell::Cell::new(false),
         }
     }
@@ -62,7 +64,8 @@ impl<'a> Report<'a> {
             self.ending,
             Some(Told::TakenBack(_) | Told::TakenBackElsewhere { .. })
         );
-        match is_back || !self.verdicts.iter().all(Verdict::is_complete) {
+        let is_whole = self.verdicts.iter().all(Verdict::is_complete);
+        match is_back || !is_whole || !self.definitions.is_complete() {
             true => PARTLY,
             false => 0,
         }
@@ -71,7 +74,7 @@ impl<'a> Report<'a> {
     pub(super) fn print(&self) -> Result<(), Error> {
         print(&match self.json {
             true => format!("{:#}\n", self.value()),
-            false => self.head() + &self.end(),
+            false => self.head() + &self.end() + &self.definitions.text(),
         })
     }
 
@@ -197,6 +200,7 @@ impl<'a> Report<'a> {
             "because": because,
             "interfaces": interfaces.collect::<Vec<_>>(),
             "taken_back": taken,
+            "definitions": self.definitions.value(),
             "recovered": recovered.map(taken_back::value).collect::<Vec<_>>(),
         })
     }
