@@ -10,6 +10,7 @@ mod rollback;
 mod status;
 mod taken_back;
 mod undo;
+mod watch;
 mod watchdog;
 
 use std::{
@@ -55,6 +56,7 @@ async fn change(args: &EnforceArgs) -> Result<u8, Error> {
     let input = Input::read(args.policy.as_deref(), args.from.as_deref())?;
     match () {
         () if args.apply => applied(args, &input).await,
+        () if args.watch => watch::run(args, input).await,
         () => dry_run::run(args, &input),
     }
 }
