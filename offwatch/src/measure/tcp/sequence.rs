@@ -42,6 +42,8 @@ struct Gap {
 pub(super) struct Verdict {
     /// Numbers that had passed before, or were lost on their way here.
     pub(super) again: u32,
+    /// Those of them that were lost on their way here.
+    pub(super) late: u32,
     /// Numbers that came after later ones, as they do on several paths.
     pub(super) reordered: u32,
     /// It only asks whether the other side is still there.
@@ -97,7 +99,7 @@ impl Sequence {
             return Verdict::default();
         }
         let known_end = earlier(end, seen.next);
-        let reordered = self.fill(start, known_end, at_ns);
+        let (late, reordered) = self.fill(start, known_end, at_ns);
         let known_start = seen.first.map_or(start, |first| later(start, first));
         let known = match before(known_start, known_end) {
             true => known_end.wrapping_sub(known_start),
@@ -108,6 +110,7 @@ impl Sequence {
         }
         Verdict {
             again: known.saturating_sub(reordered),
+            late,
             reordered,
             probe: false,
         }
@@ -150,10 +153,10 @@ impl Sequence {
         });
     }
 
-    /// Closes gaps as far as the numbers lie in them; how many of them were only out
-    /// of order.
-    fn fill(&mut self, start: u32, end: u32, at_ns: u64) -> u32 {
-        let mut reordered = 0;
+    /// Closes gaps as far as the numbers lie in them; how many of them were late, and
+    /// how many only out of order.
+    fn fill(&mut self, start: u32, end: u32, at_ns: u64) -> (u32, u32) {
+        let (mut late, mut reordered) = (0, 0);
         let mut left = Vec::with_capacity(self.gaps.len());
         for gap in self.gaps.drain(..) {
             let (from, to) = (later(start, gap.start), earlier(end, gap.end));
@@ -163,9 +166,7 @@ impl Sequence {
             }
             let is_late =
                 gap.duplicates >= DUPLICATES || at_ns.saturating_sub(gap.opened_ns) > LATE_NS;
-            if !is_late {
-                reordered += to.wrapping_sub(from);
-            }
+            *(if is_late { &mut late } else { &mut reordered }) += to.wrapping_sub(from);
             let rests = [(gap.start, from), (to, gap.end)];
             left.extend(
                 rests
@@ -176,7 +177,7 @@ impl Sequence {
         }
         left.truncate(MOST_GAPS);
         self.gaps = left;
-        reordered
+        (late, reordered)
     }
 }
 
@@ -260,6 +261,11 @@ mod tests {
         assert_eq!(soon, [(0, 0), (0, 0), (0, 100)]);
         let late = passed(&segments(11 + LATE_NS));
         assert_eq!(late, [(0, 0), (0, 0), (100, 0)]);
+        let mut sequence = Sequence::default();
+        let late = segments(11 + LATE_NS)
+            .map(|(number, bytes, at_ns)| sequence.pass(&segment(number, bytes), at_ns).late);
+        assert_eq!(late, [0, 0, 100]);
+        assert_eq!(sequence.pass(&segment(100, 100), 0).late, 0);
     }
 
     #[test]

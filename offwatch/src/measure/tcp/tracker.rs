@@ -26,6 +26,8 @@ pub struct TcpCount {
     pub again_segments: u64,
     /// Their payload that had been sent before.
     pub again_bytes: u64,
+    /// The part of it that was lost before it came here.
+    pub late_bytes: u64,
     /// Payload that came after later payload, and soon.
     pub reordered_bytes: u64,
 }
@@ -39,13 +41,14 @@ impl TcpCount {
             bytes: self.bytes.saturating_sub(earlier.bytes),
             again_segments: self.again_segments.saturating_sub(earlier.again_segments),
             again_bytes: self.again_bytes.saturating_sub(earlier.again_bytes),
+            late_bytes: self.late_bytes.saturating_sub(earlier.late_bytes),
             reordered_bytes: self.reordered_bytes.saturating_sub(earlier.reordered_bytes),
         }
     }
 
-    /// Payload that was sent for the first time.
+    /// Payload that passed for the first time.
     pub fn goodput_bytes(&self) -> u64 {
-        self.bytes.saturating_sub(self.again_bytes)
+        (self.bytes + self.late_bytes).saturating_sub(self.again_bytes)
     }
 }
 
@@ -100,6 +103,7 @@ impl Tracker {
             let again = verdict.again.min(segment.bytes);
             count.again_segments += u64::from(segment.segments(again));
             count.again_bytes += u64::from(again);
+            count.late_bytes += u64::from(verdict.late.min(again));
         }
         count.reordered_bytes += u64::from(verdict.reordered.min(segment.bytes));
     }
@@ -164,6 +168,7 @@ mod tests {
             bytes: 4000,
             again_segments: 2,
             again_bytes: 1500,
+            late_bytes: 0,
             reordered_bytes: 0,
         };
         assert_eq!(count, expected);
