@@ -19,3 +19,11 @@ pub fn monotonic_ns() -> u64 {
         .and_then(|now| u64::try_from(Duration::from(now).as_nanos()).ok())
         .unwrap_or(0)
 }
+
+/// Clock that goes on while the host is suspended, nanoseconds since it booted.
+pub fn boottime_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .ok()
+        .and_then(|now| u64::try_from(Duration::from(now).as_nanos()).ok())
+        .unwrap_or(0)
+}

@@ -17,10 +17,34 @@ pub struct Filter {
     devs: Vec<Pattern>,
 }
 
-#[derive(Clone)]
-struct Pattern {
+/// A name, or a pattern of names.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
     text: String,
     matcher: GlobSet,
+}
+
+impl Pattern {
+    /// Compiles it.
+    pub(crate) fn new(text: &str) -> Result<Self, globset::Error> {
+        // A set reports a pattern that is too large where a single matcher panics.
+        let matcher = GlobSet::builder().add(Glob::new(text)?).build()?;
+        Ok(Self {
+            text: text.to_owned(),
+            matcher,
+        })
+    }
+
+    /// Whether a name is meant. A name may hold what a pattern would take for a
+    /// wildcard.
+    pub(crate) fn is_match(&self, name: &str) -> bool {
+        self.text == name || self.matcher.is_match(name)
+    }
+
+    /// As it is written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 impl Filter {
@@ -121,19 +145,11 @@ impl Filter {
 
 fn patterns(option: &'static str, patterns: &[String]) -> Result<Vec<Pattern>, Error> {
     let compile = |text: &String| {
-        // A set reports a pattern that is too large where a single matcher panics.
-        let matcher = Glob::new(text).and_then(|glob| GlobSet::builder().add(glob).build());
-        match matcher {
-            Ok(matcher) => Ok(Pattern {
-                text: text.clone(),
-                matcher,
-            }),
-            Err(error) => Err(Error::Pattern {
-                option,
-                pattern: shortened(text),
-                reason: error.kind().to_string(),
-            }),
-        }
+        Pattern::new(text).map_err(|error| Error::Pattern {
+            option,
+            pattern: shortened(text),
+            reason: error.kind().to_string(),
+        })
     };
     patterns.iter().map(compile).collect()
 }
@@ -148,10 +164,7 @@ fn shortened(pattern: &str) -> String {
 }
 
 fn any(patterns: &[Pattern], name: &str) -> bool {
-    // A name may hold what a pattern would take for a wildcard.
-    patterns
-        .iter()
-        .any(|pattern| pattern.text == name || pattern.matcher.is_match(name))
+    patterns.iter().any(|pattern| pattern.is_match(name))
 }
 
 fn unmatched<'pattern, 'name, Names: Iterator<Item = &'name str>>(

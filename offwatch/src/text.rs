@@ -21,9 +21,32 @@ fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// Of known words the one that is most like another, if any is like it.
+pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    /// No known word is so long, and comparing takes time with the length.
+    const LONGEST_BYTES: usize = 80;
+    if word.len() > LONGEST_BYTES {
+        return None;
+    }
+    let distances = known
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(word, known), known));
+    let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= word.len() / 2).then_some(nearest)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{nearest, plain};
+
+    #[test]
+    fn the_nearest_word_is_like_it() {
+        let known = ["device", "driver", "vm"];
+        assert_eq!(nearest("devcie", known), Some("device"));
+        assert_eq!(nearest("xyz", known), None);
+        assert_eq!(nearest(&"device".repeat(20), known), None);
+        assert_eq!(nearest("device", []), None);
+    }
 
     #[test]
     fn control_characters_are_replaced() {

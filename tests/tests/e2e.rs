@@ -3,7 +3,7 @@
 use std::{collections::HashMap, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, unavailable};
+use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms};
 use offwatch_tests::{
     observer::{self, Observer, number},
     quiet::wait_until,
@@ -16,14 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn real_guests_are_named_and_counted() -> Result<()> {
-    if let Some(reason) = unavailable() {
-        ensure!(
-            std::env::var_os("OFFWATCH_E2E_REQUIRED").is_none(),
-            "cannot run: {reason}"
-        );
-        eprintln!("skipped: {reason}");
-        return Ok(());
-    }
+    skip_unless_vms!();
     let host = Host::start(Options::default())?;
     let names = ["alpha", "beta"];
     for (number, name) in (11..).zip(names) {

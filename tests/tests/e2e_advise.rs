@@ -8,7 +8,7 @@ use offwatch::advise::{
     Advice, Report, Verdict,
     advice::{Action, Unit},
 };
-use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, unavailable};
+use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms};
 use offwatch_tests::{observer, quiet::wait_until};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -23,14 +23,7 @@ const RATE: &str = "20M";
 #[test]
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn the_price_of_turning_tso_off_is_foretold() -> Result<()> {
-    if let Some(reason) = unavailable() {
-        ensure!(
-            std::env::var_os("OFFWATCH_E2E_REQUIRED").is_none(),
-            "cannot run: {reason}"
-        );
-        eprintln!("skipped: {reason}");
-        return Ok(());
-    }
+    skip_unless_vms!();
     let host = Host::start(Options::default())?;
     for (number, name) in (11..).zip(["alpha", "beta"]) {
         host.define_and_start(&GuestSpec::new(name, number))?;

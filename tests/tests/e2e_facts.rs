@@ -12,7 +12,7 @@ use offwatch::{
     inventory::qemu_args,
     sample::{Sample, Source, offloads::Fact},
 };
-use offwatch_e2e::{GuestSpec, Host, Options, unavailable};
+use offwatch_e2e::{GuestSpec, Host, Options, skip_unless_vms};
 use offwatch_tests::observer;
 
 const HOST: [(&str, bool); 3] = [("csum", true), ("gso", true), ("tso4", false)];
@@ -22,14 +22,7 @@ const MTU_BYTES: u32 = 1400;
 #[test]
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn cards_are_as_they_were_set_up() -> Result<()> {
-    if let Some(reason) = unavailable() {
-        ensure!(
-            std::env::var_os("OFFWATCH_E2E_REQUIRED").is_none(),
-            "cannot run: {reason}"
-        );
-        eprintln!("skipped: {reason}");
-        return Ok(());
-    }
+    skip_unless_vms!();
     let host = Host::start(Options::default())?;
     let attributes = |list: &[(&str, bool)]| {
         let list = list.iter();

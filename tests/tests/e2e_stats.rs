@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, unavailable};
+use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms};
 use offwatch_tests::{
     observer::{self, Observer},
     quiet::wait_until,
@@ -24,14 +24,7 @@ const FILES: &str = "/run/offwatch-e2e";
 #[test]
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn statistics_are_libvirts() -> Result<()> {
-    if let Some(reason) = unavailable() {
-        ensure!(
-            std::env::var_os("OFFWATCH_E2E_REQUIRED").is_none(),
-            "cannot run: {reason}"
-        );
-        eprintln!("skipped: {reason}");
-        return Ok(());
-    }
+    skip_unless_vms!();
     let host = Host::start(Options::default())?;
     // The bridge's own IPv6 frames would be counted now and then.
     for links in ["all", "default"] {

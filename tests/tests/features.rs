@@ -9,7 +9,7 @@ use nix::{
     unistd::Pid,
 };
 use offwatch::{
-    inventory::features::{Family, FeatureReader, FeatureSweep},
+    inventory::features::{Family, FeatureSocket, FeatureSweep},
     sample::offloads::{FeatureNames, Features},
 };
 use offwatch_tests::{
@@ -52,7 +52,7 @@ fn agrees(ns: &Netns, device: &str) -> Result<()> {
     let ifindex = link::ifindex(ns, device)?;
     let (names, read) = ns.try_run(|| {
         let family = Family::resolve()?;
-        let mut reader = FeatureReader::open(family)?;
+        let mut reader = FeatureSocket::open(family)?;
         let listed = reader.list()?.into_iter().find(|(of, _)| *of == ifindex);
         let mut swept = None;
         FeatureSweep::open(family)?.advance(16, |of, features| {

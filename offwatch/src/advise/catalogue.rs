@@ -4,6 +4,7 @@ use super::{
     rule::Rule,
     rules::{checksum, keep, offer, size, stability, trap, tunnel, uplink},
 };
+use crate::text::nearest as nearest_word;
 
 const FAMILIES: [&[&Rule]; 8] = [
     keep::RULES,
@@ -28,9 +29,7 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 
 /// The rule whose id is most like a word, if any is like it.
 pub fn nearest(word: &str) -> Option<&'static Rule> {
-    let distance = |rule: &&'static Rule| strsim::damerau_levenshtein(word, rule.id);
-    let nearest = rules().into_iter().min_by_key(distance)?;
-    (distance(&nearest) <= word.len() / 2).then_some(nearest)
+    find(nearest_word(word, rules().into_iter().map(|rule| rule.id))?)
 }
 
 #[cfg(test)]

@@ -51,6 +51,9 @@ fn head(report: &Report) -> String {
         report.window.seconds,
         report.host.hook,
         match count {
+            0 if !report.cannot_see.is_empty() => {
+                "nothing found to change in what can be seen".to_owned()
+            }
             0 => "nothing found to change".to_owned(),
             1 => "1 finding".to_owned(),
             more => format!("{more} findings"),

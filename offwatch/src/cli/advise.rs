@@ -17,7 +17,7 @@ pub struct AdviseArgs {
     pub command: Option<AdviseCommand>,
     /// How long to observe, such as 30s or 2m; of a recording, how much of its end
     /// to look at [default: 30s; of a recording, its last run]
-    #[arg(long, value_name = "TIME", value_parser = window)]
+    #[arg(long, value_name = "TIME", value_parser = window, allow_hyphen_values = true)]
     pub window: Option<Duration>,
     /// Only advice about VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]

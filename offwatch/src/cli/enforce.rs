@@ -36,7 +36,8 @@ pub struct EnforceArgs {
     #[arg(long, group = "mode")]
     pub watch: bool,
     /// Take it back unless it is confirmed within this time, such as 120s
-    #[arg(long, value_name = "TIME", requires = "apply", value_parser = deadline)]
+    #[arg(long, value_name = "TIME", requires = "apply", value_parser = deadline,
+          allow_hyphen_values = true)]
     pub confirm: Option<Duration>,
     /// Do not wait for the confirmation; the watchdog does
     #[arg(long, requires = "apply")]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, future::pending, io};
 use super::table::Table;
 use crate::{
     inventory::{
-        features::{Family, FeatureReader, FeatureSweep, Monitor},
+        features::{Family, FeatureSocket, FeatureSweep, Monitor},
         notifications::Lost,
     },
     sample::offloads::{Fact, FeatureNames, Features},
@@ -27,7 +27,7 @@ pub(super) struct FeatureFollower {
 }
 
 struct Kernel {
-    reader: FeatureReader,
+    reader: FeatureSocket,
     monitor: Monitor,
     sweep: FeatureSweep,
 }
@@ -44,7 +44,7 @@ impl Kernel {
         let family = Family::resolve()?;
         // Subscribed before the first reading, so no change is missed.
         let monitor = Monitor::open(family)?;
-        let mut reader = FeatureReader::open(family)?;
+        let mut reader = FeatureSocket::open(family)?;
         let names = reader.names()?;
         let sweep = FeatureSweep::open(family)?;
         let kernel = Self {

@@ -5,7 +5,10 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::target::Id;
+pub use crate::inventory::features::message::Reply;
 use crate::sample::offloads::{FeatureNames, FeatureSet, Features};
+
+pub mod netlink;
 
 /// Which features are to be switched, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,16 +50,6 @@ impl Request {
     }
 }
 
-/// What the kernel answered to a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reply {
-    /// Those that are not as asked (`ETHTOOL_A_FEATURES_WANTED` of the reply).
-    pub unmet: FeatureSet,
-    /// Those that changed, asked for or not (`ETHTOOL_A_FEATURES_ACTIVE`).
-    pub changed: FeatureSet,
-}
-
 /// Why the kernel changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -92,6 +85,12 @@ pub trait Kernel {
     /// name. `Ok` says only that the request was taken; what became of it is in
     /// the reply, and certain when it is read back.
     fn set(&mut self, id: &Id, request: &Request) -> Result<Reply, Refusal>;
+
+    /// The same of several interfaces, in this order; each fares by itself.
+    fn set_each(&mut self, requests: &[(&Id, Request)]) -> Vec<Result<Reply, Refusal>> {
+        let each = requests.iter();
+        each.map(|(id, request)| self.set(id, request)).collect()
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,20 @@
 //! A commit is what one run changes. It is journalled before the first change, and
 //! a process of its own, the watchdog, takes it back if it is not confirmed.
 
+pub mod apply;
+pub mod audit;
 pub mod canary;
+pub mod definition;
+pub mod error;
+pub mod from_advice;
+pub mod gather;
+pub mod here;
 pub mod journal;
 pub mod kernel;
+pub mod lock;
+pub mod names;
 pub mod plan;
+pub mod policy;
+pub mod predict;
 pub mod target;
+pub mod watchdog;

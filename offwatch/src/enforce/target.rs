@@ -2,9 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{
-    Kind,
-    offloads::{FeatureNames, Features},
+use crate::{
+    facts::nic::DriverSetup,
+    inventory::nic::backend,
+    sample::{
+        Kind,
+        offloads::{FeatureNames, Features},
+    },
 };
 
 /// An interface, for as long as the host runs. A name may be given to another
@@ -49,6 +53,19 @@ pub struct Target {
     pub master: Option<u32>,
     /// Its features.
     pub features: Features,
+    /// `<driver>` of the card, as the running VM has it, if known.
+    pub card: Option<DriverSetup>,
+}
+
+impl Target {
+    /// Whether it is made for a card of a VM. One without an owner may be anybody's.
+    pub fn is_for_a_vm(&self) -> bool {
+        match &self.kind {
+            Kind::Tap => true,
+            Kind::Other(kind) => kind == backend::MACVTAP,
+            _ => false,
+        }
+    }
 }
 
 /// The interfaces of a network namespace.

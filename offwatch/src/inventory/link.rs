@@ -100,32 +100,9 @@ impl Links {
         })
     }
 
-    /// Lists all interfaces. Each part of the listing is read before the next
-    /// one: as messages, ten thousand interfaces take 150 MB.
+    /// Lists all interfaces.
     pub fn list(&mut self) -> Result<Vec<Link>, LinkError> {
-        let mut message = LinkMessage::default();
-        let without_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
-        message.attributes.push(without_counters);
-        let request = RouteNetlinkMessage::GetLink(message);
-        let mut links: Vec<Link> = Vec::new();
-        let mut take = |message| {
-            let RouteNetlinkMessage::NewLink(message) = message else {
-                return;
-            };
-            let Some(mut link) = link(&message) else {
-                return;
-            };
-            // Most of a host's taps have the same.
-            if let Some(last) = links.last().filter(|last| last.limits == link.limits) {
-                link.limits = Arc::clone(&last.limits);
-            }
-            links.push(link);
-        };
-        self.requests
-            .start_listing(request)
-            .map_err(LinkError::List)?;
-        while !self.requests.receive(&mut take).map_err(LinkError::List)? {}
-        Ok(links)
+        listed(&mut self.requests)
     }
 
     /// Waits for the next change. Nothing is lost if the wait is given up.
@@ -148,6 +125,37 @@ impl Links {
         }
         LinkEvent::Closed
     }
+}
+
+/// Lists all interfaces of the network namespace of this thread, once.
+pub fn list() -> Result<Vec<Link>, LinkError> {
+    listed(&mut Requests::open(NETLINK_ROUTE)?)
+}
+
+/// Each part of the listing is read before the next one: as messages, ten
+/// thousand interfaces take 150 MB.
+fn listed(requests: &mut Requests<RouteNetlinkMessage>) -> Result<Vec<Link>, LinkError> {
+    let mut message = LinkMessage::default();
+    let without_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
+    message.attributes.push(without_counters);
+    let request = RouteNetlinkMessage::GetLink(message);
+    let mut links: Vec<Link> = Vec::new();
+    let mut take = |message| {
+        let RouteNetlinkMessage::NewLink(message) = message else {
+            return;
+        };
+        let Some(mut link) = link(&message) else {
+            return;
+        };
+        // Most of a host's taps have the same.
+        if let Some(last) = links.last().filter(|last| last.limits == link.limits) {
+            link.limits = Arc::clone(&last.limits);
+        }
+        links.push(link);
+    };
+    requests.start_listing(request).map_err(LinkError::List)?;
+    while !requests.receive(&mut take).map_err(LinkError::List)? {}
+    Ok(links)
 }
 
 /// Bridges announce that a port joined or left as RTM_NEWLINK and RTM_DELLINK

@@ -2,25 +2,28 @@
 //!
 //! The kernel serves a request inside `send`, and makes each part of a listing
 //! inside the `recv` before, so every answer is there at once: nothing here
-//! waits, and nothing is gained by a task that does.
+//! waits, and nothing is gained by a task that does: an answer that is not there
+//! is an error at once.
 
 use std::{io, marker::PhantomData};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator, parse_string,
 };
 use netlink_sys::{Socket, SocketAddr};
 
 /// The largest part of a listing that the kernel makes, with room.
 const BUFFER_BYTES: usize = 64 << 10;
 const ALIGNMENT: usize = 4;
+const REQUEST_HEADER_BYTES: usize = 16;
 
 /// A socket for requests with messages of type `M`.
 pub struct Requests<M> {
     socket: Socket,
     sequence: u32,
     buffer: Vec<u8>,
+    told: Option<String>,
     messages: PhantomData<fn(M) -> M>,
 }
 
@@ -30,12 +33,22 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
+        // Both are older than any kernel that has BTF. Without the request in it
+        // a refusal is read the same however long the request was.
+        socket.set_ext_ack(true)?;
+        socket.set_cap_ack(true)?;
         Ok(Self {
             socket,
             sequence: 0,
             buffer: Vec::with_capacity(BUFFER_BYTES),
+            told: None,
             messages: PhantomData,
         })
+    }
+
+    /// What the kernel said about the last refusal, in its own words.
+    pub fn told(&self) -> Option<&str> {
+        self.told.as_deref()
     }
 
     /// Asks for one thing. The kernel's refusal is the error.
@@ -84,7 +97,12 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
             }
             match message.payload {
                 NetlinkPayload::InnerMessage(message) => each(message),
-                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                NetlinkPayload::Error(error) if error.code.is_some() => {
+                    if message.header.flags & NLM_F_ACK_TLVS != 0 {
+                        self.told = words(&error.header);
+                    }
+                    return Err(error.to_io());
+                }
                 NetlinkPayload::Done(done) if done.code < 0 => {
                     return Err(io::Error::from_raw_os_error(-done.code));
                 }
@@ -102,6 +120,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
     }
 
     fn send(&mut self, message: M, flags: u16) -> io::Result<()> {
+        self.told = None;
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
@@ -112,6 +131,15 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
         message.serialize(&mut bytes);
         self.socket.send(&bytes, 0).map(drop)
     }
+}
+
+/// `NLMSGERR_ATTR_MSG` behind the header of the refused request.
+fn words(refusal: &[u8]) -> Option<String> {
+    const MESSAGE: u16 = 1;
+    let mut attributes = NlasIterator::new(refusal.get(REQUEST_HEADER_BYTES..)?);
+    let message =
+        attributes.find_map(|found| found.ok().filter(|found| found.kind() == MESSAGE))?;
+    parse_string(message.value()).ok()
 }
 
 /// For `map_err`: the kernel said something that is no netlink message.

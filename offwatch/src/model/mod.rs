@@ -26,6 +26,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+pub(crate) use self::offloads::NEGOTIATED;
 pub use self::{
     caused::Caused,
     cost::{Cost, Measured},

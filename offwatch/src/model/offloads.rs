@@ -49,7 +49,7 @@ pub const OFFLOADS: [(&str, &str); 32] = [
 
 /// Features that a guest's driver accepts or declines (`TUNSETOFFLOAD`): the
 /// kernel then asks for the accepted ones and no others.
-const NEGOTIATED: [&str; 7] = [
+pub(crate) const NEGOTIATED: [&str; 7] = [
     CHECKSUM,
     "tx-tcp-segmentation",
     "tx-tcp-ecn-segmentation",

@@ -19,7 +19,7 @@ use crate::{
     record::{is_standard_stream, writable},
 };
 
-/// Writes the file. It is created, or emptied, when the first row is there.
+/// Writes the file. It is created, or emptied, when the first sample is there.
 pub struct CsvLong {
     path: PathBuf,
     writer: Option<csv::Writer<Box<dyn Write + Send>>>,
@@ -42,28 +42,43 @@ impl CsvLong {
         is_standard_stream(&self.path)
     }
 
+    /// Writes the names of the columns, unless they are there: the first sample has
+    /// no rates, and a run of one interval no row.
+    pub fn begin(&mut self) -> Result<(), Error> {
+        let result = self.writer().and_then(|writer| Ok(writer.flush()?));
+        self.told(result)
+    }
+
     /// Appends the rows of a model.
     pub fn write(&mut self, model: &Model) -> Result<(), Error> {
         let result = self.rows(model);
+        self.told(result)
+    }
+
+    fn told(&self, result: io::Result<()>) -> Result<(), Error> {
         result.map_err(|error| match self.is_stdout() {
             true => Error::stdout(error),
             false => Error::file("cannot write", &self.path)(error),
         })
     }
 
-    fn rows(&mut self, model: &Model) -> io::Result<()> {
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            None => {
+    fn writer(&mut self) -> io::Result<&mut csv::Writer<Box<dyn Write + Send>>> {
+        match &mut self.writer {
+            Some(writer) => Ok(writer),
+            none => {
                 let file: Box<dyn Write + Send> = match is_standard_stream(&self.path) {
                     true => Box::new(io::stdout()),
                     false => Box::new(File::create(&self.path)?),
                 };
                 let mut writer = csv::Writer::from_writer(file);
                 writer.write_record(header())?;
-                self.writer.insert(writer)
+                Ok(none.insert(writer))
             }
-        };
+        }
+    }
+
+    fn rows(&mut self, model: &Model) -> io::Result<()> {
+        let writer = self.writer()?;
         for vm in &model.vms {
             for interface in &vm.interfaces {
                 writer.write_record(row(model, vm, &interface.make()))?;
@@ -318,11 +333,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_created_before_the_first_row() {
+    fn nothing_is_created_before_the_first_sample() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("new.csv");
         drop(CsvLong::create(&path).expect("writable"));
         assert!(!path.exists());
+        let mut csv = CsvLong::create(&path).expect("writable");
+        csv.begin().expect("written");
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        assert!(text.starts_with("time_unix_ms,") && text.lines().count() == 1);
         assert!(CsvLong::create(Path::new("/no/such/directory/x")).is_err());
     }
 }

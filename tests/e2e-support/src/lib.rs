@@ -105,3 +105,19 @@ pub fn unavailable() -> Option<String> {
         )
     })
 }
+
+/// Returns from the calling test, saying why, where real VMs cannot run; fails it
+/// where `OFFWATCH_E2E_REQUIRED` is set.
+#[macro_export]
+macro_rules! skip_unless_vms {
+    () => {
+        if let Some(reason) = $crate::unavailable() {
+            assert!(
+                ::std::env::var_os("OFFWATCH_E2E_REQUIRED").is_none(),
+                "real VMs must run here: {reason}"
+            );
+            eprintln!("skipped: {reason}");
+            return Ok(());
+        }
+    };
+}

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::inventory::{
-    features::{Family, FeatureReader},
+    features::{Family, FeatureSocket},
     kernel_log::KernelLogReader,
     sysfs::Sysfs,
 };
@@ -10,7 +10,7 @@ use crate::inventory::{
 /// Whether offload features can be read.
 pub(super) fn features() -> Check {
     const NAME: &str = "ethtool netlink";
-    let names = Family::resolve().and_then(|family| FeatureReader::open(family)?.names());
+    let names = Family::resolve().and_then(|family| FeatureSocket::open(family)?.names());
     match names {
         Ok(names) => Check::ok(NAME, format!("tells {} features", names.0.len())),
         Err(error) => Check::missing(

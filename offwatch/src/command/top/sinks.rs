@@ -22,12 +22,14 @@ impl Sinks {
             let sample = self.filter.narrowed(tick.sample);
             csv.append(&Overview::of_sample(&sample, tick.usage).for_programs())?;
         }
-        if let Some(csv) = &mut self.csv_long
-            && tick.has_rates()
-        {
-            let mut model = tick.model();
-            self.filter.apply(&mut model);
-            csv.write(&model)?;
+        if let Some(csv) = &mut self.csv_long {
+            if tick.has_rates() {
+                let mut model = tick.model();
+                self.filter.apply(&mut model);
+                csv.write(&model)?;
+            } else {
+                csv.begin()?;
+            }
         }
         self.ending.after(tick.sample)
     }

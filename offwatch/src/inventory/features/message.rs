@@ -5,12 +5,14 @@ use netlink_packet_core::{
     ParseableParametrized, parse_string, parse_u32,
 };
 use netlink_packet_generic::{GenlFamily, GenlHeader};
+use serde::{Deserialize, Serialize};
 
 use super::bitset::Bitset;
 use crate::sample::offloads::{FeatureNames, FeatureSet, Features};
 
 const STRSET_GET: u8 = 1;
 const FEATURES_GET: u8 = 11;
+const FEATURES_SET: u8 = 12;
 const FEATURES_NTF: u8 = 13;
 
 /// `ETH_SS_FEATURES`: the string set with the names of the features.
@@ -21,6 +23,7 @@ const COMPACT_BITSETS: u32 = 1;
 const HEADER: u16 = 1;
 mod header {
     pub(super) const DEV_INDEX: u16 = 1;
+    pub(super) const DEV_NAME: u16 = 2;
     pub(super) const FLAGS: u16 = 3;
 }
 mod features {
@@ -28,6 +31,13 @@ mod features {
     pub(super) const WANTED: u16 = 3;
     pub(super) const ACTIVE: u16 = 4;
     pub(super) const NOCHANGE: u16 = 5;
+}
+/// A bit set that names its bits; without `NO_MASK` those it lists are meant.
+mod named {
+    pub(super) const BITS: u16 = 3;
+    pub(super) const BIT: u16 = 1;
+    pub(super) const BIT_NAME: u16 = 2;
+    pub(super) const BIT_VALUE: u16 = 3;
 }
 /// `ETHTOOL_A_STRSET_STRINGSETS`, and what is nested in it level by level.
 mod strings {
@@ -38,6 +48,16 @@ mod strings {
     pub(super) const STRING: u16 = 1;
     pub(super) const STRING_INDEX: u16 = 1;
     pub(super) const STRING_VALUE: u16 = 2;
+}
+
+/// What the kernel answered to a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// Those that are not as asked (`ETHTOOL_A_FEATURES_WANTED` of the reply).
+    pub unmet: FeatureSet,
+    /// Those that changed, asked for or not (`ETHTOOL_A_FEATURES_ACTIVE`).
+    pub changed: FeatureSet,
 }
 
 /// A request to the family, or an answer or notification of it.
@@ -56,6 +76,24 @@ impl Message {
         Self::new(FEATURES_GET, &[nest(HEADER, &header)])
     }
 
+    /// Asks for the features of the interface that has this ifindex and this name.
+    pub fn get_features_of(ifindex: u32, dev: &str) -> Self {
+        Self::new(FEATURES_GET, &[both(ifindex, dev)])
+    }
+
+    /// Switches features, by the kernel's names, of the interface that has this
+    /// ifindex and this name. One name that the kernel does not know, and it
+    /// switches none.
+    pub fn set_features<'name>(
+        ifindex: u32,
+        dev: &str,
+        features: impl Iterator<Item = (&'name str, bool)>,
+    ) -> Self {
+        let bits: Vec<_> = features.map(|(name, on)| bit(name, on)).collect();
+        let wanted = nest(features::WANTED, &[nest(named::BITS, &bits)]);
+        Self::new(FEATURES_SET, &[both(ifindex, dev), wanted])
+    }
+
     /// Asks how the features are called.
     pub fn get_feature_names() -> Self {
         let id = number(strings::SET_ID, FEATURE_NAMES);
@@ -68,6 +106,11 @@ impl Message {
             command,
             attributes: emit(attributes),
         }
+    }
+
+    /// Whether it answers [`Self::set_features`].
+    pub fn is_set_reply(&self) -> bool {
+        self.command == FEATURES_SET
     }
 
     /// Whether it notifies of a change of features.
@@ -86,16 +129,27 @@ impl Message {
         let set = |kind| {
             let bitset = Bitset::decode(child(&self.attributes, kind)?)?;
             let set = FeatureSet::from_words(&bitset.values);
-            set.ok_or_else(|| {
-                let (found, known) = (bitset.size, FeatureSet::BITS);
-                DecodeError::from(format!("{found} features, more than {known}"))
-            })
+            set.ok_or_else(|| too_many(bitset.size))
         };
         Ok(Features {
             changeable: set(features::HW)?,
             wanted: set(features::WANTED)?,
             active: set(features::ACTIVE)?,
             never_changed: set(features::NOCHANGE)?,
+        })
+    }
+
+    /// What an answer to [`Self::set_features`] tells.
+    pub fn set_reply(&self) -> Result<Reply, DecodeError> {
+        let mask = |kind| {
+            let bitset = Bitset::decode(child(&self.attributes, kind)?)?;
+            let mask = bitset.mask.as_deref();
+            let mask = mask.ok_or_else(|| DecodeError::from("a difference without a mask"))?;
+            FeatureSet::from_words(mask).ok_or_else(|| too_many(bitset.size))
+        };
+        Ok(Reply {
+            unmet: mask(features::WANTED)?,
+            changed: mask(features::ACTIVE)?,
         })
     }
 
@@ -122,6 +176,28 @@ impl Message {
     }
 }
 
+fn too_many(found: u32) -> DecodeError {
+    format!("{found} features, more than {}", FeatureSet::BITS).into()
+}
+
+/// A header by which the kernel looks for an interface with both.
+fn both(ifindex: u32, dev: &str) -> DefaultNla {
+    let dev = [
+        number(header::DEV_INDEX, ifindex),
+        text(header::DEV_NAME, dev),
+    ];
+    let flags = number(header::FLAGS, COMPACT_BITSETS);
+    nest(HEADER, &[&dev[..], &[flags]].concat())
+}
+
+fn bit(name: &str, on: bool) -> DefaultNla {
+    let mut bit = vec![text(named::BIT_NAME, name)];
+    if on {
+        bit.push(DefaultNla::new(named::BIT_VALUE, Vec::new()));
+    }
+    nest(named::BIT, &bit)
+}
+
 /// The content of the first attribute of a kind.
 fn child(attributes: &[u8], kind: u16) -> Result<&[u8], DecodeError> {
     let mut rest = NlasIterator::new(attributes);
@@ -142,6 +218,10 @@ fn value(attribute: NlaBuffer<&[u8]>) -> &[u8] {
 
 fn number(kind: u16, number: u32) -> DefaultNla {
     DefaultNla::new(kind, number.to_ne_bytes().to_vec())
+}
+
+fn text(kind: u16, text: &str) -> DefaultNla {
+    DefaultNla::new(kind, [text.as_bytes(), &[0]].concat())
 }
 
 fn nest(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {

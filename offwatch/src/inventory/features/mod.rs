@@ -1,6 +1,6 @@
 //! Offload features of interfaces, by the kernel's ethtool netlink.
 //!
-//! An own codec of the few messages it takes: nothing here changes a feature.
+//! An own codec of the few messages it takes.
 
 pub mod bitset;
 pub mod message;
@@ -17,7 +17,7 @@ use netlink_packet_generic::{
 };
 use netlink_sys::protocols::NETLINK_GENERIC;
 
-use self::message::Message;
+use self::message::{Message, Reply};
 pub use self::monitor::Monitor;
 use super::{
     netlink::{Requests, malformed},
@@ -92,13 +92,14 @@ fn group_id(group: &[McastGrpAttrs]) -> Option<u32> {
     })
 }
 
-/// Reads features. Needs no privilege.
-pub struct FeatureReader {
+/// Asks for features and switches them. Only switching needs a privilege,
+/// `CAP_NET_ADMIN`.
+pub struct FeatureSocket {
     family: Family,
     requests: Requests<GenlMessage<Message>>,
 }
 
-impl FeatureReader {
+impl FeatureSocket {
     /// Opens a socket in the network namespace of this thread.
     pub fn open(family: Family) -> io::Result<Self> {
         Ok(Self {
@@ -117,8 +118,36 @@ impl FeatureReader {
 
     /// Features of one interface.
     pub fn of(&mut self, ifindex: u32) -> io::Result<Features> {
-        let request = self.family.message(Message::get_features(Some(ifindex)));
-        let answers = self.requests.request(request)?;
+        self.ask(Message::get_features(Some(ifindex)))
+    }
+
+    /// Features of the interface that has this ifindex and this name.
+    pub fn of_both(&mut self, ifindex: u32, dev: &str) -> io::Result<Features> {
+        self.ask(Message::get_features_of(ifindex, dev))
+    }
+
+    /// Switches features, by name, of the interface that has this ifindex and
+    /// this name. No reply: the kernel, before Linux 5.9, had nothing to change.
+    pub fn set<'name>(
+        &mut self,
+        ifindex: u32,
+        dev: &str,
+        features: impl Iterator<Item = (&'name str, bool)>,
+    ) -> io::Result<Option<Reply>> {
+        let message = Message::set_features(ifindex, dev, features);
+        let answers = self.requests.request(self.family.message(message))?;
+        let mut answers = answers.iter().map(|answer| &answer.payload);
+        let reply = answers.find(|answer| answer.is_set_reply());
+        reply.map(Message::set_reply).transpose().map_err(malformed)
+    }
+
+    /// What the kernel said about the last refusal, in its own words.
+    pub fn told(&self) -> Option<&str> {
+        self.requests.told()
+    }
+
+    fn ask(&mut self, message: Message) -> io::Result<Features> {
+        let answers = self.requests.request(self.family.message(message))?;
         let answer = answers.first().ok_or_else(|| malformed("no answer"))?;
         answer.payload.features().map_err(malformed)
     }

@@ -25,30 +25,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn open(uri: &str, shared: &Arc<Shared>) -> Result<Self, Failure> {
-        // The bindings panic on a NUL.
-        if uri.contains('\0') {
-            return Err(Failure::BadUri {
-                uri: printable(uri),
-                message: "it contains a NUL".to_owned(),
-            });
-        }
-        let bad = |message: String| Failure::BadUri {
-            uri: printable(uri),
-            message: printable(&message),
-        };
-        uri::local(uri).map_err(bad)?;
-        // libvirt's test driver would have libxml2 complain on stderr.
-        if let Some(path) = uri.strip_prefix("test://")
-            && path != "/default"
-            && !std::path::Path::new(path).is_file()
-        {
-            return Err(bad(format!("there is no file {path}")));
-        }
-        let connect = Connect::open_read_only(Some(uri)).map_err(|error| failure(uri, &error))?;
-        // An alias in libvirt's configuration may stand for another host.
-        if let Ok(resolved) = connect.get_uri() {
-            uri::local(&resolved).map_err(bad)?;
-        }
+        let connect = open(uri, Connect::open_read_only)?;
         // Not every driver has it, and none needs it to work.
         if let Err(error) = connect.set_keep_alive(KEEP_ALIVE_SECONDS, 3) {
             log::debug!("libvirt: no keep-alive: {}", one_line(error.message()));
@@ -56,6 +33,44 @@ impl Connection {
         let callbacks = events::register(&connect, shared);
         Ok(Self { connect, callbacks })
     }
+}
+
+/// Connects so that definitions can be changed.
+pub(crate) fn open_to_write(uri: &str) -> Result<Connect, Failure> {
+    prepare_library();
+    open(uri, Connect::open)
+}
+
+/// Connects to a libvirt of this host.
+fn open(
+    uri: &str,
+    how: impl FnOnce(Option<&str>) -> Result<Connect, virt::error::Error>,
+) -> Result<Connect, Failure> {
+    // The bindings panic on a NUL.
+    if uri.contains('\0') {
+        return Err(Failure::BadUri {
+            uri: printable(uri),
+            message: "it contains a NUL".to_owned(),
+        });
+    }
+    let bad = |message: String| Failure::BadUri {
+        uri: printable(uri),
+        message: printable(&message),
+    };
+    uri::local(uri).map_err(bad)?;
+    // libvirt's test driver would have libxml2 complain on stderr.
+    if let Some(path) = uri.strip_prefix("test://")
+        && path != "/default"
+        && !std::path::Path::new(path).is_file()
+    {
+        return Err(bad(format!("there is no file {path}")));
+    }
+    let connect = how(Some(uri)).map_err(|error| failure(uri, &error))?;
+    // An alias in libvirt's configuration may stand for another host.
+    if let Ok(resolved) = connect.get_uri() {
+        uri::local(&resolved).map_err(bad)?;
+    }
+    Ok(connect)
 }
 
 impl Drop for Connection {

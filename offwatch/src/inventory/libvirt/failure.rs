@@ -73,7 +73,7 @@ pub(super) fn failure(uri: &str, error: &VirtError) -> Failure {
 }
 
 /// Error messages may have several lines, as a hypervisor's own output.
-pub(super) fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     let words: Vec<&str> = message.split_whitespace().collect();
     printable(&words.join(" "))
 }

@@ -27,7 +27,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+pub(crate) use self::connection::open_to_write;
 pub use self::failure::Failure;
+pub(crate) use self::failure::one_line;
 pub use self::node::Versions;
 use self::shared::Shared;
 use self::worker::Worker;
@@ -65,6 +67,15 @@ pub struct Snapshot {
     pub versions: Option<Versions>,
 }
 
+/// The URI, if there is one, else that of LIBVIRT_DEFAULT_URI, else `qemu:///system`:
+/// for an ordinary user libvirt's own choice would start a second daemon, which
+/// knows no taps.
+pub(crate) fn usual(uri: Option<String>) -> String {
+    uri.or_else(|| std::env::var("LIBVIRT_DEFAULT_URI").ok())
+        .filter(|uri| !uri.is_empty())
+        .unwrap_or_else(|| "qemu:///system".to_owned())
+}
+
 /// A connection to libvirt, and the thread that owns it. The thread ends when
 /// this is dropped.
 #[derive(Debug)]
@@ -73,14 +84,9 @@ pub struct Libvirt {
 }
 
 impl Libvirt {
-    /// Starts the thread, which connects at once. Without a URI it is the one
-    /// in LIBVIRT_DEFAULT_URI, or else `qemu:///system`: for an ordinary user
-    /// libvirt's own choice would start a second daemon, which knows no taps.
+    /// Starts the thread, which connects at once.
     pub fn spawn(uri: Option<String>) -> Self {
-        let uri = uri
-            .or_else(|| std::env::var("LIBVIRT_DEFAULT_URI").ok())
-            .filter(|uri| !uri.is_empty())
-            .unwrap_or_else(|| "qemu:///system".to_owned());
+        let uri = usual(uri);
         let shared = Arc::new(Shared::default());
         shared.lock().uri.clone_from(&uri);
         let worker = Arc::clone(&shared);

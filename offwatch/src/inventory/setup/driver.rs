@@ -26,18 +26,18 @@ struct DrvInfo {
 }
 
 /// Asks for drivers.
-pub(super) struct Drivers(OwnedFd);
+pub struct Drivers(OwnedFd);
 
 impl Drivers {
     /// For the network namespace of this thread.
-    pub(super) fn open() -> io::Result<Self> {
+    pub fn open() -> io::Result<Self> {
         let datagram = SockType::Datagram;
         let socket = socket(AddressFamily::Inet, datagram, SockFlag::SOCK_CLOEXEC, None)?;
         Ok(Self(socket))
     }
 
     /// The driver of an interface. Needs no privilege.
-    pub(super) fn of(&self, dev: &str) -> io::Result<Driver> {
+    pub fn of(&self, dev: &str) -> io::Result<Driver> {
         let mut info = DrvInfo {
             command: ETHTOOL_GDRVINFO,
             driver: [0; 32],

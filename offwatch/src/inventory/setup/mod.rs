@@ -10,7 +10,7 @@
 mod attributes;
 mod classes;
 mod devices;
-mod driver;
+pub mod driver;
 mod filters;
 mod hardware;
 mod host;

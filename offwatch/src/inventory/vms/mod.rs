@@ -189,7 +189,7 @@ impl Vms {
         add_usage(&self.paths.proc, &mut self.merged, &self.processes);
         if self.unreadable > 0 {
             notes.push(format!(
-                "fdinfo of {} processes not readable: needs CAP_SYS_PTRACE",
+                "fdinfo of {} process(es) not readable: needs CAP_SYS_PTRACE",
                 self.unreadable
             ));
         }
@@ -305,7 +305,7 @@ pub fn unreadable_processes() -> std::io::Result<usize> {
 }
 
 /// Inode number of the network namespace of this process.
-fn own_netns() -> Option<u64> {
+pub fn own_netns() -> Option<u64> {
     let namespace = std::fs::metadata("/proc/self/ns/net").ok()?;
     Some(namespace.ino())
 }

@@ -1,7 +1,15 @@
 //! What was changed, so that it can be taken back.
+//!
+//! A directory with one file for each commit: a line with the [`Commit`], then one
+//! for each [`State`]. A file is there as a whole before the first change, and its
+//! states are on the disk before anyone is told of them.
+
+mod file;
+mod store;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::store::{Journalled, Locked, Store};
 use super::{
     kernel::Request,
     plan::Why,
@@ -18,6 +26,9 @@ pub struct Commit {
     pub id: u64,
     /// `/proc/sys/kernel/random/boot_id`: interfaces do not outlive a boot.
     pub boot_id: String,
+    /// The network namespace, by the number that no other of this boot gets
+    /// (`SO_NETNS_COOKIE`, Linux 5.14).
+    pub netns_cookie: Option<u64>,
     /// When, as milliseconds since 1970.
     pub wall_clock_ms: u64,
     /// The user who ran it, and the one who called sudo, if so.
@@ -79,4 +90,25 @@ pub enum State {
     },
     /// The host was booted: its interfaces are gone.
     EndedByBoot,
+}
+
+impl State {
+    /// Whether nothing happens to it by itself any more.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Applying | Self::Unconfirmed { .. })
+    }
+}
+
+impl State {
+    /// In a word or two, as `status` prints it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Applying => "being applied",
+            Self::Unconfirmed { .. } => "not confirmed",
+            Self::Confirmed => "confirmed",
+            Self::RolledBack { .. } => "taken back",
+            Self::Undone { .. } => "undone",
+            Self::EndedByBoot => "ended by a boot",
+        }
+    }
 }

@@ -75,8 +75,30 @@ pub enum Because {
     Excludes(usize),
     /// Nothing it needs is off: the guest's driver did not negotiate it.
     NotNegotiated,
+    /// None of the ports of the bridge has it.
+    Ports,
     /// Nothing it needs is off; the driver of the interface declines it.
     Driver,
+}
+
+impl Because {
+    /// In words, after the name of the feature.
+    pub fn told(&self, names: &FeatureNames) -> String {
+        let name = |bit: &usize| {
+            names
+                .name(*bit)
+                .unwrap_or("a feature without a name")
+                .to_owned()
+        };
+        match self {
+            Self::Fixed => "cannot be switched on this interface".into(),
+            Self::Needs(bit) => format!("needs {}, which is off", name(bit)),
+            Self::Excludes(bit) => format!("cannot be on together with {}", name(bit)),
+            Self::NotNegotiated => "the guest's driver did not negotiate it".into(),
+            Self::Ports => "no port of the bridge has it".into(),
+            Self::Driver => "the interface's driver declines it".into(),
+        }
+    }
 }
 
 /// Where a change comes from.

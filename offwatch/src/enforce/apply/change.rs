@@ -1,0 +1,188 @@
+//! Asks the kernel for changes, and reads back what came of them.
+
+use std::collections::HashMap;
+
+use super::{enforcer::Enforcer, verdict::Verdict};
+use crate::{
+    enforce::{
+        audit::{Action, Deed},
+        error::EnforceError,
+        journal::Entry,
+        kernel::{Refusal, Reply, Request},
+        plan::{Change, Why},
+        target::Id,
+    },
+    sample::offloads::{FeatureNames, FeatureSet, Features},
+};
+
+/// Up to so many interfaces are asked for their features one by one.
+const FEW: usize = 8;
+
+/// A change, and what of it may be sent.
+pub(super) struct Job<'a> {
+    /// The commit that has the state before.
+    pub(super) commit: u64,
+    pub(super) change: &'a Change,
+    /// Features of which it has it.
+    pub(super) may: FeatureSet,
+}
+
+/// Entries of the journal: what is to be sent, and interfaces around it.
+pub(super) fn entries(
+    changes: &[Change],
+    around: &[Id],
+    before: &HashMap<u32, Features>,
+) -> Vec<Entry> {
+    let changes = changes.iter().filter_map(|change| {
+        let before = *before.get(&change.id.ifindex)?;
+        let entry = Entry {
+            id: change.id.clone(),
+            owner: change.owner.clone(),
+            before,
+            set: to_send(change, &before),
+            why: change.why.clone(),
+        };
+        (!entry.set.is_empty()).then_some(entry)
+    });
+    let around = around.iter().filter_map(|id| {
+        Some(Entry {
+            id: id.clone(),
+            owner: None,
+            before: *before.get(&id.ifindex)?,
+            set: Request::default(),
+            why: Why::default(),
+        })
+    });
+    changes.chain(around).collect()
+}
+
+/// What of a change is not asked of the kernel already.
+fn to_send(change: &Change, now: &Features) -> Request {
+    let asked = change.asked;
+    let mask = ((now.wanted ^ asked.on) & asked.mask & now.changeable) - now.never_changed;
+    Request {
+        mask,
+        on: asked.on & mask,
+    }
+}
+
+/// Sends what is not so already, reads it back, and tells the audit log.
+pub(super) fn changed(
+    enforcer: &mut Enforcer,
+    action: Action,
+    jobs: &[Job<'_>],
+) -> Result<Vec<Verdict>, EnforceError> {
+    let before = read(enforcer, jobs)?;
+    let requests: Vec<Request> = jobs
+        .iter()
+        .zip(&before)
+        .map(|(job, before)| {
+            let send = before.as_ref().map(|before| to_send(job.change, before));
+            let send = send.unwrap_or_default();
+            Request {
+                mask: send.mask & job.may,
+                on: send.on & job.may,
+            }
+        })
+        .collect();
+    let sent: Vec<(&Id, Request)> = jobs
+        .iter()
+        .zip(&requests)
+        .filter(|(_, request)| !request.is_empty())
+        .map(|(job, request)| (&job.change.id, *request))
+        .collect();
+    let mut answers = enforcer.kernel.set_each(&sent).into_iter();
+    let after = match sent.is_empty() {
+        true => None,
+        false => Some(read(enforcer, jobs)?),
+    };
+    let mut after = after.into_iter().flatten();
+    let mut verdicts = Vec::with_capacity(jobs.len());
+    for ((job, before), request) in jobs.iter().zip(before).zip(requests) {
+        let change = job.change;
+        let after = after.next();
+        let before = match before {
+            Ok(before) => before,
+            Err(refusal) => {
+                verdicts.push(Verdict::refused(change, refusal));
+                continue;
+            }
+        };
+        let after = after.unwrap_or(Ok(before));
+        let answer = match request.is_empty() {
+            true => Ok(Reply::default()),
+            false => answers.next().unwrap_or_else(|| Ok(Reply::default())),
+        };
+        if !request.is_empty() {
+            let deed = Deed {
+                action,
+                id: &change.id,
+                owner: change.owner.as_ref(),
+                why: &change.why,
+                before: &before,
+                after: after.as_ref().ok(),
+                sent: &request,
+                reply: answer.as_ref(),
+            };
+            enforcer.audit.did(job.commit, &enforcer.names, &deed)?;
+        }
+        verdicts.push(Verdict::new(change, request, before, answer, after));
+    }
+    enforcer.audit.sync()?;
+    Ok(verdicts)
+}
+
+fn read(
+    enforcer: &mut Enforcer,
+    jobs: &[Job<'_>],
+) -> Result<Vec<Result<Features, Refusal>>, EnforceError> {
+    if jobs.len() <= FEW {
+        let each = jobs.iter().map(|job| enforcer.kernel.of(&job.change.id));
+        return Ok(each.collect());
+    }
+    let listed = enforcer.features()?;
+    let each = jobs.iter().map(|job| {
+        let id = &job.change.id;
+        let features = listed.get(&id.ifindex).copied();
+        features.ok_or_else(|| Refusal::Gone(id.clone()))
+    });
+    Ok(each.collect())
+}
+
+/// What changed though nobody asked for it or knew that it would.
+pub(super) fn unexpected(names: &FeatureNames, verdicts: &[Verdict]) -> Option<String> {
+    let told: Vec<String> = verdicts
+        .iter()
+        .filter(|verdict| !verdict.unexpected.is_empty())
+        .map(|verdict| {
+            let features = names.of(verdict.unexpected).join(", ");
+            format!("{} of {}", features, verdict.id.dev)
+        })
+        .collect();
+    let (first, more) = told.split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        more => format!(" and of {more} more interfaces"),
+    };
+    Some(format!("{first}{more} changed with it, unforeseen"))
+}
+
+/// Interfaces whose features the kernel computes anew from those that change:
+/// what they are ports of, and ports of what they are.
+pub fn around(changes: &[Change], masters: &[(Id, Option<u32>)], names: &FeatureNames) -> Vec<Id> {
+    let changed = |ifindex: u32| changes.iter().any(|change| change.id.ifindex == ifindex);
+    let is_master = |ifindex: u32| changes.iter().any(|change| change.master == Some(ifindex));
+    // A bond that is to be without LRO has its ports do without.
+    let lro = names.bit("rx-lro");
+    let is_port = |master: Option<u32>| {
+        changes.iter().any(|change| {
+            master == Some(change.id.ifindex)
+                && lro.is_some_and(|lro| change.send.mask.contains(lro))
+        })
+    };
+    masters
+        .iter()
+        .filter(|(id, master)| !changed(id.ifindex) && (is_master(id.ifindex) || is_port(*master)))
+        .map(|(id, _)| id.clone())
+        .collect()
+}

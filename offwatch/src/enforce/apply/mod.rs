@@ -1,0 +1,26 @@
+//! Changes interfaces as a plan says, and takes it back.
+//!
+//! [`Enforcer::open`] takes the locks and settles what an enforcer before left;
+//! [`Enforcer::begin`] journals a commit and starts its watchdog; the
+//! [`Session`] changes interfaces, reads them back, and ends confirmed or taken
+//! back. [`Enforcer::keep`] is for changes that need no confirmation.
+
+mod change;
+mod enforcer;
+mod recover;
+mod restore;
+mod session;
+mod take_back;
+mod verdict;
+mod wait;
+
+pub use self::{
+    change::around,
+    enforcer::{Enforcer, Kept, Settings},
+    recover::{Recovered, recover},
+    restore::Restored,
+    session::{Outcome, Session},
+    take_back::{TakenBack, take_back},
+    verdict::Verdict,
+    wait::Ending,
+};

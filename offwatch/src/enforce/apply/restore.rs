@@ -1,0 +1,151 @@
+//! Takes a commit back.
+
+use std::collections::HashMap;
+
+use crate::{
+    enforce::{
+        audit::{Action, Audit, Deed},
+        error::EnforceError,
+        journal::{Commit, Entry},
+        kernel::{Kernel, Refusal, Reply, Request},
+        target::Id,
+    },
+    sample::offloads::{FeatureNames, FeatureSet, Features},
+};
+
+/// What a bond switches off in its ports when it is switched off in the bond:
+/// nothing else is asked of an interface by another one.
+const OF_PORTS: &str = "rx-lro";
+
+/// What became of an interface whose change was taken back.
+#[derive(Debug)]
+pub struct Restored {
+    /// Which.
+    pub id: Id,
+    /// What was sent; nothing if it was so already.
+    pub sent: Request,
+    /// Why it could not be, if so.
+    pub refused: Option<Refusal>,
+    /// Those that are still asked for otherwise than before.
+    pub not_wanted: FeatureSet,
+    /// Those that are asked for as before and are not so: what they need is off,
+    /// or a guest accepts them no more.
+    pub not_active: FeatureSet,
+}
+
+impl Restored {
+    /// Whether there is nothing to take back any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.refused, Some(Refusal::Gone(_)))
+    }
+
+    /// Why it is not as before, if so.
+    pub fn failure(&self, names: &FeatureNames) -> Option<String> {
+        match &self.refused {
+            Some(Refusal::Gone(_)) => None,
+            Some(refusal) => Some(refusal.to_string()),
+            None if self.not_wanted.is_empty() => None,
+            None => Some(format!(
+                "the kernel kept {}",
+                names.of(self.not_wanted).join(", ")
+            )),
+        }
+    }
+}
+
+/// Asks for what was asked for before, last interface first, and reads it back.
+pub(crate) fn restore(
+    kernel: &mut dyn Kernel,
+    audit: &mut Audit,
+    commit: &Commit,
+    action: Action,
+) -> Result<Vec<Restored>, EnforceError> {
+    let features = |kernel: &mut dyn Kernel| -> Result<HashMap<u32, Features>, EnforceError> {
+        let listed = kernel.list().map_err(EnforceError::Features)?;
+        Ok(listed.into_iter().collect())
+    };
+    let now = features(kernel)?;
+    let entries: Vec<&Entry> = commit.entries.iter().rev().collect();
+    let requests: Vec<(&Id, Request)> = entries
+        .iter()
+        .map(|entry| {
+            let now = now.get(&entry.id.ifindex);
+            let request = now.map(|now| back(&commit.names, entry, now));
+            (&entry.id, request.unwrap_or_default())
+        })
+        .collect();
+    let sent: Vec<_> = requests
+        .iter()
+        .filter(|(_, request)| !request.is_empty())
+        .copied()
+        .collect();
+    let mut answers = kernel.set_each(&sent).into_iter();
+    let after = features(kernel)?;
+    let mut restored = Vec::with_capacity(entries.len());
+    for (entry, (id, request)) in entries.into_iter().zip(requests) {
+        let answer = match request.is_empty() {
+            // It may be another one.
+            true => kernel.of(id).map(|_| Reply::default()),
+            false => answers.next().unwrap_or_else(|| Ok(Reply::default())),
+        };
+        let after = after.get(&id.ifindex);
+        let mask = mask(&commit.names, entry);
+        let after_changeable = after.map(|after| after.changeable).unwrap_or_default();
+        let differs = |of: fn(&Features) -> FeatureSet| {
+            let after = after.map(of).unwrap_or_default();
+            (after ^ of(&entry.before)) & mask & after_changeable
+        };
+        let taken = answer.is_ok();
+        let not_wanted = differs(|features| features.wanted);
+        if let (false, Some(before)) = (request.is_empty(), now.get(&id.ifindex)) {
+            // What is done is done, told or not.
+            let _ = audit.did(
+                commit.id,
+                &commit.names,
+                &Deed {
+                    action,
+                    id,
+                    owner: entry.owner.as_ref(),
+                    why: &entry.why,
+                    before,
+                    after: after.filter(|_| taken),
+                    sent: &request,
+                    reply: answer.as_ref(),
+                },
+            );
+        }
+        restored.push(Restored {
+            id: id.clone(),
+            sent: request,
+            not_wanted: match taken {
+                true => not_wanted,
+                false => FeatureSet::default(),
+            },
+            not_active: match taken {
+                true => differs(|features| features.active) - not_wanted,
+                false => FeatureSet::default(),
+            },
+            refused: answer.err(),
+        });
+    }
+    Ok(restored)
+}
+
+/// What leads back to what was asked for before, of what was sent.
+fn back(names: &FeatureNames, entry: &Entry, now: &Features) -> Request {
+    let whole = Request::between(now.wanted, entry.before.wanted);
+    let mask = mask(names, entry) & now.changeable - now.never_changed;
+    Request {
+        mask: whole.mask & mask,
+        on: whole.on & mask,
+    }
+}
+
+/// What may have changed. What others ask of the interface since is theirs.
+fn mask(names: &FeatureNames, entry: &Entry) -> FeatureSet {
+    let ports = names.bit(OF_PORTS).into_iter().collect();
+    match entry.set.is_empty() {
+        true => ports,
+        false => entry.set.mask,
+    }
+}

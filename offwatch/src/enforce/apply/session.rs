@@ -1,0 +1,262 @@
+//! One commit, from its journal to its end.
+
+use std::time::Duration;
+
+use super::{
+    change::{Job, changed, unexpected},
+    enforcer::Enforcer,
+    take_back::{TakenBack, take_back},
+    verdict::Verdict,
+};
+use crate::{
+    clock,
+    enforce::{
+        audit::Action,
+        error::EnforceError,
+        here::seconds_until,
+        journal::{Commit, State},
+        kernel::Refusal,
+        plan::Change,
+        watchdog::Watchdog,
+    },
+    sample::offloads::{FeatureSet, Features},
+};
+
+/// What became of changes.
+#[derive(Debug)]
+pub enum Outcome {
+    /// They were made, as their verdicts tell.
+    Applied(Vec<Verdict>),
+    /// Something else changed with them: the whole commit was taken back.
+    TakenBack {
+        /// What became of the changes before.
+        verdicts: Vec<Verdict>,
+        /// The way back.
+        taken_back: TakenBack,
+    },
+}
+
+/// A commit that is journalled and watched. If it is dropped before its end the
+/// watchdog takes it back once this process ends.
+pub struct Session<'e> {
+    pub(super) enforcer: &'e mut Enforcer,
+    pub(super) commit: Commit,
+    changes: Vec<Change>,
+    pub(super) watchdog: Option<Watchdog>,
+}
+
+impl<'e> Session<'e> {
+    pub(super) fn start(
+        enforcer: &'e mut Enforcer,
+        commit: Commit,
+        changes: Vec<Change>,
+    ) -> Result<Self, EnforceError> {
+        let mut session = Self {
+            enforcer,
+            commit,
+            changes,
+            watchdog: None,
+        };
+        match session.watch() {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                session.roll_back("its watchdog could not be started")?;
+                Err(error)
+            }
+        }
+    }
+
+    /// What is journalled.
+    pub fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    /// What is to be changed.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The enforcer, to ask its kernel.
+    pub fn enforcer(&mut self) -> &mut Enforcer {
+        self.enforcer
+    }
+
+    /// Makes the changes of which these are the numbers in [`Self::changes`], the
+    /// first time or once more, and reads them back. What is so already is not
+    /// sent. If something else changes with them everything is taken back at once.
+    pub fn apply(&mut self, which: &[usize]) -> Result<Outcome, EnforceError> {
+        self.watch()?;
+        let jobs: Vec<Job<'_>> = which
+            .iter()
+            .filter_map(|index| self.changes.get(*index))
+            .map(|change| Job {
+                commit: self.commit.id,
+                change,
+                may: journalled(&self.commit, change),
+            })
+            .collect();
+        let locked = self.enforcer.store.clone();
+        let locked = locked.lock()?;
+        match locked.state(self.commit.id)? {
+            State::Applying | State::Unconfirmed { .. } => {}
+            other => return Err(self.not_mine(other)),
+        }
+        let id = self.commit.id;
+        let verdicts = changed(self.enforcer, Action::Apply, &jobs)?;
+        drop(locked);
+        match unexpected(&self.enforcer.names, &verdicts) {
+            None => Ok(Outcome::Applied(verdicts)),
+            Some(because) => match self.roll_back(&because)? {
+                Some(taken_back) => Ok(Outcome::TakenBack {
+                    verdicts,
+                    taken_back,
+                }),
+                None => Err(self.not_mine(self.enforcer.store.get(id)?.state)),
+            },
+        }
+    }
+
+    /// All of them.
+    pub fn apply_all(&mut self) -> Result<Outcome, EnforceError> {
+        self.apply(&(0..self.changes.len()).collect::<Vec<_>>())
+    }
+
+    /// What the kernel tells of one of the changes' interfaces now.
+    pub fn features(&mut self, index: usize) -> Result<Features, Refusal> {
+        let id = &self.changes[index].id;
+        self.enforcer.kernel.of(id)
+    }
+
+    /// Sees to it that the commit is watched, and tells how it stands: somebody
+    /// else may have settled it.
+    pub fn tend(&mut self) -> Result<State, EnforceError> {
+        let state = self.enforcer.store.get(self.commit.id)?.state;
+        if !state.is_settled() {
+            self.watch()?;
+        }
+        Ok(state)
+    }
+
+    /// It stays.
+    pub fn confirm(&mut self) -> Result<(), EnforceError> {
+        let id = self.commit.id;
+        confirm(self.enforcer, id, |state| match state {
+            State::Applying => Ok(()),
+            other => confirmable(id, other),
+        })?;
+        self.end();
+        Ok(())
+    }
+
+    /// Begins the time in which it is to be confirmed.
+    pub fn wait_for_confirmation(&mut self, within: Duration) -> Result<u64, EnforceError> {
+        self.watch()?;
+        let id = self.commit.id;
+        let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+        let until_boottime_ns = clock::boottime_ns().saturating_add(within);
+        let locked = self.enforcer.store.lock()?;
+        match locked.state(id)? {
+            State::Applying => {}
+            other => {
+                drop(locked);
+                return Err(self.not_mine(other));
+            }
+        }
+        let state = State::Unconfirmed { until_boottime_ns };
+        locked.append(id, &state)?;
+        drop(locked);
+        let _ = self.enforcer.audit.stands(id, &state);
+        let _ = self.enforcer.audit.sync();
+        Ok(until_boottime_ns)
+    }
+
+    /// Takes all of it back; `None`: somebody else settled it before.
+    pub fn roll_back(&mut self, because: &str) -> Result<Option<TakenBack>, EnforceError> {
+        let enforcer = &mut *self.enforcer;
+        let taken_back = take_back(
+            &mut *enforcer.kernel,
+            &enforcer.store,
+            &mut enforcer.audit,
+            &self.commit,
+            because,
+            Action::RollBack,
+            |state| !state.is_settled(),
+        )?;
+        // If the journal does not tell, the watchdog must not end.
+        if taken_back.as_ref().is_none_or(|it| it.untold.is_none()) {
+            self.end();
+        }
+        Ok(taken_back)
+    }
+
+    /// Starts a watchdog if there is none.
+    fn watch(&mut self) -> Result<(), EnforceError> {
+        if self.watchdog.as_mut().is_some_and(Watchdog::is_alive) {
+            return Ok(());
+        }
+        let settings = &self.enforcer.settings;
+        let id = self.commit.id;
+        self.watchdog = Some(Watchdog::start(
+            &settings.watchdog,
+            &settings.state_dir,
+            id,
+        )?);
+        Ok(())
+    }
+
+    /// The watchdog sees the state and ends.
+    pub(super) fn end(&mut self) {
+        if let Some(watchdog) = self.watchdog.take() {
+            watchdog.reap();
+        }
+    }
+
+    pub(super) fn not_mine(&self, state: State) -> EnforceError {
+        let because = match state {
+            State::RolledBack { because, .. } => because,
+            other => format!("it is {}", other.word()),
+        };
+        EnforceError::TakenBack {
+            commit: self.commit.id,
+            because,
+        }
+    }
+}
+
+/// Whether a commit in this state can be confirmed now.
+pub(crate) fn confirmable(id: u64, state: &State) -> Result<(), EnforceError> {
+    let because = match state {
+        State::Unconfirmed { until_boottime_ns } if seconds_until(*until_boottime_ns) > 0 => {
+            return Ok(());
+        }
+        State::Unconfirmed { .. } => "its time is over; it is taken back".to_owned(),
+        State::RolledBack { because, .. } => format!("it was taken back, because {because}"),
+        other => format!("it is {}", other.word()),
+    };
+    Err(EnforceError::NotConfirmable {
+        commit: id,
+        because,
+    })
+}
+
+/// What of an interface has its state before in a commit.
+fn journalled(commit: &Commit, change: &Change) -> FeatureSet {
+    let mut entries = commit.entries.iter();
+    let entry = entries.find(|entry| entry.id == change.id);
+    entry.map(|entry| entry.set.mask).unwrap_or_default()
+}
+
+/// Confirms a commit if its state, read when nobody else changes it, allows it.
+fn confirm(
+    enforcer: &mut Enforcer,
+    id: u64,
+    may: impl FnOnce(&State) -> Result<(), EnforceError>,
+) -> Result<(), EnforceError> {
+    let locked = enforcer.store.lock()?;
+    may(&locked.state(id)?)?;
+    locked.append(id, &State::Confirmed)?;
+    drop(locked);
+    let _ = enforcer.audit.stands(id, &State::Confirmed);
+    let _ = enforcer.audit.sync();
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Takes a commit back and says so in the journal.
+
+use super::restore::{Restored, restore};
+use crate::enforce::{
+    audit::{Action, Audit},
+    error::EnforceError,
+    journal::{Commit, State, Store},
+    kernel::Kernel,
+};
+
+/// A commit that was taken back.
+#[derive(Debug)]
+pub struct TakenBack {
+    /// Its number.
+    pub commit: u64,
+    /// Why.
+    pub because: String,
+    /// Its interfaces, last one first.
+    pub interfaces: Vec<Restored>,
+    /// Why the journal does not tell of it, if so: it will be done again at the
+    /// next start, which changes nothing then.
+    pub untold: Option<EnforceError>,
+}
+
+impl TakenBack {
+    /// Whether every interface that is still there is as before.
+    pub fn is_complete(&self) -> bool {
+        let wrong = |interface: &Restored| match &interface.refused {
+            Some(_) => !interface.is_gone(),
+            None => !interface.not_wanted.is_empty(),
+        };
+        !self.interfaces.iter().any(wrong)
+    }
+}
+
+/// Restores every interface of a commit while nobody else changes the journal, if
+/// it still stands as `still` says; `None` if it does not.
+pub fn take_back(
+    kernel: &mut dyn Kernel,
+    store: &Store,
+    audit: &mut Audit,
+    commit: &Commit,
+    because: &str,
+    action: Action,
+    still: impl FnOnce(&State) -> bool,
+) -> Result<Option<TakenBack>, EnforceError> {
+    let locked = store.lock()?;
+    if !still(&locked.state(commit.id)?) {
+        return Ok(None);
+    }
+    let interfaces = restore(kernel, audit, commit, action)?;
+    let failed = interfaces
+        .iter()
+        .filter_map(|interface| {
+            let failure = interface.failure(&commit.names)?;
+            Some((interface.id.dev.clone(), failure))
+        })
+        .collect();
+    let state = match action {
+        Action::Undo => State::Undone { failed },
+        _ => State::RolledBack {
+            because: because.to_owned(),
+            failed,
+        },
+    };
+    let told = locked.append(commit.id, &state);
+    let _ = audit.stands(commit.id, &state);
+    let _ = audit.sync();
+    Ok(Some(TakenBack {
+        commit: commit.id,
+        because: because.to_owned(),
+        interfaces,
+        untold: told.err(),
+    }))
+}

@@ -1,0 +1,111 @@
+//! What became of a change.
+
+use crate::{
+    enforce::{
+        kernel::{Refusal, Reply, Request},
+        plan::{Because, Change, Unmet},
+        target::Id,
+    },
+    sample::offloads::{FeatureSet, Features},
+};
+
+/// What became of a change of one interface, read back from the kernel.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Which interface.
+    pub id: Id,
+    /// Everything that shall hold.
+    pub asked: Request,
+    /// What was sent; nothing if it was so already.
+    pub sent: Request,
+    /// Its features before.
+    pub before: Features,
+    /// The same afterwards; `None`: the interface is gone, or refused.
+    pub after: Option<Features>,
+    /// Those of `asked` that are as asked for.
+    pub met: FeatureSet,
+    /// Those that are not, with the reason.
+    pub unmet: Vec<Unmet>,
+    /// Those that changed with it, as predicted.
+    pub collateral: FeatureSet,
+    /// Those that changed with it, and nobody knew.
+    pub unexpected: FeatureSet,
+    /// Why nothing was changed, if so.
+    pub refused: Option<Refusal>,
+}
+
+impl Verdict {
+    /// From what the kernel answered, and what it told of the interface afterwards.
+    pub(super) fn new(
+        change: &Change,
+        sent: Request,
+        before: Features,
+        answer: Result<Reply, Refusal>,
+        after: Result<Features, Refusal>,
+    ) -> Self {
+        let (reply, refused) = match answer {
+            Ok(reply) => (reply, None),
+            Err(refusal) => (Reply::default(), Some(refusal)),
+        };
+        let (after, refused) = match (after, refused) {
+            (Ok(after), refused) => (Some(after), refused),
+            (Err(gone), refused) => (None, Some(refused.unwrap_or(gone))),
+        };
+        let asked = change.asked;
+        // What the kernel changed because of this request: what others changed at
+        // the same time is not in its reply.
+        let along = reply.changed - asked.mask;
+        let predicted = change.collateral();
+        let wrong = after.map_or(asked.mask, |after| (after.active ^ asked.on) & asked.mask);
+        let because = |bit| {
+            let planned = change.unmet.iter().find(|unmet| unmet.bit == bit);
+            planned.map_or_else(
+                || match change.lost_at_negotiation.contains(bit) {
+                    true => Because::NotNegotiated,
+                    false => Because::Driver,
+                },
+                |unmet| unmet.because.clone(),
+            )
+        };
+        let unswitchable = change
+            .unmet
+            .iter()
+            .filter(|unmet| !asked.mask.contains(unmet.bit));
+        let unmet = wrong
+            .iter()
+            .filter(|_| after.is_some())
+            .map(|bit| Unmet {
+                bit,
+                because: because(bit),
+            })
+            .chain(unswitchable.cloned());
+        Self {
+            id: change.id.clone(),
+            asked,
+            sent,
+            before,
+            after,
+            met: asked.mask - wrong,
+            unmet: unmet.collect(),
+            collateral: along & predicted,
+            unexpected: along - predicted,
+            refused,
+        }
+    }
+
+    /// Of an interface of which nothing can be told.
+    pub(super) fn refused(change: &Change, refusal: Refusal) -> Self {
+        let sent = Request::default();
+        let after = Err(Refusal::Gone(change.id.clone()));
+        Self::new(change, sent, change.before, Err(refusal), after)
+    }
+
+    /// Whether all that the host can do about what was asked for is done: what is
+    /// not so needs another driver, or a guest that negotiates it.
+    pub fn is_complete(&self) -> bool {
+        let left = |unmet: &Unmet| {
+            self.asked.mask.contains(unmet.bit) && unmet.because != Because::NotNegotiated
+        };
+        self.refused.is_none() && !self.unmet.iter().any(left)
+    }
+}

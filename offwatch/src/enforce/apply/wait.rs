@@ -1,0 +1,185 @@
+//! Waits in the foreground until a commit is confirmed, or taken back.
+
+use std::{
+    io::{self, IsTerminal as _, Stdin},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::Path,
+    time::Duration,
+};
+
+use nix::{
+    sys::{
+        time::TimeSpec,
+        timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+    },
+    unistd::read,
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep,
+};
+
+use super::{session::Session, take_back::TakenBack};
+use crate::enforce::{error::EnforceError, journal::State, watchdog::watch_file};
+
+/// How often one looks whether the watchdog lives.
+const TEND: Duration = Duration::from_secs(1);
+
+/// How a commit ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// It stays.
+    Confirmed,
+    /// It was taken back, here.
+    TakenBack(TakenBack),
+    /// Somebody else took it back.
+    TakenBackElsewhere {
+        /// Why.
+        because: String,
+        /// Interfaces that could not be set back, with the reason.
+        failed: Vec<(String, String)>,
+    },
+}
+
+/// What can happen meanwhile.
+enum Event {
+    Due,
+    Confirmed,
+    Signal(&'static str),
+    Look,
+}
+
+impl Session<'_> {
+    /// Waits until then (on `CLOCK_BOOTTIME`) for a confirmation: Enter, if stdin
+    /// is a terminal, or `offwatch enforce confirm`. ^C, SIGTERM and the end of the
+    /// time take everything back.
+    pub async fn await_confirmation(&mut self, until_ns: u64) -> Result<Ending, EnforceError> {
+        let path = self.enforcer.store.path(self.commit.id);
+        let mut events = Events::open(&path, until_ns).map_err(EnforceError::Wait)?;
+        loop {
+            match self.tend()? {
+                State::Unconfirmed { .. } => {}
+                State::Confirmed => {
+                    self.end();
+                    return Ok(Ending::Confirmed);
+                }
+                other => return Ok(self.ended(other)),
+            }
+            let because = match events.next().await.map_err(EnforceError::Wait)? {
+                Event::Look => continue,
+                Event::Confirmed => {
+                    match self.confirm() {
+                        Err(EnforceError::NotConfirmable { .. }) => continue,
+                        other => other?,
+                    }
+                    return Ok(Ending::Confirmed);
+                }
+                Event::Due => "nobody confirmed it in time",
+                Event::Signal(name) => name,
+            };
+            if let Some(taken_back) = self.roll_back(because)? {
+                return Ok(Ending::TakenBack(taken_back));
+            }
+        }
+    }
+
+    fn ended(&mut self, state: State) -> Ending {
+        self.end();
+        match state {
+            State::RolledBack { because, failed } => Ending::TakenBackElsewhere { because, failed },
+            other => Ending::TakenBackElsewhere {
+                because: format!("it is {}", other.word()),
+                failed: Vec::new(),
+            },
+        }
+    }
+}
+
+struct Events {
+    timer: AsyncFd<OwnedFd>,
+    journal: Option<AsyncFd<OwnedFd>>,
+    terminal: Option<AsyncFd<Stdin>>,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Events {
+    fn open(journal: &Path, until_ns: u64) -> io::Result<Self> {
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
+        let until = TimeSpec::from_duration(Duration::from_nanos(until_ns.max(1)));
+        timer.set(
+            Expiration::OneShot(until),
+            TimerSetTimeFlags::TFD_TIMER_ABSTIME,
+        )?;
+        let terminal = io::stdin()
+            .is_terminal()
+            .then(|| readable(io::stdin()))
+            .transpose()?;
+        Ok(Self {
+            timer: readable(OwnedFd::from(timer))?,
+            // Without it the state is read once a second.
+            journal: watch_file(journal)
+                .ok()
+                .and_then(|journal| readable(OwnedFd::from(journal)).ok()),
+            terminal,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> io::Result<Event> {
+        let Self {
+            timer,
+            journal,
+            terminal,
+            interrupt,
+            terminate,
+        } = self;
+        let changed = async {
+            match journal {
+                Some(journal) => {
+                    let mut ready = journal.readable().await?;
+                    let _ = read(ready.get_inner().as_fd(), &mut [0; 4096]);
+                    ready.clear_ready();
+                    Ok(())
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let enter = async {
+            match terminal {
+                Some(terminal) => {
+                    let mut ready = terminal.readable().await?;
+                    let mut line = [0; 256];
+                    let length = read(ready.get_inner().as_fd(), &mut line)?;
+                    ready.clear_ready();
+                    io::Result::Ok(line[..length].contains(&b'\n'))
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ready = timer.readable() => ready.map(|mut ready| {
+                ready.clear_ready();
+                Event::Due
+            }),
+            _ = interrupt.recv() => Ok(Event::Signal("it was interrupted")),
+            _ = terminate.recv() => Ok(Event::Signal("it was terminated")),
+            changed = changed => changed.map(|()| Event::Look),
+            enter = enter => enter.map(|enter| match enter {
+                true => Event::Confirmed,
+                false => Event::Look,
+            }),
+            () = sleep(TEND) => Ok(Event::Look),
+        }
+    }
+}
+
+fn readable<Fd: AsFd + AsRawFd>(fd: Fd) -> io::Result<AsyncFd<Fd>> {
+    // SAFETY: those given here have their descriptor until they are dropped, and
+    // tell the same one each time.
+    let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    registered.map_err(|error| error.into_parts().1)
+}

@@ -1,0 +1,124 @@
+//! The file of one commit.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FallocateFlags, fallocate},
+};
+use serde::Serialize;
+
+use super::{Commit, State};
+use crate::enforce::error::EnforceError;
+
+/// Only root may know what VMs there are.
+const MODE: u32 = 0o600;
+/// Room for states: a disk that gets full must not keep one from telling that
+/// a commit was taken back.
+const ROOM_BYTES: libc::off_t = 16 << 10;
+
+/// A file as a whole, or not at all.
+pub(super) fn create(path: &Path, commit: &Commit, state: &State) -> Result<(), EnforceError> {
+    let temporary = path.with_extension("new");
+    let written = write(&temporary, commit, state)
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| sync_directory_of(path));
+    written.map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(path);
+        EnforceError::NoJournal {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+fn write(path: &Path, commit: &Commit, state: &State) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(MODE);
+    let mut file = options.open(path)?;
+    let text = [line(commit)?, line(state)?].concat();
+    file.write_all(&text)?;
+    let end = libc::off_t::try_from(text.len()).unwrap_or(libc::off_t::MAX - ROOM_BYTES);
+    match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, end, ROOM_BYTES) {
+        // Some file systems cannot.
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    file.sync_all()
+}
+
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(path))?.sync_all()
+}
+
+/// Adds a state, durably. What a crash left of another one goes first.
+pub(super) fn append(path: &Path, state: &State) -> Result<(), EnforceError> {
+    let appended = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.append(true).open(path)?;
+        let whole = whole_lines(&fs::read(path)?) as u64;
+        if whole < file.metadata()?.len() {
+            file.set_len(whole)?;
+        }
+        let written = file
+            .write_all(&line(state)?)
+            .and_then(|()| file.sync_data());
+        if written.is_err() {
+            let _ = file.set_len(whole);
+        }
+        written
+    };
+    appended().map_err(|source| EnforceError::State {
+        what: "cannot write the journal",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The commit and its last state.
+pub(super) fn read(path: &Path) -> Result<(Commit, State), EnforceError> {
+    let text = fs::read(path).map_err(|source| EnforceError::State {
+        what: "cannot read the journal",
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&text).map_err(|(line, reason)| EnforceError::Damaged {
+        path: path.to_owned(),
+        line,
+        reason,
+    })
+}
+
+/// The error is a line and what is wrong with it.
+fn parse(text: &[u8]) -> Result<(Commit, State), (usize, String)> {
+    let whole = &text[..whole_lines(text)];
+    let mut lines = whole.split_inclusive(|byte| *byte == b'\n');
+    let commit = lines.next().ok_or((1, "it is empty".to_owned()))?;
+    let commit = serde_json::from_slice(commit).map_err(|error| (1, error.to_string()))?;
+    let mut state = None;
+    for (index, line) in lines.enumerate() {
+        let line = serde_json::from_slice(line);
+        state = Some(line.map_err(|error| (index + 2, error.to_string()))?);
+    }
+    let state = state.ok_or((2, "there is no state".to_owned()))?;
+    Ok((commit, state))
+}
+
+/// A line without an end was being written when the host, or its writer, went
+/// down: it was never acted on.
+fn whole_lines(text: &[u8]) -> usize {
+    let last = text.iter().rposition(|byte| *byte == b'\n');
+    last.map_or(0, |end| end + 1)
+}
+
+fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}

@@ -1,0 +1,189 @@
+//! The directory of the journal.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
+
+use super::{Commit, State, file};
+use crate::enforce::error::EnforceError;
+
+const DIRECTORY: &str = "journal";
+const DIRECTORY_MODE: u32 = 0o700;
+const LOCK: &str = "lock";
+const LOCK_MODE: u32 = 0o600;
+const EXTENSION: &str = "jsonl";
+/// Many times what it takes to take back a thousand interfaces.
+const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_millis(5);
+
+/// A commit of the journal and how it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journalled {
+    /// What was to be changed.
+    pub commit: Commit,
+    /// How it stands.
+    pub state: State,
+}
+
+/// The journal. Reading it needs no lock and changes nothing.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+impl Store {
+    /// That of a state directory, which need not exist.
+    pub fn open(state_dir: &Path) -> Self {
+        Self {
+            directory: state_dir.join(DIRECTORY),
+        }
+    }
+
+    /// The same; makes the directories, for root alone, where they are missing.
+    pub fn create(state_dir: &Path) -> Result<Self, EnforceError> {
+        let store = Self::open(state_dir);
+        let mut builder = DirBuilder::new();
+        let made = builder
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(&store.directory);
+        made.map_err(|source| EnforceError::NoJournal {
+            path: store.directory.clone(),
+            source,
+        })?;
+        Ok(store)
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The file of a commit.
+    pub fn path(&self, id: u64) -> PathBuf {
+        self.directory.join(format!("{id:06}.{EXTENSION}"))
+    }
+
+    /// Numbers of all commits, oldest first.
+    pub fn numbers(&self) -> Result<Vec<u64>, EnforceError> {
+        let directory = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(|error| self.unreadable(error))?,
+        };
+        let mut numbers = Vec::new();
+        for entry in directory {
+            let path = entry.map_err(|error| self.unreadable(error))?.path();
+            if path.extension().is_some_and(|found| found == EXTENSION)
+                && let Some(stem) = path.file_stem().and_then(|stem| stem.to_str())
+                && let Ok(number) = stem.parse()
+            {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// All commits, oldest first.
+    pub fn list(&self) -> Result<Vec<Journalled>, EnforceError> {
+        self.numbers()?.into_iter().map(|id| self.get(id)).collect()
+    }
+
+    /// One commit.
+    pub fn get(&self, id: u64) -> Result<Journalled, EnforceError> {
+        let path = self.path(id);
+        if !path.exists() {
+            return Err(EnforceError::NoCommit(id));
+        }
+        let (commit, state) = file::read(&path)?;
+        Ok(Journalled { commit, state })
+    }
+
+    /// Whether the watchdog of a commit lives: it holds a lock on the file.
+    pub fn has_watchdog(&self, id: u64) -> bool {
+        let Ok(file) = File::open(self.path(id)) else {
+            return false;
+        };
+        // The lock is given up at once.
+        matches!(
+            Flock::lock(file, FlockArg::LockSharedNonblock),
+            Err((_, Errno::EWOULDBLOCK))
+        )
+    }
+
+    /// Waits until nobody else changes states, or interfaces because of them.
+    pub fn lock(&self) -> Result<Locked<'_>, EnforceError> {
+        let path = self.directory.join(LOCK);
+        let mut options = OpenOptions::new();
+        let options = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(LOCK_MODE);
+        let failed = |source| EnforceError::NoJournal {
+            path: path.clone(),
+            source,
+        };
+        let mut file = options.open(&path).map_err(failed)?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => {
+                    return Ok(Locked {
+                        store: self,
+                        _lock: lock,
+                    });
+                }
+                Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < until => {
+                    file = back;
+                    thread::sleep(RETRY);
+                }
+                Err((_, Errno::EWOULDBLOCK)) => return Err(EnforceError::Busy),
+                Err((_, error)) => return Err(failed(error.into())),
+            }
+        }
+    }
+
+    fn unreadable(&self, source: io::Error) -> EnforceError {
+        EnforceError::State {
+            what: "cannot read the journal",
+            path: self.directory.clone(),
+            source,
+        }
+    }
+}
+
+/// The journal, while nobody else changes it.
+pub struct Locked<'a> {
+    store: &'a Store,
+    _lock: Flock<File>,
+}
+
+impl Locked<'_> {
+    /// Writes a commit with its first state, durably, and gives it its number.
+    pub fn begin(&self, commit: &mut Commit, state: &State) -> Result<(), EnforceError> {
+        let last = self.store.numbers()?.last().copied().unwrap_or(0);
+        commit.id = last + 1;
+        file::create(&self.store.path(commit.id), commit, state)
+    }
+
+    /// How a commit stands now.
+    pub fn state(&self, id: u64) -> Result<State, EnforceError> {
+        self.store.get(id).map(|journalled| journalled.state)
+    }
+
+    /// Adds a state, durably.
+    pub fn append(&self, id: u64, state: &State) -> Result<(), EnforceError> {
+        file::append(&self.store.path(id), state)
+    }
+}

@@ -1,0 +1,115 @@
+//! Only one enforcer at a time: for a network namespace, and for a state directory.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::OpenOptionsExt as _,
+    },
+    path::Path,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+    sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
+        socket, sockopt::PeerCredentials,
+    },
+};
+
+use super::error::EnforceError;
+
+/// An abstract name: it belongs to the network namespace, and goes with the
+/// process.
+const NAME: &[u8] = b"offwatch-enforce";
+const FILE: &str = "lock";
+const MODE: u32 = 0o600;
+
+/// The right to be the enforcer, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct EnforcerLock {
+    _namespace: OwnedFd,
+    _state: Flock<File>,
+}
+
+impl EnforcerLock {
+    /// Takes it. The state directory must exist.
+    pub fn take(state_dir: &Path) -> Result<Self, EnforceError> {
+        Ok(Self {
+            _namespace: namespace(state_dir)?,
+            _state: state(state_dir)?,
+        })
+    }
+}
+
+fn namespace(state_dir: &Path) -> Result<OwnedFd, EnforceError> {
+    let failed = |error: Errno| EnforceError::State {
+        what: "cannot lock the network namespace, with",
+        path: state_dir.to_owned(),
+        source: error.into(),
+    };
+    let address = UnixAddr::new_abstract(NAME).map_err(failed)?;
+    let socket = stream().map_err(failed)?;
+    match bind(socket.as_raw_fd(), &address) {
+        Err(Errno::EADDRINUSE) => Err(EnforceError::AnotherEnforcer {
+            pid: holder(&address),
+            of: "",
+        }),
+        Err(error) => Err(failed(error)),
+        // Others learn our pid from it.
+        Ok(()) => listen(&socket, Backlog::MAXALLOWABLE)
+            .map(|()| socket)
+            .map_err(failed),
+    }
+}
+
+fn stream() -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    socket(AddressFamily::Unix, SockType::Stream, flags, None)
+}
+
+/// Who listens at an address.
+fn holder(address: &UnixAddr) -> Option<u32> {
+    let socket = stream().ok()?;
+    connect(socket.as_raw_fd(), address).ok()?;
+    let credentials = getsockopt(&socket, PeerCredentials).ok()?;
+    u32::try_from(credentials.pid())
+        .ok()
+        .filter(|pid| *pid != 0)
+}
+
+fn state(state_dir: &Path) -> Result<Flock<File>, EnforceError> {
+    let path = state_dir.join(FILE);
+    let failed = |source: io::Error| EnforceError::NoJournal {
+        path: path.clone(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    let options = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(MODE);
+    let file = options.open(&path).map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            // For whoever comes in vain; that it is not there matters to nobody.
+            let _ = lock
+                .set_len(0)
+                .and_then(|()| writeln!(lock, "{}", std::process::id()));
+            Ok(lock)
+        }
+        Err((mut file, Errno::EWOULDBLOCK)) => {
+            let mut pid = String::new();
+            let _ = file.rewind().and_then(|()| file.read_to_string(&mut pid));
+            Err(EnforceError::AnotherEnforcer {
+                pid: pid.trim().parse().ok(),
+                of: " with this state directory",
+            })
+        }
+        Err((_, error)) => Err(failed(error.into())),
+    }
+}

@@ -1,0 +1,42 @@
+//! Patterns of names.
+
+use crate::filter::Pattern;
+
+/// Characters of the longest pattern.
+const LONGEST: usize = 256;
+
+/// A name, or a pattern of names as `--vm` and `--dev` take them.
+#[derive(Clone, Debug)]
+pub struct Glob {
+    pattern: Pattern,
+}
+
+impl Glob {
+    /// Compiles it. The error tells what is wrong.
+    pub fn new(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("it is empty".into());
+        }
+        // Compiling takes time and memory with the length.
+        if text.chars().count() > LONGEST {
+            return Err(format!("it is longer than {LONGEST} characters"));
+        }
+        let pattern = Pattern::new(text).map_err(|error| error.kind().to_string())?;
+        Ok(Self { pattern })
+    }
+
+    /// Whether a name is meant.
+    pub fn is_match(&self, name: &str) -> bool {
+        self.pattern.is_match(name)
+    }
+
+    /// Whether it is this name, letter by letter, and no pattern.
+    pub fn names(&self, name: &str) -> bool {
+        self.text() == name
+    }
+
+    /// As it is written.
+    pub fn text(&self) -> &str {
+        self.pattern.text()
+    }
+}

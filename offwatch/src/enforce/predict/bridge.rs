@@ -1,0 +1,45 @@
+//! What a bridge makes of the features of its ports.
+
+use super::rules::{ALL_TSO, CHECKSUM, CHECKSUM_V4, CHECKSUM_V6, Rules, SCATTER_GATHER, USO};
+use crate::sample::offloads::FeatureSet;
+
+/// On if one port has it.
+const ONE_PORT: [&str; 9] = [
+    "tx-tcp-accecn-segmentation",
+    "tx-sctp-segmentation",
+    "tx-gso-list",
+    "tx-gso-robust",
+    USO,
+    SCATTER_GATHER,
+    "tx-scatter-gather-fraglist",
+    "highdma",
+    "vlan-challenged",
+];
+
+/// Off in a bridge with ports.
+const NO_PORT: [&str; 2] = ["tx-nocache-copy", "tx-fcoe-segmentation"];
+
+/// The features of a bridge that shall have `asked`.
+pub(super) fn features(rules: &Rules, asked: FeatureSet, ports: &[FeatureSet]) -> FeatureSet {
+    if ports.is_empty() {
+        return asked;
+    }
+    let checksums = rules.set(&[CHECKSUM, CHECKSUM_V4, CHECKSUM_V6]);
+    let generic = rules.set(&[CHECKSUM]);
+    let tso = rules.set(&ALL_TSO);
+    let of_one_port = rules.set(&ONE_PORT) | tso;
+    // A generic checksum stands for each of the others.
+    let permitted = match (asked & generic).is_empty() {
+        true => asked,
+        false => asked | checksums,
+    } | rules.set(&["vlan-challenged"]);
+    let mut set = asked - of_one_port - rules.set(&NO_PORT);
+    // Any kind of TSO is cut in software where a port has none.
+    for port in ports.iter().chain([&tso]) {
+        set = set | (*port & (of_one_port | checksums) & permitted);
+        if !(set & generic).is_empty() {
+            set = set - (checksums - generic);
+        }
+    }
+    set
+}

@@ -1,0 +1,118 @@
+//! Starts the process, and keeps it there.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use nix::{
+    fcntl::{Flock, FlockArg, OFlag, open},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::stat::Mode,
+    unistd::{dup2_stdout, setsid},
+};
+
+use crate::enforce::error::EnforceError;
+
+/// This program.
+pub const PROGRAM: &str = "/proc/self/exe";
+const READY: u8 = b'.';
+/// Many times what it takes to start on a busy host.
+const PATIENCE_MS: u16 = 20_000;
+
+/// A watchdog that was started by this process. It outlives this value.
+#[derive(Debug)]
+pub struct Watchdog {
+    child: Child,
+    /// It watches the other end.
+    _alive: ChildStdin,
+}
+
+impl Watchdog {
+    /// Starts one and waits until it is ready.
+    pub fn start(program: &Path, state_dir: &Path, commit: u64) -> Result<Self, EnforceError> {
+        let started = || -> io::Result<Self> {
+            let mut child = Command::new(program)
+                .args(["enforce", "watchdog", &commit.to_string(), "--state-dir"])
+                .arg(state_dir)
+                .current_dir("/")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()?;
+            let alive = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            let mut watchdog = Self {
+                child,
+                _alive: alive,
+            };
+            match watchdog.becomes_ready() {
+                Ok(()) => Ok(watchdog),
+                Err(error) => {
+                    let _ = watchdog.child.kill();
+                    let _ = watchdog.child.wait();
+                    Err(error)
+                }
+            }
+        };
+        started().map_err(|source| EnforceError::NoWatchdog { source })
+    }
+
+    fn becomes_ready(&mut self) -> io::Result<()> {
+        let mut stdout = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut ready = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut ready, PollTimeout::from(PATIENCE_MS))? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut byte = [0];
+        match stdout.read(&mut byte)? {
+            1 => Ok(()),
+            _ => Err(io::Error::other("it ended at once")),
+        }
+    }
+
+    /// Whether it lives.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, once the commit is settled.
+    pub fn reap(mut self) {
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes the calling process a watchdog: in a session of its own, with the lock
+/// that says that it lives.
+pub(super) fn hold(commit: &Path) -> Result<Flock<File>, EnforceError> {
+    // Fails for the leader of a group, who has a session of its own or a shell
+    // that gave it one.
+    let _ = setsid();
+    let failed = |source| EnforceError::State {
+        what: "cannot watch",
+        path: PathBuf::from(commit),
+        source,
+    };
+    let file = File::open(commit).map_err(failed)?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| failed(error.into()))
+}
+
+/// Tells the enforcer; from now on it says nothing more.
+pub(super) fn ready() -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(&[READY]).and_then(|()| out.flush())?;
+    let null = open(
+        "/dev/null",
+        OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
+    dup2_stdout(null)?;
+    Ok(())
+}
