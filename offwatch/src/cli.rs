@@ -60,6 +60,8 @@ pub enum Command {
     /// Observe for a while and say what to change about offloads, or to leave them on
     #[command(after_help = ADVISE_HELP)]
     Advise(Box<AdviseArgs>),
+    /// Keep offloads as a policy or an advice has them, with a way back
+    Enforce(Box<enforce::EnforceArgs>),
     /// Tell what can be observed on this host, and why not
     Doctor(DoctorArgs),
 }

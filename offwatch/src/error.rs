@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use crate::{inventory::link::LinkError, probe::ProbeError, record::RecordError};
+use crate::{enforce::error::EnforceError, inventory::link::LinkError, probe::ProbeError, record::RecordError};
 
 /// An error that ends offwatch. Its exit code is 1; wrong usage (2) is told by
 /// the command line parser.
@@ -14,6 +14,9 @@ pub enum Error {
     /// Interfaces cannot be listed.
     #[error(transparent)]
     Links(#[from] LinkError),
+    /// Nothing, or not all, could be changed.
+    #[error(transparent)]
+    Enforce(#[from] EnforceError),
     /// A recording cannot be read or written.
     #[error(transparent)]
     Record(RecordError),
@@ -89,6 +92,15 @@ impl From<RecordError> for Error {
 }
 
 impl Error {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        const FAILURE: u8 = 1;
+        match self {
+            Self::Enforce(error) => error.code(),
+            _ => FAILURE,
+        }
+    }
+
     /// For `map_err`: names the file with which something failed.
     pub fn file(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let what = format!("{what} {}", path.display());

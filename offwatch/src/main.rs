@@ -55,7 +55,7 @@ fn execute(command: &Command) -> u8 {
         Err(Error::Closed) => SUCCESS,
         Err(error) => {
             complain(&error.to_string());
-            FAILURE
+            error.code()
         }
     }
 }
@@ -77,6 +77,7 @@ async fn run(command: &Command) -> Result<u8, Error> {
     match command {
         Command::Top(args) => command::top::run(args).await?,
         Command::Advise(args) => return command::advise::run(args).await,
+        Command::Enforce(args) => return command::enforce::run(args).await,
         Command::Doctor(args) => command::doctor::run(args)?,
     }
     Ok(SUCCESS)

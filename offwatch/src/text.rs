@@ -1,5 +1,42 @@
-//! Text from elsewhere, made fit for a terminal. Names of VMs, interfaces and
-//! files may hold anything, escape sequences included.
+//! Text for people, and text from elsewhere made fit for a terminal: names of VMs,
+//! interfaces and files may hold anything, escape sequences included.
+
+use std::fmt::Write as _;
+
+use textwrap::Options;
+
+/// Columns of what is printed for people.
+const WIDTH: usize = 80;
+/// Of what belongs to a line above.
+pub const INDENT: &str = "        ";
+
+/// Adds words, wrapped, and with what comes from elsewhere made fit for a terminal.
+pub fn paragraph(text: &mut String, first: &str, words: &str) {
+    let further = match first.trim().is_empty() {
+        true => first.to_owned(),
+        false => " ".repeat(first.len().min(8)),
+    };
+    let options = unbroken(WIDTH, first, &further);
+    let _ = writeln!(text, "{}", textwrap::fill(&plain(words), options));
+}
+
+/// Adds a command, on a line of its own or after `first`. A line that goes on ends
+/// as a shell wants it, so that all of them can be copied.
+pub fn shell_command(text: &mut String, first: &str, command: &str) {
+    const GOES_ON: &str = " \\";
+    let options = unbroken(WIDTH - GOES_ON.len(), first, INDENT);
+    let lines = textwrap::fill(&plain(command), options);
+    let _ = writeln!(text, "{}", lines.replace('\n', &format!("{GOES_ON}\n")));
+}
+
+/// Lines are broken between words alone.
+fn unbroken<'o>(width: usize, first: &'o str, further: &'o str) -> Options<'o> {
+    Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(further)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+}
 
 /// `text` on one line, with control characters, and those that reorder or hide
 /// text, replaced by `?`.

@@ -2,21 +2,15 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use textwrap::Options;
-
 use super::{
     advice::{Action, Advice, Fix, Level, Verdict},
     price::{Effect, Price},
     report::Report,
 };
-use crate::text::plain;
+use crate::text::{INDENT, paragraph, plain, shell_command};
 
-/// Columns.
-const WIDTH: usize = 80;
 /// Lines of one kind; the JSON has all.
 const MOST_LINES: usize = 20;
-/// Of what belongs to a line above.
-const INDENT: &str = "        ";
 /// Findings that are told in full; of further ones, a line each.
 const MOST_IN_FULL: usize = 10;
 
@@ -173,15 +167,6 @@ fn lasts(text: &mut String, fix: &Fix) {
     paragraph(text, INDENT, &lasts);
 }
 
-/// Begins on a line of its own or after `first`. A line that goes on ends as a
-/// shell wants it, so that all of them can be copied.
-fn shell_command(text: &mut String, first: &str, command: &str) {
-    const GOES_ON: &str = " \\";
-    let options = unbroken(WIDTH - GOES_ON.len(), first, INDENT);
-    let lines = textwrap::fill(&plain(command), options);
-    let _ = writeln!(text, "{}", lines.replace('\n', &format!("{GOES_ON}\n")));
-}
-
 fn cost(price: &Price) -> String {
     let mut text = cpu(price);
     if let Some(throughput) = &price.throughput {
@@ -296,23 +281,4 @@ fn more(text: &mut String, count: usize) {
     if count > MOST_LINES {
         let _ = writeln!(text, "  and {} more (--json has all)", count - MOST_LINES);
     }
-}
-
-/// Wrapped, and with what comes from elsewhere made fit for a terminal.
-fn paragraph(text: &mut String, first: &str, words: &str) {
-    let further = match first.trim().is_empty() {
-        true => first.to_owned(),
-        false => " ".repeat(first.len().min(8)),
-    };
-    let options = unbroken(WIDTH, first, &further);
-    let _ = writeln!(text, "{}", textwrap::fill(&plain(words), options));
-}
-
-/// Lines are broken between words alone.
-fn unbroken<'o>(width: usize, first: &'o str, further: &'o str) -> Options<'o> {
-    Options::new(width)
-        .initial_indent(first)
-        .subsequent_indent(further)
-        .break_words(false)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation)
 }

@@ -2,4 +2,5 @@
 
 pub mod advise;
 pub mod doctor;
+pub mod enforce;
 pub mod top;

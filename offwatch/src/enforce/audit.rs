@@ -100,7 +100,7 @@ struct Line<'a, Body> {
     time_unix_ms: u64,
     boot_id: &'a str,
     who: Who,
-    commit: u64,
+    commit: Option<u64>,
     #[serde(flatten)]
     body: Body,
 }
@@ -115,10 +115,10 @@ struct Run<'a> {
 }
 
 #[derive(Serialize)]
-struct Standing<'a, State> {
+struct Told<'a, Body> {
     action: &'static str,
     #[serde(flatten)]
-    state: &'a State,
+    body: &'a Body,
 }
 
 #[derive(Serialize)]
@@ -166,7 +166,7 @@ impl Audit {
     /// That this program begins a commit.
     pub fn begins(&mut self, commit: u64, policy_sha256: Option<&str>) -> Result<(), EnforceError> {
         self.line(
-            commit,
+            Some(commit),
             Run {
                 action: "begin",
                 version: env!("CARGO_PKG_VERSION"),
@@ -178,11 +178,17 @@ impl Audit {
 
     /// That a commit stands anew.
     pub fn stands(&mut self, commit: u64, state: &impl Serialize) -> Result<(), EnforceError> {
-        let body = Standing {
-            action: "state",
-            state,
-        };
-        self.line(commit, body)
+        self.tell(Some(commit), "state", state)
+    }
+
+    /// Anything else.
+    pub fn tell(
+        &mut self,
+        commit: Option<u64>,
+        action: &'static str,
+        body: &impl Serialize,
+    ) -> Result<(), EnforceError> {
+        self.line(commit, Told { action, body })
     }
 
     /// What was done to an interface.
@@ -212,7 +218,7 @@ impl Audit {
             changed: reply.map(|reply| names.of(reply.changed)),
             refused: deed.reply.err().map(ToString::to_string),
         };
-        self.line(commit, body)
+        self.line(Some(commit), body)
     }
 
     /// Waits until it is on the disk.
@@ -220,7 +226,7 @@ impl Audit {
         self.file.sync_data().map_err(|source| self.failed(source))
     }
 
-    fn line(&mut self, commit: u64, body: impl Serialize) -> Result<(), EnforceError> {
+    fn line(&mut self, commit: Option<u64>, body: impl Serialize) -> Result<(), EnforceError> {
         let line = Line {
             time_unix_ms: clock::wall_clock_ms(),
             boot_id: &self.boot_id,

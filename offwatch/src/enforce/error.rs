@@ -69,6 +69,9 @@ pub enum EnforceError {
         /// Why.
         because: String,
     },
+    /// Nothing waits for a confirmation.
+    #[error("nothing to confirm: no commit waits for a confirmation")]
+    NothingWaits,
     /// What was to be undone cannot be.
     #[error("commit {commit} cannot be undone: {because}")]
     NotUndoable {

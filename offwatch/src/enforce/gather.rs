@@ -78,6 +78,11 @@ impl Gatherer {
         Ok(targets)
     }
 
+    /// Whoever tells of VMs, once an owner was asked for.
+    pub fn vms(&self) -> Option<&Vms> {
+        self.vms.as_ref()
+    }
+
     fn add_owners(&mut self, targets: &mut Targets) -> Result<(), GatherError> {
         let vms = match &mut self.vms {
             Some(vms) => vms,

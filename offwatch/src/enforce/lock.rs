@@ -23,7 +23,7 @@ use super::error::EnforceError;
 
 /// An abstract name: it belongs to the network namespace, and goes with the
 /// process.
-const NAME: &[u8] = b"offwatch-enforce";
+const NAME: &str = "offwatch-enforce";
 const FILE: &str = "lock";
 const MODE: u32 = 0o600;
 
@@ -50,7 +50,7 @@ fn namespace(state_dir: &Path) -> Result<OwnedFd, EnforceError> {
         path: state_dir.to_owned(),
         source: error.into(),
     };
-    let address = UnixAddr::new_abstract(NAME).map_err(failed)?;
+    let address = UnixAddr::new_abstract(name(state_dir).as_bytes()).map_err(failed)?;
     let socket = stream().map_err(failed)?;
     match bind(socket.as_raw_fd(), &address) {
         Err(Errno::EADDRINUSE) => Err(EnforceError::AnotherEnforcer {
@@ -63,6 +63,17 @@ fn namespace(state_dir: &Path) -> Result<OwnedFd, EnforceError> {
             .map(|()| socket)
             .map_err(failed),
     }
+}
+
+#[cfg(not(test))]
+fn name(_: &Path) -> String {
+    NAME.into()
+}
+
+/// Tests share a namespace.
+#[cfg(test)]
+fn name(state_dir: &Path) -> String {
+    format!("{NAME}-{}", state_dir.display())
 }
 
 fn stream() -> nix::Result<OwnedFd> {

@@ -128,7 +128,10 @@ pub(super) fn changed(
         }
         verdicts.push(Verdict::new(change, request, before, answer, after));
     }
-    enforcer.audit.sync()?;
+    // What is done again and again is not waited for.
+    if action == Action::Apply && !sent.is_empty() {
+        enforcer.audit.sync()?;
+    }
     Ok(verdicts)
 }
 

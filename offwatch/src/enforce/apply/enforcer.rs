@@ -13,13 +13,15 @@ use super::{
     take_back::{TakenBack, take_back},
     verdict::Verdict,
 };
+use serde::Serialize;
+
 use crate::{
     clock,
     enforce::{
         audit::{Action, Audit, Who},
         error::EnforceError,
         here::{Here, Whose},
-        journal::{Commit, State, Store},
+        journal::{Commit, Journalled, State, Store},
         kernel::Kernel,
         lock::EnforcerLock,
         plan::Change,
@@ -205,6 +207,50 @@ impl Enforcer {
             Action::RollBack,
             |state| *state == State::Confirmed,
         )
+    }
+
+    /// How changes stand, without making them.
+    pub fn verify(&mut self, changes: &[Change]) -> Result<Vec<Verdict>, EnforceError> {
+        let jobs: Vec<Job<'_>> = changes
+            .iter()
+            .map(|change| Job {
+                commit: 0,
+                change,
+                may: FeatureSet::default(),
+            })
+            .collect();
+        changed(self, Action::Apply, &jobs)
+    }
+
+    /// Adds a line to the audit log, of what is neither a change nor a state.
+    pub fn tell(
+        &mut self,
+        commit: Option<u64>,
+        action: &'static str,
+        body: &impl Serialize,
+    ) -> Result<(), EnforceError> {
+        self.audit.tell(commit, action, body)
+    }
+
+    /// Whether a policy or an advice with this SHA-256 was confirmed, in this
+    /// boot or an earlier one.
+    pub fn confirmed_before(&self, sha256: &str) -> Result<bool, EnforceError> {
+        let confirmed = |journalled: &Journalled| {
+            let commit = &journalled.commit;
+            commit.policy_sha256.as_deref() == Some(sha256)
+                && matches!(journalled.state, State::Confirmed | State::EndedByBoot)
+        };
+        Ok(self.store.list()?.iter().any(confirmed))
+    }
+
+    /// From now on changes are those of a policy or an advice with this SHA-256.
+    pub fn set_policy(&mut self, sha256: Option<String>) {
+        self.settings.policy_sha256 = sha256;
+    }
+
+    /// How the kernel calls its features.
+    pub fn names(&self) -> &FeatureNames {
+        &self.names
     }
 
     /// What the kernel tells of interfaces, for whoever plans.

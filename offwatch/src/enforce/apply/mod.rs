@@ -11,6 +11,10 @@ mod recover;
 mod restore;
 mod session;
 mod take_back;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod wait;
 
@@ -19,7 +23,7 @@ pub use self::{
     enforcer::{Enforcer, Kept, Settings},
     recover::{Recovered, recover},
     restore::Restored,
-    session::{Outcome, Session},
+    session::{Outcome, Session, confirmable},
     take_back::{TakenBack, take_back},
     verdict::Verdict,
     wait::Ending,

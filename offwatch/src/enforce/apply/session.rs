@@ -224,7 +224,7 @@ impl<'e> Session<'e> {
 }
 
 /// Whether a commit in this state can be confirmed now.
-pub(crate) fn confirmable(id: u64, state: &State) -> Result<(), EnforceError> {
+pub fn confirmable(id: u64, state: &State) -> Result<(), EnforceError> {
     let because = match state {
         State::Unconfirmed { until_boottime_ns } if seconds_until(*until_boottime_ns) > 0 => {
             return Ok(());

@@ -1,11 +1,14 @@
 //! Takes a commit back and says so in the journal.
 
 use super::restore::{Restored, restore};
-use crate::enforce::{
-    audit::{Action, Audit},
-    error::EnforceError,
-    journal::{Commit, State, Store},
-    kernel::Kernel,
+use crate::{
+    enforce::{
+        audit::{Action, Audit},
+        error::EnforceError,
+        journal::{Commit, State, Store},
+        kernel::Kernel,
+    },
+    sample::offloads::FeatureNames,
 };
 
 /// A commit that was taken back.
@@ -15,6 +18,8 @@ pub struct TakenBack {
     pub commit: u64,
     /// Why.
     pub because: String,
+    /// How the kernel calls its features.
+    pub names: FeatureNames,
     /// Its interfaces, last one first.
     pub interfaces: Vec<Restored>,
     /// Why the journal does not tell of it, if so: it will be done again at the
@@ -69,6 +74,7 @@ pub fn take_back(
     Ok(Some(TakenBack {
         commit: commit.id,
         because: because.to_owned(),
+        names: commit.names.clone(),
         interfaces,
         untold: told.err(),
     }))

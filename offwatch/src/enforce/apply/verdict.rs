@@ -55,7 +55,7 @@ impl Verdict {
         // What the kernel changed because of this request: what others changed at
         // the same time is not in its reply.
         let along = reply.changed - asked.mask;
-        let predicted = change.collateral();
+        let foreseen = change.collateral() | change.uncertain;
         let wrong = after.map_or(asked.mask, |after| (after.active ^ asked.on) & asked.mask);
         let because = |bit| {
             let planned = change.unmet.iter().find(|unmet| unmet.bit == bit);
@@ -87,8 +87,8 @@ impl Verdict {
             after,
             met: asked.mask - wrong,
             unmet: unmet.collect(),
-            collateral: along & predicted,
-            unexpected: along - predicted,
+            collateral: along & foreseen,
+            unexpected: along - foreseen,
             refused,
         }
     }

@@ -1,8 +1,22 @@
 //! What is to be changed, and what will come of it.
 
+mod advised;
+mod definitions;
+mod demand;
+pub mod json;
+mod make;
+#[cfg(test)]
+mod tests;
+pub mod text;
+
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::make::{PlanError, Sources, make};
+
 use super::{
+    definition::Side,
     kernel::Request,
     target::{Id, Owner},
 };
@@ -20,6 +34,14 @@ pub struct Plan {
     pub left: Vec<Left>,
     /// Changes of VMs' definitions.
     pub definitions: Vec<Definition>,
+}
+
+impl Plan {
+    /// Whether anything is to be changed.
+    pub fn has_changes(&self) -> bool {
+        let mut changes = self.changes.iter();
+        !self.definitions.is_empty() || changes.any(|change| !change.send.is_empty())
+    }
 }
 
 /// What is to be done to an interface.
@@ -40,8 +62,11 @@ pub struct Change {
     /// The part of it that is not asked of the kernel already: what is sent. If
     /// it is empty nothing is.
     pub send: Request,
-    /// What will be on afterwards.
+    /// What will be on afterwards, most likely.
     pub predicted_active: FeatureSet,
+    /// Those of which it cannot be said: that one of them changes is no surprise,
+    /// and neither is that it does not.
+    pub uncertain: FeatureSet,
     /// Asked for and will not be so, with the reason.
     pub unmet: Vec<Unmet>,
     /// Those of `asked` that the guest's next negotiation undoes.
@@ -52,6 +77,21 @@ impl Change {
     /// Those that change though nobody asks for it.
     pub fn collateral(&self) -> FeatureSet {
         (self.before.active ^ self.predicted_active) - self.asked.mask
+    }
+
+    /// What of `ethtool` does the same; none if nothing is sent.
+    pub fn command(&self, names: &FeatureNames) -> Option<String> {
+        if self.send.is_empty() {
+            return None;
+        }
+        // It fails for NUL alone, which no name has.
+        let dev = shlex::try_quote(&self.id.dev).unwrap_or_default();
+        let mut command = format!("ethtool -K {dev}");
+        for bit in self.send.mask.iter() {
+            let on = self.send.on.contains(bit);
+            let _ = write!(command, " {} {}", name(names, bit), state(on));
+        }
+        Some(command)
     }
 }
 
@@ -84,21 +124,24 @@ pub enum Because {
 impl Because {
     /// In words, after the name of the feature.
     pub fn told(&self, names: &FeatureNames) -> String {
-        let name = |bit: &usize| {
-            names
-                .name(*bit)
-                .unwrap_or("a feature without a name")
-                .to_owned()
-        };
         match self {
             Self::Fixed => "cannot be switched on this interface".into(),
-            Self::Needs(bit) => format!("needs {}, which is off", name(bit)),
-            Self::Excludes(bit) => format!("cannot be on together with {}", name(bit)),
+            Self::Needs(bit) => format!("needs {}, which is off", name(names, *bit)),
+            Self::Excludes(bit) => format!("cannot be on together with {}", name(names, *bit)),
             Self::NotNegotiated => "the guest's driver did not negotiate it".into(),
             Self::Ports => "no port of the bridge has it".into(),
             Self::Driver => "the interface's driver declines it".into(),
         }
     }
+}
+
+/// How a feature is called in what people read.
+fn name(names: &FeatureNames, bit: usize) -> &str {
+    names.name(bit).unwrap_or("a feature without a name")
+}
+
+fn state(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 /// Where a change comes from.
@@ -113,6 +156,23 @@ pub struct Why {
     pub advice: Option<String>,
     /// The reason that the policy gives.
     pub reason: Option<String>,
+    /// Further rules that ask something of the same interface.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Self>,
+}
+
+impl Why {
+    /// Where it is written: `policy.toml:12`, or `advice.json [tap-no-tso]`.
+    pub fn place(&self) -> String {
+        let mut place = self.file.clone().unwrap_or_default();
+        if let Some(line) = self.line {
+            place += &format!(":{line}");
+        }
+        if let Some(rule) = &self.advice {
+            place += &format!(" [{rule}]");
+        }
+        place
+    }
 }
 
 /// What is left as it is.
@@ -139,4 +199,26 @@ pub struct Definition {
     pub guest: Vec<(String, bool)>,
     /// Where it is asked for.
     pub why: Why,
+}
+
+impl Definition {
+    /// What is to be in its `<interface>`.
+    pub fn xml(&self) -> String {
+        let element = |side: Side, switches: &[(String, bool)]| {
+            let mut element = String::new();
+            if !switches.is_empty() {
+                let _ = write!(element, "<{}", side.name());
+                for (attribute, on) in switches {
+                    let _ = write!(element, " {attribute}='{}'", state(*on));
+                }
+                element += "/>";
+            }
+            element
+        };
+        format!(
+            "<driver>{}{}</driver>",
+            element(Side::Host, &self.host),
+            element(Side::Guest, &self.guest)
+        )
+    }
 }

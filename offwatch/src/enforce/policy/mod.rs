@@ -96,6 +96,12 @@ impl Match {
     pub fn asks_for_vms(&self) -> bool {
         self.vm.is_some() || self.os.is_some()
     }
+
+    /// Whether nothing but a rule of the advice is given.
+    pub fn is_about_advice_alone(&self) -> bool {
+        let globs = [&self.vm, &self.bridge, &self.device, &self.driver, &self.os];
+        globs.into_iter().all(Option::is_none)
+    }
 }
 
 /// A feature that is to be on or off.

@@ -28,7 +28,7 @@ const PATIENCE_MS: u16 = 20_000;
 pub struct Watchdog {
     child: Child,
     /// It watches the other end.
-    _alive: ChildStdin,
+    alive: ChildStdin,
 }
 
 impl Watchdog {
@@ -46,7 +46,7 @@ impl Watchdog {
             let alive = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
             let mut watchdog = Self {
                 child,
-                _alive: alive,
+                alive,
             };
             match watchdog.becomes_ready() {
                 Ok(()) => Ok(watchdog),
@@ -84,8 +84,10 @@ impl Watchdog {
     }
 
     /// Waits for its end, once the commit is settled.
-    pub fn reap(mut self) {
-        let _ = self.child.wait();
+    pub fn reap(self) {
+        let Self { mut child, alive } = self;
+        drop(alive);
+        let _ = child.wait();
     }
 }
 

@@ -1,0 +1,91 @@
+//! How commands tell what was taken back.
+
+use serde_json::{Value, json};
+
+use crate::{
+    enforce::apply::{Restored, TakenBack},
+    error::Error,
+    sample::offloads::FeatureNames,
+};
+
+/// Not all of it could be.
+const PARTLY: u8 = 4;
+
+/// The exit code of a command that was to take something back.
+pub(super) fn code(taken: &[TakenBack]) -> Result<u8, Error> {
+    Ok(match taken.iter().all(TakenBack::is_complete) {
+        true => 0,
+        false => PARTLY,
+    })
+}
+
+/// For people.
+pub(super) fn text(taken: &[TakenBack]) -> String {
+    let mut text = String::new();
+    for commit in taken {
+        text += &format!(
+            "commit {} is taken back: {}\n",
+            commit.commit, commit.because
+        );
+        for interface in &commit.interfaces {
+            if let Some(told) = told(interface, &commit.names) {
+                text += &format!("  {}: {told}\n", interface.id.dev);
+            }
+        }
+        if let Some(error) = &commit.untold {
+            text += &format!("  {error}; it is taken back once more at the next start\n");
+        }
+    }
+    text
+}
+
+/// What there is to tell of an interface; nothing of one that only would have
+/// changed with others.
+fn told(interface: &Restored, names: &FeatureNames) -> Option<String> {
+    if interface.is_gone() {
+        return Some("gone, or another interface now: left alone".into());
+    }
+    if let Some(failure) = interface.failure(names) {
+        return Some(format!("could not be set back: {failure}"));
+    }
+    let mut told = Vec::new();
+    if !interface.sent.is_empty() {
+        let sent = &interface.sent;
+        told.push(super::words(sent.mask, sent.on, names));
+    }
+    if !interface.not_active.is_empty() {
+        let features = names.of(interface.not_active).join(", ");
+        told.push(format!(
+            "{features} asked for as before, but not so now: the guest's driver, or what it \
+             needs, has changed"
+        ));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// For programs.
+pub(super) fn json(schema: &str, taken: &[TakenBack]) -> String {
+    let commits: Vec<Value> = taken.iter().map(value).collect();
+    format!("{:#}\n", json!({ "schema": schema, "commits": commits }))
+}
+
+pub(super) fn value(commit: &TakenBack) -> Value {
+    let names = &commit.names;
+    let interfaces = commit.interfaces.iter().map(|interface| {
+        json!({
+            "dev": interface.id.dev,
+            "ifindex": interface.id.ifindex,
+            "gone": interface.is_gone(),
+            "sent": super::switched(&interface.sent, names),
+            "failed": interface.failure(names),
+            "not_active": names.of(interface.not_active),
+        })
+    });
+    json!({
+        "commit": commit.commit,
+        "because": commit.because,
+        "complete": commit.is_complete(),
+        "interfaces": interfaces.collect::<Vec<_>>(),
+        "untold": commit.untold.as_ref().map(ToString::to_string),
+    })
+}

@@ -1,0 +1,337 @@
+//! Against the kernel in memory.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    time::Duration,
+};
+
+use super::{
+    Outcome,
+    testing::{CHECKSUM, FIXED, GRO, InMemory, ODD, State, TSO, set},
+};
+use crate::enforce::{
+    error::EnforceError,
+    journal::{State as Standing, Store},
+    kernel::Refusal,
+    plan::{Because, Unmet},
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// How the only commit stands.
+fn standing(state: &State) -> Standing {
+    Store::open(&state.path()).get(1).expect("a commit").state
+}
+
+#[test]
+fn what_is_changed_is_told_bit_by_bit() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let before = host.features("tap0");
+    let mut change = host.change("tap0", &[(CHECKSUM, false), (GRO, true), (TSO, true)]);
+    let unmet = |bit, because| Unmet { bit, because };
+    change.unmet = vec![
+        unmet(TSO, Because::Needs(CHECKSUM)),
+        unmet(FIXED, Because::Fixed),
+    ];
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(vec![change.clone()], &[], None).expect("a session");
+    assert_eq!(host.sent(), [], "nothing is sent before it is applied");
+    assert_eq!(standing(&state), Standing::Applying);
+    let outcome = session.apply_all().expect("applied");
+    let [verdict] = outcome.verdicts() else {
+        panic!("{outcome:?}");
+    };
+    // What is on already is not sent.
+    assert_eq!(verdict.sent.mask, set(&[CHECKSUM]));
+    assert_eq!(verdict.met, set(&[CHECKSUM, GRO]));
+    assert_eq!(verdict.unmet, change.unmet);
+    assert!(verdict.collateral.is_empty() && verdict.unexpected.is_empty());
+    assert!(!verdict.is_complete(), "TSO is not as asked for");
+    session.confirm().expect("confirmed");
+    assert_eq!(standing(&state), Standing::Confirmed);
+
+    let commit = Store::open(&state.path()).get(1).expect("it").commit;
+    assert_eq!(commit.entries[0].before, before);
+    assert_eq!(commit.entries[0].set.mask, set(&[CHECKSUM]));
+}
+
+#[test]
+fn predicted_collateral_is_accepted() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let change = host.change("tap0", &[(CHECKSUM, false)]);
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+    let outcome = session.apply_all().expect("applied");
+    let verdict = &outcome.verdicts()[0];
+    assert_eq!(verdict.collateral, set(&[TSO]));
+    assert!(verdict.is_complete());
+    session.roll_back("a test").expect("taken back").expect("by us");
+}
+
+#[test]
+fn anything_else_that_changes_takes_all_back_at_once() {
+    let (host, state) = (InMemory::with(&["tap0", "tap1"]), State::new());
+    host.edit("tap1", |device| device.is_odd = true);
+    let before = ["tap0", "tap1"].map(|dev| host.features(dev).wanted);
+    let changes = ["tap0", "tap1"].map(|dev| host.change(dev, &[(GRO, false)]));
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(changes.to_vec(), &[], None).expect("a session");
+    let Outcome::TakenBack {
+        verdicts,
+        taken_back,
+    } = session.apply_all().expect("done")
+    else {
+        panic!("it stays");
+    };
+    assert_eq!(verdicts[1].unexpected, set(&[ODD]));
+    assert!(taken_back.because.starts_with("rx-odd of tap1"), "{}", taken_back.because);
+    // The last one first.
+    assert_eq!(taken_back.interfaces[0].id.dev, "tap1");
+    let after = ["tap0", "tap1"].map(|dev| host.features(dev).wanted);
+    assert_eq!(after, before);
+    assert!(matches!(standing(&state), Standing::RolledBack { .. }));
+    assert!(matches!(session.confirm(), Err(EnforceError::NotConfirmable { .. })));
+}
+
+#[test]
+fn what_may_or_may_not_change_is_no_surprise() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    host.edit("tap0", |device| device.is_odd = true);
+    let mut change = host.change("tap0", &[(GRO, false)]);
+    change.uncertain = set(&[ODD]);
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+    let outcome = session.apply_all().expect("done");
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    assert_eq!(outcome.verdicts()[0].collateral, set(&[ODD]));
+    session.confirm().expect("confirmed");
+}
+
+#[test]
+fn an_interface_that_refuses_or_is_another_one_leaves_the_others() {
+    let (host, state) = (InMemory::with(&["tap0", "tap1", "tap2"]), State::new());
+    let names = ["tap0", "tap1", "tap2"];
+    let changes = names.map(|dev| host.change(dev, &[(GRO, false)]));
+    host.edit("tap0", |device| device.refuses = true);
+    host.edit("tap1", |device| device.dev = "other".into());
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(changes.to_vec(), &[], None).expect("a session");
+    let outcome = session.apply_all().expect("applied");
+    let [refused, gone, changed] = outcome.verdicts() else {
+        panic!("{outcome:?}");
+    };
+    assert!(matches!(refused.refused, Some(Refusal::Other { .. })));
+    assert!(matches!(gone.refused, Some(Refusal::Gone(_))));
+    assert!(!refused.is_complete() && !gone.is_complete() && changed.is_complete());
+    assert!(host.features("other").active.contains(GRO));
+    session.confirm().expect("confirmed");
+    // What the kernel said is in the audit log.
+    assert!(state.read("audit.jsonl").contains("(no)"));
+}
+
+#[test]
+fn taking_back_restores_what_was_asked_for_and_no_more() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    // Asked for, and off because of what it needs.
+    host.edit("tap0", |device| {
+        device.features.wanted = set(&[TSO, GRO, ODD]);
+        device.features.active = set(&[GRO, ODD]);
+    });
+    let before = host.features("tap0");
+    let change = host.change("tap0", &[(TSO, false), (GRO, false)]);
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+    session.apply_all().expect("applied");
+    // Somebody else's wish, meanwhile.
+    host.edit("tap0", |device| device.features.wanted = device.features.wanted - set(&[ODD]));
+    let taken = session.roll_back("a test").expect("done").expect("by us");
+    assert!(taken.is_complete());
+    assert_eq!(host.features("tap0").wanted, before.wanted - set(&[ODD]));
+    host.sent();
+    assert!(session.roll_back("again").expect("done").is_none());
+    assert_eq!(host.sent(), []);
+}
+
+#[test]
+fn what_cannot_be_set_back_is_told() {
+    let (host, state) = (InMemory::with(&["tap0", "tap1"]), State::new());
+    let changes = ["tap0", "tap1"].map(|dev| host.change(dev, &[(GRO, false)]));
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(changes.to_vec(), &[], None).expect("a session");
+    session.apply_all().expect("applied");
+    host.edit("tap0", |device| device.refuses = true);
+    host.edit("tap1", |device| device.dev = "renamed".into());
+    let taken = session.roll_back("a test").expect("done").expect("by us");
+    assert!(!taken.is_complete());
+    let [renamed, refused] = &taken.interfaces[..] else {
+        panic!("{taken:?}");
+    };
+    assert!(renamed.is_gone() && renamed.failure(&taken.names).is_none());
+    assert!(refused.failure(&taken.names).expect("why").contains("(no)"));
+    // The interface that has another name now is left alone.
+    assert!(!host.features("renamed").wanted.contains(GRO));
+    let Standing::RolledBack { failed, .. } = standing(&state) else {
+        panic!("{:?}", standing(&state));
+    };
+    assert_eq!(failed[0].0, "tap0");
+}
+
+#[test]
+fn the_next_start_takes_back_what_nobody_watches() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let before = host.features("tap0");
+    for unconfirmed in [false, true] {
+        let change = host.change("tap0", &[(GRO, false)]);
+        let mut enforcer = state.enforcer(&host);
+        let mut session = enforcer.begin(vec![change], &[], Some(SOON)).expect("a session");
+        session.apply_all().expect("applied");
+        if unconfirmed {
+            session.wait_for_confirmation(SOON).expect("it waits");
+        }
+        drop(enforcer);
+        assert_ne!(host.features("tap0"), before);
+        let (_enforcer, recovered) = state.open(&host).expect("the next one");
+        assert_eq!(recovered.taken_back.len(), 1);
+        assert_eq!(host.features("tap0"), before);
+    }
+    host.sent();
+    let (_enforcer, recovered) = state.open(&host).expect("one more");
+    assert!(recovered.taken_back.is_empty());
+    assert_eq!(host.sent(), []);
+}
+
+#[test]
+fn nothing_is_sent_for_another_boot_or_namespace() {
+    for (from, to, ended) in [
+        ("\"boot_id\":\"", "\"boot_id\":\"another-", true),
+        ("\"netns\":", "\"netns\":9", false),
+        ("\"netns_cookie\":", "\"netns_cookie\":9", false),
+    ] {
+        let (host, state) = (InMemory::with(&["tap0"]), State::new());
+        let mut enforcer = state.enforcer(&host);
+        let change = host.change("tap0", &[(GRO, false)]);
+        let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+        session.apply_all().expect("applied");
+        drop(enforcer);
+        let path = Store::open(&state.path()).path(1);
+        let text = fs::read_to_string(&path).expect("a journal");
+        assert!(text.contains(from), "{text}");
+        fs::write(&path, text.replacen(from, to, 1)).expect("written");
+        host.sent();
+        let (_enforcer, recovered) = state.open(&host).expect("the next one");
+        assert_eq!(host.sent(), [], "{to}");
+        assert_eq!(recovered.ended_by_boot == [1], ended);
+        assert_eq!(recovered.elsewhere == [1], !ended);
+        let state = standing(&state);
+        assert_eq!(state == Standing::EndedByBoot, ended, "{state:?}");
+    }
+}
+
+#[test]
+fn what_a_crash_left_of_a_line_never_happened() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let change = host.change("tap0", &[(GRO, false)]);
+    let mut session = enforcer.begin(vec![change], &[], Some(SOON)).expect("a session");
+    session.apply_all().expect("applied");
+    let path = Store::open(&state.path()).path(1);
+    let mut file = OpenOptions::new().append(true).open(&path).expect("a journal");
+    file.write_all(b"{\"state\":\"confir").expect("written");
+    assert_eq!(standing(&state), Standing::Applying);
+    // The next state does not stick to it.
+    session.wait_for_confirmation(SOON).expect("it waits");
+    assert!(matches!(standing(&state), Standing::Unconfirmed { .. }));
+    session.confirm().expect("confirmed");
+    assert_eq!(standing(&state), Standing::Confirmed);
+
+    file.write_all(b"{\"state\":\"odd\"}\n").expect("written");
+    let error = Store::open(&state.path()).get(1).expect_err("damaged");
+    assert!(error.to_string().contains("000001.jsonl, line 5: "), "{error}");
+}
+
+#[test]
+fn the_confirmation_comes_in_time_or_not_at_all() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let change = host.change("tap0", &[(GRO, false)]);
+    let mut session = enforcer.begin(vec![change], &[], Some(SOON)).expect("a session");
+    session.apply_all().expect("applied");
+    session.wait_for_confirmation(Duration::ZERO).expect("it waits");
+    let error = session.confirm().expect_err("too late");
+    assert!(error.to_string().contains("its time is over"), "{error}");
+    session.roll_back("a test").expect("done").expect("by us");
+}
+
+#[test]
+fn there_is_one_enforcer() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let enforcer = state.enforcer(&host);
+    let error = state.open(&host).err().expect("there is one");
+    let pid = std::process::id();
+    assert_eq!(
+        error.to_string(),
+        format!("another enforcer runs (pid {pid}); nothing was changed")
+    );
+    drop(enforcer);
+    state.enforcer(&host);
+}
+
+#[test]
+fn without_a_watchdog_nothing_is_changed() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let mut settings = state.settings();
+    settings.watchdog = "/bin/false".into();
+    let (mut enforcer, _) =
+        super::Enforcer::open(Box::new(host.clone()), settings).expect("an enforcer");
+    let change = host.change("tap0", &[(GRO, false)]);
+    let error = enforcer.begin(vec![change], &[], None).err().expect("no watchdog");
+    assert!(matches!(error, EnforceError::NoWatchdog { .. }), "{error}");
+    assert_eq!(host.sent(), []);
+    assert!(matches!(standing(&state), Standing::RolledBack { .. }));
+}
+
+#[test]
+fn kept_changes_have_their_state_before_written_once() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let before = host.features("tap0");
+    let mut enforcer = state.enforcer(&host);
+    let change = host.change("tap0", &[(GRO, false)]);
+    let kept = enforcer.keep(&[change]).expect("kept");
+    assert_eq!((kept.commit, kept.verdicts.len()), (Some(1), 1));
+    assert_eq!(standing(&state), Standing::Confirmed);
+    // A guest negotiates.
+    host.edit("tap0", |device| device.features = before);
+    let change = host.change("tap0", &[(GRO, false)]);
+    let kept = enforcer.keep(&[change]).expect("kept");
+    assert_eq!(kept.commit, None);
+    assert!(kept.verdicts[0].is_complete());
+    let audit = state.read("audit.jsonl");
+    assert_eq!(audit.matches("\"action\":\"reapply\"").count(), 1, "{audit}");
+    // Of another feature it is not written yet; of a new interface neither.
+    host.add("tap1");
+    let changes = [
+        host.change("tap0", &[(GRO, false), (TSO, false)]),
+        host.change("tap1", &[(GRO, false)]),
+    ];
+    let kept = enforcer.keep(&changes).expect("kept");
+    assert_eq!(kept.commit, Some(2));
+    // The next run knows as well.
+    drop(enforcer);
+    host.edit("tap0", |device| device.features = before);
+    let mut enforcer = state.enforcer(&host);
+    let change = host.change("tap0", &[(GRO, false), (TSO, false)]);
+    assert_eq!(enforcer.keep(&[change]).expect("kept").commit, None);
+}
+
+#[test]
+fn kept_changes_with_which_something_else_changes_are_taken_back() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    host.edit("tap0", |device| device.is_odd = true);
+    let before = host.features("tap0");
+    let mut enforcer = state.enforcer(&host);
+    let change = host.change("tap0", &[(GRO, false)]);
+    let kept = enforcer.keep(&[change]).expect("kept");
+    assert!(kept.taken_back.expect("taken back").is_complete());
+    assert_eq!(host.features("tap0").wanted, before.wanted);
+}

@@ -1,0 +1,208 @@
+//! A plan for people: what changes on each interface, and what does not.
+
+use std::fmt::Write as _;
+
+use super::{Change, Definition, Plan, Unmet, Why, name, state};
+use crate::text::{INDENT, paragraph, plain, shell_command};
+
+/// Interfaces that are told in full; the JSON has all.
+const MOST_IN_FULL: usize = 20;
+/// Lines of one kind, and names in one line.
+const MOST_LINES: usize = 20;
+
+/// The whole plan.
+pub fn of(plan: &Plan) -> String {
+    let mut text = String::new();
+    let (told, quiet): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| is_told(change));
+    for change in told.iter().take(MOST_IN_FULL) {
+        interface(&mut text, plan, change);
+    }
+    for change in told.iter().skip(MOST_IN_FULL).take(MOST_LINES) {
+        let words = format!("{} features to change", change.send.mask.iter().count());
+        paragraph(&mut text, &format!("{}: ", heading(change)), &words);
+    }
+    more(
+        &mut text,
+        "interfaces",
+        told.len(),
+        MOST_IN_FULL + MOST_LINES,
+    );
+    for definition in plan.definitions.iter().take(MOST_IN_FULL) {
+        card(&mut text, definition);
+    }
+    more(
+        &mut text,
+        "definitions",
+        plan.definitions.len(),
+        MOST_IN_FULL,
+    );
+    if !quiet.is_empty() {
+        let names = quiet.iter().take(MOST_LINES).map(|change| &*change.id.dev);
+        let names = names.collect::<Vec<_>>().join(", ");
+        let rest = match quiet.len().saturating_sub(MOST_LINES) {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        paragraph(&mut text, "as asked already: ", &format!("{names}{rest}"));
+    }
+    for left in plan.left.iter().take(MOST_LINES) {
+        let words = match left.what == left.why.place() {
+            true => left.because.clone(),
+            false => format!("{}  ({})", left.because, left.why.place()),
+        };
+        paragraph(&mut text, &format!("left: {}: ", plain(&left.what)), &words);
+    }
+    more(&mut text, "left", plan.left.len(), MOST_LINES);
+    summary(&mut text, plan);
+    text
+}
+
+/// Something is to be changed, or is not as asked.
+fn is_told(change: &Change) -> bool {
+    !change.send.is_empty() || !change.unmet.is_empty()
+}
+
+fn heading(change: &Change) -> String {
+    let dev = plain(&change.id.dev);
+    match &change.owner {
+        Some(owner) => format!("{dev} (VM {})", plain(&owner.vm)),
+        None => dev,
+    }
+}
+
+fn interface(text: &mut String, plan: &Plan, change: &Change) {
+    paragraph(
+        text,
+        &format!("{}: ", heading(change)),
+        &places(&change.why),
+    );
+    for reason in reasons(&change.why) {
+        paragraph(text, "  why   ", reason);
+    }
+    let names = &plan.names;
+    // Also what was asked before, and could not be so until now.
+    let changing = change.before.active ^ change.predicted_active;
+    for bit in (change.send.mask | (change.asked.mask & changing)).iter() {
+        let unmet = change.unmet.iter().find(|unmet| unmet.bit == bit);
+        match unmet {
+            Some(unmet) => stays(text, plan, change, unmet),
+            None => becomes(text, change, bit, name(names, bit), ""),
+        }
+    }
+    let unsent = change.unmet.iter();
+    for unmet in unsent.filter(|unmet| !change.send.mask.contains(unmet.bit)) {
+        stays(text, plan, change, unmet);
+    }
+    for bit in change.collateral().iter() {
+        becomes(
+            text,
+            change,
+            bit,
+            name(names, bit),
+            ", with it: nobody asks for it",
+        );
+    }
+    let uncertain = change.uncertain - change.unmet.iter().map(|unmet| unmet.bit).collect();
+    list(
+        text,
+        "  maybe ",
+        "not certain before it is done: ",
+        &names.of(uncertain),
+    );
+    let lost = names.of(change.lost_at_negotiation);
+    let undone = "undone when the guest next negotiates (boot, driver reload), unless --watch \
+        runs: ";
+    list(text, "  lasts ", undone, &lost);
+    if let Some(command) = change.command(names) {
+        shell_command(text, "  same  ", &command);
+    }
+    text.push('\n');
+}
+
+fn becomes(text: &mut String, change: &Change, bit: usize, name: &str, because: &str) {
+    let now = change.before.active.contains(bit);
+    let then = change.predicted_active.contains(bit);
+    let words = match now == then {
+        // It is so for another reason: from now on also because it is asked for.
+        true => format!("{name}: is {}, and is asked to be{because}", state(now)),
+        false => format!("{name}: {} -> {}{because}", state(now), state(then)),
+    };
+    paragraph(text, "  ", &words);
+}
+
+fn stays(text: &mut String, plan: &Plan, change: &Change, unmet: &Unmet) {
+    let words = format!(
+        "{}: stays {}: {}",
+        name(&plan.names, unmet.bit),
+        state(change.predicted_active.contains(unmet.bit)),
+        unmet.because.told(&plan.names)
+    );
+    paragraph(text, "  unmet ", &words);
+}
+
+fn list(text: &mut String, first: &str, words: &str, names: &[&str]) {
+    if !names.is_empty() {
+        paragraph(text, first, &format!("{words}{}", names.join(", ")));
+    }
+}
+
+fn card(text: &mut String, definition: &Definition) {
+    let card = match &definition.mac {
+        Some(mac) => format!("card {}", plain(mac)),
+        None => "all cards".into(),
+    };
+    let first = format!("VM {}, {card}: ", plain(&definition.vm));
+    paragraph(text, &first, &places(&definition.why));
+    for reason in reasons(&definition.why) {
+        paragraph(text, "  why   ", reason);
+    }
+    paragraph(text, "  XML   ", &definition.xml());
+    paragraph(
+        text,
+        INDENT,
+        "(in its definition, with --write-xml; needs a cold start)",
+    );
+    text.push('\n');
+}
+
+/// Where all rules are that want something.
+fn places(why: &Why) -> String {
+    let all = std::iter::once(why).chain(&why.also);
+    all.map(Why::place).collect::<Vec<_>>().join(", ")
+}
+
+fn reasons(why: &Why) -> impl Iterator<Item = &str> {
+    let all = std::iter::once(why).chain(&why.also);
+    all.filter_map(|why| why.reason.as_deref())
+}
+
+fn more(text: &mut String, what: &str, count: usize, told: usize) {
+    if count > told {
+        let _ = writeln!(text, "and {} more {what} (--json has all)", count - told);
+    }
+}
+
+fn summary(text: &mut String, plan: &Plan) {
+    let count = |holds: &dyn Fn(&Change) -> bool| {
+        let changes = plan.changes.iter();
+        changes.filter(|change| holds(change)).count()
+    };
+    let of = |count: usize, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    };
+    let sent = count(&|change| !change.send.is_empty());
+    let mut parts = vec![format!("{} to change", of(sent, "interface", "interfaces"))];
+    let quiet = count(&|change| change.send.is_empty() && change.unmet.is_empty());
+    let unmet = count(&|change| !change.unmet.is_empty());
+    let definitions = plan.definitions.len();
+    let counted = [
+        (quiet, format!("{quiet} as asked already")),
+        (unmet, format!("{unmet} where not all can be met")),
+        (definitions, of(definitions, "definition", "definitions")),
+        (plan.left.len(), format!("{} left", plan.left.len())),
+    ];
+    let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+    parts.extend(counted.map(|(_, part)| part));
+    paragraph(text, "plan: ", &parts.join(", "));
+}
