@@ -2,7 +2,10 @@
 
 use std::{io, path::Path};
 
-use crate::{enforce::error::EnforceError, inventory::link::LinkError, probe::ProbeError, record::RecordError};
+use crate::{
+    enforce::error::EnforceError, inventory::link::LinkError, probe::ProbeError,
+    record::RecordError,
+};
 
 /// An error that ends offwatch. Its exit code is 1; wrong usage (2) is told by
 /// the command line parser.

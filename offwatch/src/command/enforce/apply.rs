@@ -3,6 +3,7 @@
 use std::{io::IsTerminal as _, time::Duration};
 
 use super::{
+    canary::{self, Canary},
     print,
     report::{Report, Told},
 };
@@ -16,8 +17,10 @@ use crate::{
 };
 
 /// How to apply.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// Change one first, then few, then all; `None`: all at once.
+    pub canary: Option<Canary>,
     /// Take it back unless it is confirmed within this time.
     pub confirm_within: Option<Duration>,
     /// Do not wait for the confirmation.
@@ -46,20 +49,22 @@ pub async fn run(
     }
     let mut session = enforcer.begin(changes, around, options.confirm_within)?;
     report.commit = Some(session.commit().id);
-    match session.apply_all()? {
-        Outcome::TakenBack {
-            verdicts,
-            taken_back,
-        } => {
-            report.verdicts = verdicts;
-            report.ending = Some(Told::TakenBack(taken_back));
-            report.print()?;
-            return Ok(report.code());
-        }
-        Outcome::Applied(verdicts) => report.verdicts = verdicts,
+    match &options.canary {
+        Some(how) => canary::run(&mut session, how, &mut report).await?,
+        None => match session.apply_all()? {
+            Outcome::TakenBack {
+                verdicts,
+                taken_back,
+            } => {
+                report.verdicts = verdicts;
+                report.ending = Some(Told::TakenBack(taken_back));
+            }
+            Outcome::Applied(verdicts) => report.verdicts = verdicts,
+        },
     }
-    let ending = finish(&mut session, &report, options).await?;
-    report.ending = Some(ending);
+    if report.ending.is_none() {
+        report.ending = Some(finish(&mut session, &report, options).await?);
+    }
     report.print()?;
     Ok(report.code())
 }

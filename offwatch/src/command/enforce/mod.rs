@@ -1,6 +1,7 @@
 //! `offwatch enforce`.
 
 mod apply;
+mod canary;
 mod confirm;
 mod report;
 mod rollback;
@@ -14,7 +15,7 @@ use std::{
     io::{self, Write as _},
 };
 
-pub use self::apply::Options;
+pub use self::{apply::Options, canary::Canary};
 use crate::{
     cli::enforce::{EnforceArgs, EnforceCommand},
     enforce::{

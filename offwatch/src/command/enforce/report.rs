@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::{print, switched, taken_back, words};
 use crate::{
-    enforce::apply::{Recovered, TakenBack, Verdict},
+    enforce::{
+        apply::{Recovered, TakenBack, Verdict},
+        canary,
+    },
     error::Error,
     sample::offloads::{FeatureNames, FeatureSet},
 };
@@ -38,6 +41,8 @@ pub(super) struct Report<'a> {
     recovered: &'a Recovered,
     pub(super) commit: Option<u64>,
     pub(super) verdicts: Vec<Verdict>,
+    /// Of `--canary`.
+    pub(super) canary: Option<canary::Report>,
     pub(super) ending: Option<Told>,
     /// What was printed while one waited.
     is_head_told: std::cell::Cell<bool>,
@@ -51,6 +56,7 @@ impl<'a> Report<'a> {
             recovered,
             commit: None,
             verdicts: Vec::new(),
+            canary: None,
             ending: None,
             is_head_told: std::cell::Cell::new(false),
         }
@@ -90,7 +96,11 @@ impl<'a> Report<'a> {
         for verdict in &self.verdicts {
             text += &self.interface(verdict);
         }
-        text
+        text + &self
+            .canary
+            .as_ref()
+            .map(canary::Report::text)
+            .unwrap_or_default()
     }
 
     fn interface(&self, verdict: &Verdict) -> String {
@@ -196,6 +206,7 @@ impl<'a> Report<'a> {
             "state": state,
             "because": because,
             "interfaces": interfaces.collect::<Vec<_>>(),
+            "canary": self.canary,
             "taken_back": taken,
             "recovered": recovered.map(taken_back::value).collect::<Vec<_>>(),
         })

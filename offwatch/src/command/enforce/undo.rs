@@ -66,7 +66,9 @@ fn chosen<'j>(
         return Ok(live.last().copied().into_iter().collect());
     }
     for id in commits {
-        let found = journal.iter().find(|journalled| journalled.commit.id == *id);
+        let found = journal
+            .iter()
+            .find(|journalled| journalled.commit.id == *id);
         let found = found.ok_or(EnforceError::NoCommit(*id))?;
         if let Some(because) = obstacle(found, &live, here, commits) {
             return Err(EnforceError::NotUndoable {

@@ -101,7 +101,10 @@ impl InMemory {
     pub(crate) fn features(&self, dev: &str) -> Features {
         let host = self.0.borrow();
         let mut devices = host.devices.values();
-        devices.find(|device| device.dev == dev).expect("a device").features
+        devices
+            .find(|device| device.dev == dev)
+            .expect("a device")
+            .features
     }
 
     pub(crate) fn sent(&self) -> Vec<(String, Request)> {
@@ -171,7 +174,9 @@ impl Kernel for InMemory {
     fn list(&mut self) -> io::Result<Vec<(u32, Features)>> {
         let host = self.0.borrow();
         let devices = host.devices.iter();
-        Ok(devices.map(|(ifindex, device)| (*ifindex, device.features)).collect())
+        Ok(devices
+            .map(|(ifindex, device)| (*ifindex, device.features))
+            .collect())
     }
 
     fn set(&mut self, id: &Id, request: &Request) -> Result<Reply, Refusal> {

@@ -35,7 +35,9 @@ fn what_is_changed_is_told_bit_by_bit() {
         unmet(FIXED, Because::Fixed),
     ];
     let mut enforcer = state.enforcer(&host);
-    let mut session = enforcer.begin(vec![change.clone()], &[], None).expect("a session");
+    let mut session = enforcer
+        .begin(vec![change.clone()], &[], None)
+        .expect("a session");
     assert_eq!(host.sent(), [], "nothing is sent before it is applied");
     assert_eq!(standing(&state), Standing::Applying);
     let outcome = session.apply_all().expect("applied");
@@ -66,7 +68,10 @@ fn predicted_collateral_is_accepted() {
     let verdict = &outcome.verdicts()[0];
     assert_eq!(verdict.collateral, set(&[TSO]));
     assert!(verdict.is_complete());
-    session.roll_back("a test").expect("taken back").expect("by us");
+    session
+        .roll_back("a test")
+        .expect("taken back")
+        .expect("by us");
 }
 
 #[test]
@@ -76,7 +81,9 @@ fn anything_else_that_changes_takes_all_back_at_once() {
     let before = ["tap0", "tap1"].map(|dev| host.features(dev).wanted);
     let changes = ["tap0", "tap1"].map(|dev| host.change(dev, &[(GRO, false)]));
     let mut enforcer = state.enforcer(&host);
-    let mut session = enforcer.begin(changes.to_vec(), &[], None).expect("a session");
+    let mut session = enforcer
+        .begin(changes.to_vec(), &[], None)
+        .expect("a session");
     let Outcome::TakenBack {
         verdicts,
         taken_back,
@@ -85,13 +92,20 @@ fn anything_else_that_changes_takes_all_back_at_once() {
         panic!("it stays");
     };
     assert_eq!(verdicts[1].unexpected, set(&[ODD]));
-    assert!(taken_back.because.starts_with("rx-odd of tap1"), "{}", taken_back.because);
+    assert!(
+        taken_back.because.starts_with("rx-odd of tap1"),
+        "{}",
+        taken_back.because
+    );
     // The last one first.
     assert_eq!(taken_back.interfaces[0].id.dev, "tap1");
     let after = ["tap0", "tap1"].map(|dev| host.features(dev).wanted);
     assert_eq!(after, before);
     assert!(matches!(standing(&state), Standing::RolledBack { .. }));
-    assert!(matches!(session.confirm(), Err(EnforceError::NotConfirmable { .. })));
+    assert!(matches!(
+        session.confirm(),
+        Err(EnforceError::NotConfirmable { .. })
+    ));
 }
 
 #[test]
@@ -116,7 +130,9 @@ fn an_interface_that_refuses_or_is_another_one_leaves_the_others() {
     host.edit("tap0", |device| device.refuses = true);
     host.edit("tap1", |device| device.dev = "other".into());
     let mut enforcer = state.enforcer(&host);
-    let mut session = enforcer.begin(changes.to_vec(), &[], None).expect("a session");
+    let mut session = enforcer
+        .begin(changes.to_vec(), &[], None)
+        .expect("a session");
     let outcome = session.apply_all().expect("applied");
     let [refused, gone, changed] = outcome.verdicts() else {
         panic!("{outcome:?}");
@@ -144,7 +160,9 @@ fn taking_back_restores_what_was_asked_for_and_no_more() {
     let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
     session.apply_all().expect("applied");
     // Somebody else's wish, meanwhile.
-    host.edit("tap0", |device| device.features.wanted = device.features.wanted - set(&[ODD]));
+    host.edit("tap0", |device| {
+        device.features.wanted = device.features.wanted - set(&[ODD])
+    });
     let taken = session.roll_back("a test").expect("done").expect("by us");
     assert!(taken.is_complete());
     assert_eq!(host.features("tap0").wanted, before.wanted - set(&[ODD]));
@@ -158,7 +176,9 @@ fn what_cannot_be_set_back_is_told() {
     let (host, state) = (InMemory::with(&["tap0", "tap1"]), State::new());
     let changes = ["tap0", "tap1"].map(|dev| host.change(dev, &[(GRO, false)]));
     let mut enforcer = state.enforcer(&host);
-    let mut session = enforcer.begin(changes.to_vec(), &[], None).expect("a session");
+    let mut session = enforcer
+        .begin(changes.to_vec(), &[], None)
+        .expect("a session");
     session.apply_all().expect("applied");
     host.edit("tap0", |device| device.refuses = true);
     host.edit("tap1", |device| device.dev = "renamed".into());
@@ -184,7 +204,9 @@ fn the_next_start_takes_back_what_nobody_watches() {
     for unconfirmed in [false, true] {
         let change = host.change("tap0", &[(GRO, false)]);
         let mut enforcer = state.enforcer(&host);
-        let mut session = enforcer.begin(vec![change], &[], Some(SOON)).expect("a session");
+        let mut session = enforcer
+            .begin(vec![change], &[], Some(SOON))
+            .expect("a session");
         session.apply_all().expect("applied");
         if unconfirmed {
             session.wait_for_confirmation(SOON).expect("it waits");
@@ -233,10 +255,15 @@ fn what_a_crash_left_of_a_line_never_happened() {
     let (host, state) = (InMemory::with(&["tap0"]), State::new());
     let mut enforcer = state.enforcer(&host);
     let change = host.change("tap0", &[(GRO, false)]);
-    let mut session = enforcer.begin(vec![change], &[], Some(SOON)).expect("a session");
+    let mut session = enforcer
+        .begin(vec![change], &[], Some(SOON))
+        .expect("a session");
     session.apply_all().expect("applied");
     let path = Store::open(&state.path()).path(1);
-    let mut file = OpenOptions::new().append(true).open(&path).expect("a journal");
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .expect("a journal");
     file.write_all(b"{\"state\":\"confir").expect("written");
     assert_eq!(standing(&state), Standing::Applying);
     // The next state does not stick to it.
@@ -247,7 +274,10 @@ fn what_a_crash_left_of_a_line_never_happened() {
 
     file.write_all(b"{\"state\":\"odd\"}\n").expect("written");
     let error = Store::open(&state.path()).get(1).expect_err("damaged");
-    assert!(error.to_string().contains("000001.jsonl, line 5: "), "{error}");
+    assert!(
+        error.to_string().contains("000001.jsonl, line 5: "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -255,9 +285,13 @@ fn the_confirmation_comes_in_time_or_not_at_all() {
     let (host, state) = (InMemory::with(&["tap0"]), State::new());
     let mut enforcer = state.enforcer(&host);
     let change = host.change("tap0", &[(GRO, false)]);
-    let mut session = enforcer.begin(vec![change], &[], Some(SOON)).expect("a session");
+    let mut session = enforcer
+        .begin(vec![change], &[], Some(SOON))
+        .expect("a session");
     session.apply_all().expect("applied");
-    session.wait_for_confirmation(Duration::ZERO).expect("it waits");
+    session
+        .wait_for_confirmation(Duration::ZERO)
+        .expect("it waits");
     let error = session.confirm().expect_err("too late");
     assert!(error.to_string().contains("its time is over"), "{error}");
     session.roll_back("a test").expect("done").expect("by us");
@@ -285,7 +319,10 @@ fn without_a_watchdog_nothing_is_changed() {
     let (mut enforcer, _) =
         super::Enforcer::open(Box::new(host.clone()), settings).expect("an enforcer");
     let change = host.change("tap0", &[(GRO, false)]);
-    let error = enforcer.begin(vec![change], &[], None).err().expect("no watchdog");
+    let error = enforcer
+        .begin(vec![change], &[], None)
+        .err()
+        .expect("no watchdog");
     assert!(matches!(error, EnforceError::NoWatchdog { .. }), "{error}");
     assert_eq!(host.sent(), []);
     assert!(matches!(standing(&state), Standing::RolledBack { .. }));
@@ -307,7 +344,11 @@ fn kept_changes_have_their_state_before_written_once() {
     assert_eq!(kept.commit, None);
     assert!(kept.verdicts[0].is_complete());
     let audit = state.read("audit.jsonl");
-    assert_eq!(audit.matches("\"action\":\"reapply\"").count(), 1, "{audit}");
+    assert_eq!(
+        audit.matches("\"action\":\"reapply\"").count(),
+        1,
+        "{audit}"
+    );
     // Of another feature it is not written yet; of a new interface neither.
     host.add("tap1");
     let changes = [

@@ -77,6 +77,8 @@ pub enum Verdict {
     TooLittleTraffic {
         /// When, and how much.
         because: String,
+        /// Already before the change.
+        before: bool,
     },
     /// It could not be measured.
     Unmeasured {
@@ -154,7 +156,10 @@ fn interface(
         }
     };
     if let Some(because) = too_little(settings, &before, "before the change") {
-        judged.verdict = Verdict::TooLittleTraffic { because };
+        judged.verdict = Verdict::TooLittleTraffic {
+            because,
+            before: true,
+        };
         return judged;
     }
     for measure in measures(&before) {
@@ -180,7 +185,10 @@ fn interface(
     } else if judged.verdict == Verdict::Unharmed
         && let Some(because) = too_little(settings, &after, "after the change")
     {
-        judged.verdict = Verdict::TooLittleTraffic { because };
+        judged.verdict = Verdict::TooLittleTraffic {
+            because,
+            before: false,
+        };
     }
     judged
 }

@@ -44,10 +44,7 @@ impl Watchdog {
                 .stderr(Stdio::null())
                 .spawn()?;
             let alive = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-            let mut watchdog = Self {
-                child,
-                alive,
-            };
+            let mut watchdog = Self { child, alive };
             match watchdog.becomes_ready() {
                 Ok(()) => Ok(watchdog),
                 Err(error) => {

@@ -319,8 +319,11 @@ fn too_little_traffic_is_no_verdict() {
         (made(1), few, "99 frames after the change; 100 are needed"),
     ] {
         let (judged, _) = judged(&[before], &[after]);
-        let because = told.to_owned();
-        assert_eq!(judged.verdict, Verdict::TooLittleTraffic { because });
+        let expected = Verdict::TooLittleTraffic {
+            because: told.to_owned(),
+            before: told.contains("before"),
+        };
+        assert_eq!(judged.verdict, expected);
     }
     // Where the others are idle, too, it is not the change.
     let quiet = |ifindex| Made {
