@@ -3,7 +3,9 @@
 use std::{io, path::Path};
 
 use crate::{
-    enforce::error::EnforceError, inventory::link::LinkError, probe::ProbeError,
+    enforce::{error::EnforceError, input::InputError},
+    inventory::link::LinkError,
+    probe::ProbeError,
     record::RecordError,
 };
 
@@ -20,6 +22,9 @@ pub enum Error {
     /// Nothing, or not all, could be changed.
     #[error(transparent)]
     Enforce(#[from] EnforceError),
+    /// What is to be changed is not known.
+    #[error(transparent)]
+    EnforceInput(#[from] InputError),
     /// A recording cannot be read or written.
     #[error(transparent)]
     Record(RecordError),

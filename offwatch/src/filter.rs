@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use globset::{Glob, GlobSet};
 
 use crate::{
+    enforce::target::Targets,
     error::Error,
     model::{Model, Port},
     sample::Sample,
@@ -93,6 +94,21 @@ impl Filter {
             of_vms.chain(sample.interfaces.iter().map(|found| &*found.dev))
         };
         self.check_names(vms, devs)
+    }
+
+    /// Every pattern must match something of the interfaces that may be changed, too.
+    pub fn check_targets(&self, targets: &Targets) -> Result<(), Error> {
+        let targets = &targets.targets;
+        let owners = || targets.iter().filter_map(|target| target.owner.as_ref());
+        self.check_names(
+            || owners().map(|owner| &*owner.vm),
+            || targets.iter().map(|target| &*target.id.dev),
+        )
+    }
+
+    /// Whether interfaces are chosen by name.
+    pub fn chooses_devices(&self) -> bool {
+        !self.devs.is_empty()
     }
 
     /// The sample with those VMs only that match, by name and by the name of

@@ -17,6 +17,7 @@ pub mod error;
 pub mod from_advice;
 pub mod gather;
 pub mod here;
+pub mod input;
 pub mod journal;
 pub mod kernel;
 pub mod lock;

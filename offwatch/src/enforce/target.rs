@@ -13,7 +13,7 @@ use crate::{
 
 /// An interface, for as long as the host runs. A name may be given to another
 /// interface, an ifindex to one of another namespace: a change needs all of them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Id {
     /// Inode number of the network namespace.
@@ -39,7 +39,7 @@ pub struct Owner {
 }
 
 /// An interface and what is known of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// Which one.
     pub id: Id,

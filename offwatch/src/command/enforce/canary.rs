@@ -4,10 +4,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use super::report::{Report, Told};
 use crate::{
+    cli::enforce::EnforceArgs,
     enforce::{
         apply::Session,
         canary::{self, Fate, Settings},
         journal::State,
+        policy::Policy,
     },
     error::Error,
 };
@@ -19,6 +21,17 @@ pub struct Canary {
     pub settings: Settings,
     /// libvirt to ask for what VMs use.
     pub connect: Option<String>,
+}
+
+/// Whether one is wanted, by the command line or the policy, and how.
+pub(super) fn wanted(args: &EnforceArgs, policy: Option<&Policy>) -> Option<Canary> {
+    let is_wanted = args.canary || policy.is_some_and(|policy| policy.canary);
+    is_wanted.then(|| Canary {
+        settings: policy
+            .map(|policy| policy.canary_settings.clone())
+            .unwrap_or_default(),
+        connect: args.connect.clone(),
+    })
 }
 
 /// Changes one interface first, then few, then all. If it did not pass, how it ended is

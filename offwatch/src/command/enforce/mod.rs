@@ -3,6 +3,8 @@
 mod apply;
 mod canary;
 mod confirm;
+mod dry_run;
+mod planned;
 mod report;
 mod rollback;
 mod status;
@@ -19,8 +21,11 @@ pub use self::{apply::Options, canary::Canary};
 use crate::{
     cli::enforce::{EnforceArgs, EnforceCommand},
     enforce::{
+        apply::{Enforcer, Settings, around},
         error::EnforceError,
+        input::Input,
         kernel::{Kernel, Request, netlink::Netlink},
+        target::Id,
     },
     error::Error,
     sample::offloads::{FeatureNames, FeatureSet},
@@ -40,8 +45,42 @@ pub async fn run(args: &EnforceArgs) -> Result<u8, Error> {
         Some(EnforceCommand::Watchdog { commit, state }) => {
             watchdog::run(&state.state_dir, *commit)
         }
-        None => todo!(),
+        None => change(args).await,
     }
+}
+
+/// What the modes have in common: the files, which are read before anything else.
+async fn change(args: &EnforceArgs) -> Result<u8, Error> {
+    let input = Input::read(args.policy.as_deref(), args.from.as_deref())?;
+    match () {
+        () if args.apply => applied(args, &input).await,
+        () => dry_run::run(args, &input),
+    }
+}
+
+/// `--apply`.
+async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
+    let settings = Settings {
+        policy_sha256: input.sha256.clone(),
+        ..Settings::new(&args.state_dir)
+    };
+    let (mut enforcer, recovered) = Enforcer::open(kernel()?, settings)?;
+    let (plan, targets) = planned::plan(args, input, enforcer.kernel())?;
+    let of_policy = input.policy.as_ref();
+    let options = Options {
+        canary: canary::wanted(args, of_policy.map(|(_, policy)| policy)),
+        confirm_within: args
+            .confirm
+            .or(of_policy.and_then(|(_, policy)| policy.confirm)),
+        detach: args.detach,
+        json: args.json,
+    };
+    let all = targets.targets.iter();
+    let masters: Vec<(Id, Option<u32>)> = all
+        .map(|target| (target.id.clone(), target.master))
+        .collect();
+    let around = around(&plan.changes, &masters, &plan.names);
+    apply::run(&mut enforcer, &recovered, plan.changes, &around, options).await
 }
 
 /// The way to this kernel's features.

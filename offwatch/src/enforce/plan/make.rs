@@ -176,7 +176,7 @@ impl Making<'_> {
         if !is_met {
             let because = match &self.targets.vms_unknown {
                 Some(reason) if rule.matches.asks_for_vms() => {
-                    format!("matches no VM that is known; not all are: {reason}")
+                    format!("matches no VM that is known, and not all are: {reason}")
                 }
                 _ => "matches no interface that there is now".into(),
             };
@@ -197,7 +197,9 @@ impl Making<'_> {
             if target.is_for_a_vm() && target.owner.is_none() && !demands.is_named {
                 let because = match &self.targets.vms_unknown {
                     None => "no VM is known to own it; only a rule that names it changes it".into(),
-                    Some(reason) => format!("no VM is known to own it, and not all are: {reason}"),
+                    Some(reason) => {
+                        format!("no VM is known to own it, and not all are known: {reason}")
+                    }
                 };
                 self.left.push(Left {
                     what: target.id.dev.clone(),

@@ -45,7 +45,7 @@ impl Plan {
 }
 
 /// What is to be done to an interface.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
     /// Which one.
     pub id: Id,

@@ -182,7 +182,7 @@ fn collateral_and_what_is_not_met_are_told() {
         "vnet0 (VM db): policy.toml:2",
         "  tx-scatter-gather: on -> off",
         "  tx-generic-segmentation: on -> off, with it: nobody asks for it",
-        "  unmet tx-tcp-segmentation: stays off: needs tx-scatter-gather, which is off",
+        "  unmet tx-tcp-segmentation, tx-tcp6-segmentation: stay off: needs",
         "  unmet loopback: stays off: cannot be switched on this interface",
         "  same  ethtool -K vnet0 tx-scatter-gather off",
         "plan: 1 interface to change, 1 where not all can be met",

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, Definition, Plan, Unmet, Why, name, state};
-use crate::text::{INDENT, paragraph, plain, shell_command};
+use super::{Change, Definition, Plan, Why, name, state};
+use crate::{
+    sample::offloads::FeatureSet,
+    text::{INDENT, paragraph, plain, shell_command},
+};
 
 /// Interfaces that are told in full; the JSON has all.
 const MOST_IN_FULL: usize = 20;
@@ -37,22 +40,10 @@ pub fn of(plan: &Plan) -> String {
         MOST_IN_FULL,
     );
     if !quiet.is_empty() {
-        let names = quiet.iter().take(MOST_LINES).map(|change| &*change.id.dev);
-        let names = names.collect::<Vec<_>>().join(", ");
-        let rest = match quiet.len().saturating_sub(MOST_LINES) {
-            0 => String::new(),
-            rest => format!(" and {rest} more"),
-        };
-        paragraph(&mut text, "as asked already: ", &format!("{names}{rest}"));
+        let quiet: Vec<&str> = quiet.iter().map(|change| &*change.id.dev).collect();
+        paragraph(&mut text, "as asked already: ", &some(&quiet));
     }
-    for left in plan.left.iter().take(MOST_LINES) {
-        let words = match left.what == left.why.place() {
-            true => left.because.clone(),
-            false => format!("{}  ({})", left.because, left.why.place()),
-        };
-        paragraph(&mut text, &format!("left: {}: ", plain(&left.what)), &words);
-    }
-    more(&mut text, "left", plan.left.len(), MOST_LINES);
+    left(&mut text, plan);
     summary(&mut text, plan);
     text
 }
@@ -80,19 +71,13 @@ fn interface(text: &mut String, plan: &Plan, change: &Change) {
         paragraph(text, "  why   ", reason);
     }
     let names = &plan.names;
+    let unmet: FeatureSet = change.unmet.iter().map(|unmet| unmet.bit).collect();
     // Also what was asked before, and could not be so until now.
     let changing = change.before.active ^ change.predicted_active;
-    for bit in (change.send.mask | (change.asked.mask & changing)).iter() {
-        let unmet = change.unmet.iter().find(|unmet| unmet.bit == bit);
-        match unmet {
-            Some(unmet) => stays(text, plan, change, unmet),
-            None => becomes(text, change, bit, name(names, bit), ""),
-        }
+    for bit in ((change.send.mask | (change.asked.mask & changing)) - unmet).iter() {
+        becomes(text, change, bit, name(names, bit), "");
     }
-    let unsent = change.unmet.iter();
-    for unmet in unsent.filter(|unmet| !change.send.mask.contains(unmet.bit)) {
-        stays(text, plan, change, unmet);
-    }
+    stays(text, plan, change);
     for bit in change.collateral().iter() {
         becomes(
             text,
@@ -130,14 +115,53 @@ fn becomes(text: &mut String, change: &Change, bit: usize, name: &str, because: 
     paragraph(text, "  ", &words);
 }
 
-fn stays(text: &mut String, plan: &Plan, change: &Change, unmet: &Unmet) {
-    let words = format!(
-        "{}: stays {}: {}",
-        name(&plan.names, unmet.bit),
-        state(change.predicted_active.contains(unmet.bit)),
-        unmet.because.told(&plan.names)
-    );
-    paragraph(text, "  unmet ", &words);
+/// What is not met, a line for each reason.
+fn stays(text: &mut String, plan: &Plan, change: &Change) {
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for unmet in &change.unmet {
+        let state = state(change.predicted_active.contains(unmet.bit));
+        let reason = format!("{state}: {}", unmet.because.told(&plan.names));
+        add(&mut reasons, reason, name(&plan.names, unmet.bit));
+    }
+    for (reason, features) in reasons {
+        let stay = if features.len() == 1 { "stays" } else { "stay" };
+        let words = format!("{}: {stay} {reason}", features.join(", "));
+        paragraph(text, "  unmet ", &words);
+    }
+}
+
+/// Adds to those with the same reason.
+fn add<'n>(reasons: &mut Vec<(String, Vec<&'n str>)>, reason: String, name: &'n str) {
+    match reasons.iter_mut().find(|(known, _)| *known == reason) {
+        Some((_, names)) => names.push(name),
+        None => reasons.push((reason, vec![name])),
+    }
+}
+
+/// What is left, a line for each reason.
+fn left(text: &mut String, plan: &Plan) {
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for left in &plan.left {
+        let place = left.why.place();
+        let reason = match left.what == place {
+            true => left.because.clone(),
+            false => format!("{}  ({place})", left.because),
+        };
+        add(&mut reasons, reason, &left.what);
+    }
+    for (reason, names) in reasons.iter().take(MOST_LINES) {
+        paragraph(text, "left: ", &format!("{}: {reason}", some(names)));
+    }
+    more(text, "left", reasons.len(), MOST_LINES);
+}
+
+/// Names in one line.
+fn some(names: &[&str]) -> String {
+    let told: Vec<&str> = names.iter().take(MOST_LINES).copied().collect();
+    match names.len().saturating_sub(MOST_LINES) {
+        0 => told.join(", "),
+        rest => format!("{} and {rest} more", told.join(", ")),
+    }
 }
 
 fn list(text: &mut String, first: &str, words: &str, names: &[&str]) {
