@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod command;
 pub mod domains;
+pub mod enforce;
 pub mod equal;
 pub mod ethtool;
 pub mod exact;
