@@ -52,7 +52,10 @@ impl Bed {
     pub fn new(taps: usize) -> Result<Self> {
         let ns = Netns::new()?;
         link::add_bridge(&ns, BRIDGE)?;
-        command::run(&ns, &["ip", "link", "add", VETH, "type", "veth", "peer", PEER])?;
+        command::run(
+            &ns,
+            &["ip", "link", "add", VETH, "type", "veth", "peer", PEER],
+        )?;
         link::enslave(&ns, VETH, BRIDGE)?;
         let mut bed = Self {
             ns,
@@ -126,7 +129,8 @@ impl Bed {
         let listed = self
             .ns
             .try_run(|| Ok(FeatureSocket::open(Family::resolve()?)?.list()?))?;
-        let state = |(ifindex, Features { wanted, active, .. })| (ifindex, State { wanted, active });
+        let state =
+            |(ifindex, Features { wanted, active, .. })| (ifindex, State { wanted, active });
         Ok(listed.into_iter().map(state).collect())
     }
 

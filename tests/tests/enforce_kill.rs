@@ -87,7 +87,12 @@ impl Run {
             &["--confirm", "1s", "--detach"],
             &[],
         ];
-        let from = random.of(&[From::Start, From::Journalled, From::Journalled, From::Unconfirmed]);
+        let from = random.of(&[
+            From::Start,
+            From::Journalled,
+            From::Journalled,
+            From::Unconfirmed,
+        ]);
         let after_us = match from {
             From::Start => random.below(150_000),
             From::Journalled => random.below(60_000),
@@ -214,7 +219,10 @@ fn one(bed: &Bed, policy: &PathBuf, run: &Run, hits: &Hits) -> Result<()> {
             ensure!(may_stay, "nobody confirmed it");
             hits.confirmed.fetch_add(1, Ordering::Relaxed);
             let told = bed.ends_with(0, bed.apply(policy, &[])?)?;
-            ensure!(bed.features()? == after, "it was not all that was asked: {told:?}");
+            ensure!(
+                bed.features()? == after,
+                "it was not all that was asked: {told:?}"
+            );
             bed.ends_with(0, bed.enforce(&["undo"])?)?;
             let after = bed.features()?;
             ensure!(after == before, "{before:?}\nbecame\n{after:?}");
@@ -299,7 +307,12 @@ fn a_watchdog_that_dies_is_replaced() -> Result<()> {
         let all = bed.processes()?.into_iter();
         Ok(all.filter(|pid| *pid != enforcer.id()).collect())
     };
-    let is_unconfirmed = || Ok(matches!(standing(&bed, 0)?, Some(State::Unconfirmed { .. })));
+    let is_unconfirmed = || {
+        Ok(matches!(
+            standing(&bed, 0)?,
+            Some(State::Unconfirmed { .. })
+        ))
+    };
     wait_until("the deadline to begin", PATIENCE, is_unconfirmed)?;
     let first = watchdogs()?;
     ensure!(first.len() == 1, "{first:?}");
@@ -308,7 +321,10 @@ fn a_watchdog_that_dies_is_replaced() -> Result<()> {
         let now = watchdogs()?;
         Ok(now.len() == 1 && now != first)
     })?;
-    kill(Pid::from_raw(i32::try_from(enforcer.id())?), Signal::SIGTERM)?;
+    kill(
+        Pid::from_raw(i32::try_from(enforcer.id())?),
+        Signal::SIGTERM,
+    )?;
     let status = enforcer.wait()?;
     ensure!(status.code() == Some(4), "{status}");
     ensure!(bed.features()? == before, "not as before");
