@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     os::unix::fs::PermissionsExt as _,
+    process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -13,7 +14,7 @@ use offwatch_tests::{
     domains::{Domain, TestDriver},
     ethtool::{self, State},
     guest::Family,
-    observer::{Observer, interface, number, offwatch},
+    observer::{Observer, binary, interface, number},
     skip_unless_lab,
     traffic::{TcpFlow, TcpOptions},
 };
@@ -79,25 +80,23 @@ impl Bench {
 
     /// Runs a policy with these rules; its exit code and report.
     fn enforce(&self, rules: &str) -> Result<(i32, Value)> {
+        self.enforce_by(&[], &["-c", &self.domains.uri()], rules)
+    }
+
+    /// The same, by a command that is given offwatch's.
+    fn enforce_by(&self, by: &[&str], more: &[&str], rules: &str) -> Result<(i32, Value)> {
         let policy = self.directory.path().join("policy.toml");
         std::fs::write(&policy, format!("version = 1\n{CANARY}{rules}"))?;
         std::fs::set_permissions(&policy, std::fs::Permissions::from_mode(0o600))?;
         let state = self.directory.path().join("state");
         let [policy, state] = [&policy, &state].map(|path| path.to_str().context("text"));
-        let uri = self.domains.uri();
-        let args = [
-            "enforce",
-            "--apply",
-            "--canary",
-            "--json",
-            "-c",
-            &uri,
-            "--policy",
-            policy?,
-            "--state-dir",
-            state?,
-        ];
-        let output = offwatch(self.lab.host(), &args)?.output()?;
+        let args = ["enforce", "--apply", "--canary", "--json"];
+        let files = ["--policy", policy?, "--state-dir", state?];
+        let program = binary()?;
+        let program = program.to_str().context("a path of plain text")?;
+        let line = [by, &[program], &args, &files, more].concat();
+        let mut command = self.lab.host().command(line[0]);
+        let output = command.args(&line[1..]).stdin(Stdio::null()).output()?;
         let says = String::from_utf8_lossy(&output.stderr);
         let report = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{}: no report: {says}", output.status))?;
@@ -313,5 +312,39 @@ fn a_guest_that_keeps_negotiating_does_not_pass() -> Result<()> {
     ensure!(because.contains("more than 1 windows"), "{because}");
     assert_eq!(report["canary"]["restarts"], 2);
     assert_eq!(bench.features(1)?, before);
+    Ok(())
+}
+
+/// Where neither BPF nor a capture is permitted the kernel's own counters are judged,
+/// and what cannot be told is said.
+#[test]
+fn cap_net_admin_is_enough() -> Result<()> {
+    skip_unless_lab!();
+    let bench = Bench::new(&[WIDE, NARROW], &[&[0], &[1]])?;
+    let _flow = bench.talk(0, 1)?;
+    let before = bench.all_features()?;
+    let by = [
+        "setpriv",
+        "--bounding-set",
+        "-all,+net_admin",
+        "--inh-caps",
+        "-all",
+    ];
+    // A libvirt of this test is a file of its process, which takes another capability.
+    let (code, report) = bench.enforce_by(
+        &by,
+        &[],
+        "[[rule]]\nmatch = { device = \"owtap2\" }\nfeatures = { tso = false }\n",
+    )?;
+    let (verdict, because) = ending(&report);
+    assert_eq!((code, verdict), (4, "harm"), "{report:#}");
+    ensure!(
+        because.contains("drops on the way to the guest"),
+        "{because}"
+    );
+    let judged = &report["canary"]["stages"][0]["judgement"]["interfaces"][0];
+    let reason = &judged["not_judged"]["receive_retransmits"];
+    assert_eq!(reason, "a capture takes CAP_NET_RAW", "{report:#}");
+    assert_eq!(bench.all_features()?, before);
     Ok(())
 }
