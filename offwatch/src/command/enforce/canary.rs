@@ -14,31 +14,19 @@ use crate::{
     error::Error,
 };
 
-/// How a canary is done.
-#[derive(Clone, Debug, Default)]
-pub struct Canary {
-    /// How it is judged.
-    pub settings: Settings,
-    /// libvirt to ask for what VMs use.
-    pub connect: Option<String>,
-}
-
-/// Whether one is wanted, by the command line or the policy, and how.
-pub(super) fn wanted(args: &EnforceArgs, policy: Option<&Policy>) -> Option<Canary> {
+/// Whether one is wanted, by the command line or the policy, and how it is judged.
+pub(super) fn wanted(args: &EnforceArgs, policy: Option<&Policy>) -> Option<Settings> {
     let is_wanted = args.canary || policy.is_some_and(|policy| policy.canary);
-    is_wanted.then(|| Canary {
-        settings: policy
-            .map(|policy| policy.canary_settings.clone())
-            .unwrap_or_default(),
-        connect: args.connect.clone(),
-    })
+    let of_policy = policy.map(|policy| policy.canary_settings.clone());
+    is_wanted.then(|| of_policy.unwrap_or_default())
 }
 
 /// Changes one interface first, then few, then all. If it did not pass, how it ended is
-/// in the report.
+/// in the report. `connect` is the libvirt to ask for what VMs use.
 pub(super) async fn run(
     session: &mut Session<'_>,
-    how: &Canary,
+    settings: &Settings,
+    connect: Option<String>,
     report: &mut Report<'_>,
 ) -> Result<(), Error> {
     let is_watched = io::stderr().is_terminal();
@@ -48,7 +36,7 @@ pub(super) async fn run(
             let _ = writeln!(io::stderr(), "offwatch: {text}");
         }
     };
-    let ran = canary::run(session, &how.settings, how.connect.clone(), &mut say).await?;
+    let ran = canary::run(session, settings, connect, &mut say).await?;
     report.verdicts = ran.verdicts;
     report.canary = Some(ran.report);
     report.ending = match ran.outcome {

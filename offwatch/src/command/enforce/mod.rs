@@ -3,6 +3,7 @@
 mod apply;
 mod canary;
 mod confirm;
+mod defined;
 mod dry_run;
 mod planned;
 mod report;
@@ -17,7 +18,7 @@ use std::{
     io::{self, Write as _},
 };
 
-pub use self::{apply::Options, canary::Canary};
+pub use self::apply::Options;
 use crate::{
     cli::enforce::{EnforceArgs, EnforceCommand},
     enforce::{
@@ -74,13 +75,23 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
             .or(of_policy.and_then(|(_, policy)| policy.confirm)),
         detach: args.detach,
         json: args.json,
+        write_xml: args.write_xml,
+        connect: args.connect.clone(),
     };
     let all = targets.targets.iter();
     let masters: Vec<(Id, Option<u32>)> = all
         .map(|target| (target.id.clone(), target.master))
         .collect();
     let around = around(&plan.changes, &masters, &plan.names);
-    apply::run(&mut enforcer, &recovered, plan.changes, &around, options).await
+    apply::run(
+        &mut enforcer,
+        &recovered,
+        plan.changes,
+        plan.definitions,
+        &around,
+        options,
+    )
+    .await
 }
 
 /// The way to this kernel's features.

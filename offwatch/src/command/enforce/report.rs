@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{print, switched, taken_back, words};
+use super::{defined::ToldDefinitions, print, switched, taken_back, words};
 use crate::{
     enforce::{
         apply::{Recovered, TakenBack, Verdict},
@@ -44,6 +44,7 @@ pub(super) struct Report<'a> {
     /// Of `--canary`.
     pub(super) canary: Option<canary::Report>,
     pub(super) ending: Option<Told>,
+    pub(super) definitions: ToldDefinitions,
     /// What was printed while one waited.
     is_head_told: std::cell::Cell<bool>,
 }
@@ -58,6 +59,7 @@ impl<'a> Report<'a> {
             verdicts: Vec::new(),
             canary: None,
             ending: None,
+            definitions: ToldDefinitions::default(),
             is_head_told: std::cell::Cell::new(false),
         }
     }
@@ -68,7 +70,8 @@ impl<'a> Report<'a> {
             self.ending,
             Some(Told::TakenBack(_) | Told::TakenBackElsewhere { .. })
         );
-        match is_back || !self.verdicts.iter().all(Verdict::is_complete) {
+        let is_whole = self.verdicts.iter().all(Verdict::is_complete);
+        match is_back || !is_whole || !self.definitions.is_complete() {
             true => PARTLY,
             false => 0,
         }
@@ -77,7 +80,7 @@ impl<'a> Report<'a> {
     pub(super) fn print(&self) -> Result<(), Error> {
         print(&match self.json {
             true => format!("{:#}\n", self.value()),
-            false => self.head() + &self.end(),
+            false => self.head() + &self.end() + &self.definitions.text(),
         })
     }
 
@@ -208,6 +211,7 @@ impl<'a> Report<'a> {
             "interfaces": interfaces.collect::<Vec<_>>(),
             "canary": self.canary,
             "taken_back": taken,
+            "definitions": self.definitions.value(),
             "recovered": recovered.map(taken_back::value).collect::<Vec<_>>(),
         })
     }

@@ -51,8 +51,8 @@ pub struct Finding {
     pub before: f64,
     /// After it.
     pub after: f64,
-    /// Median of the controls before it: of what they changed by, their `after`
-    /// divided by it, or the difference of shares.
+    /// What happened to the controls at the same time, as their median: `after`
+    /// divided by `before`, or the difference of shares.
     pub controls_change: Option<f64>,
     /// What of the change is not the controls', too: a part of `before`, or a
     /// difference of shares.
