@@ -48,7 +48,7 @@ pub struct EnforceArgs {
     pub canary: bool,
     /// Also change the definitions of VMs where only they decide; it takes effect at the
     /// next cold start
-    #[arg(long, requires = "apply")]
+    #[arg(long, requires = "apply", conflicts_with = "detach")]
     pub write_xml: bool,
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]

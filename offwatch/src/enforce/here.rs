@@ -44,6 +44,10 @@ impl Here {
 
     /// Whose interfaces a commit changed.
     pub fn whose(&self, commit: &Commit) -> Whose {
+        // Definitions outlive a boot, and are those of the whole host.
+        if commit.definitions.is_some() {
+            return Whose::Ours;
+        }
         if commit.boot_id != self.boot_id {
             return Whose::OtherBoot;
         }

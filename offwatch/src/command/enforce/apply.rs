@@ -3,27 +3,36 @@
 use std::{io::IsTerminal as _, time::Duration};
 
 use super::{
+    canary,
+    defined::ToldDefinitions,
     print,
     report::{Report, Told},
 };
 use crate::{
     enforce::{
-        apply::{Ending, Enforcer, Outcome, Recovered, Session},
-        plan::Change,
+        apply::{self, Ending, Enforcer, Outcome, Recovered, Session},
+        canary::Settings,
+        plan::{Change, Definition},
         target::Id,
     },
     error::Error,
 };
 
 /// How to apply.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// Change one first, then few, then all; `None`: all at once.
+    pub canary: Option<Settings>,
     /// Take it back unless it is confirmed within this time.
     pub confirm_within: Option<Duration>,
     /// Do not wait for the confirmation.
     pub detach: bool,
     /// Print JSON.
     pub json: bool,
+    /// Change definitions of VMs, too.
+    pub write_xml: bool,
+    /// The libvirt that has them, if one is named.
+    pub connect: Option<String>,
 }
 
 /// Applies what is to be changed, verifies it, and waits for its confirmation; the
@@ -33,6 +42,7 @@ pub(super) async fn run(
     enforcer: &mut Enforcer,
     recovered: &Recovered,
     changes: Vec<Change>,
+    definitions: Vec<Definition>,
     around: &[Id],
     options: Options,
 ) -> Result<u8, Error> {
@@ -41,34 +51,58 @@ pub(super) async fn run(
     if changes.iter().all(|change| change.send.is_empty()) {
         // What is not as asked for cannot be helped by asking again.
         report.verdicts = enforcer.verify(&changes)?;
+        report.definitions = define(enforcer, definitions, &options)?;
         report.print()?;
         return Ok(report.code());
     }
     let mut session = enforcer.begin(changes, around, options.confirm_within)?;
     report.commit = Some(session.commit().id);
-    match session.apply_all()? {
-        Outcome::TakenBack {
-            verdicts,
-            taken_back,
-        } => {
-            report.verdicts = verdicts;
-            report.ending = Some(Told::TakenBack(taken_back));
-            report.print()?;
-            return Ok(report.code());
+    match &options.canary {
+        Some(settings) => {
+            let connect = options.connect.clone();
+            canary::run(&mut session, settings, connect, &mut report).await?;
         }
-        Outcome::Applied(verdicts) => report.verdicts = verdicts,
+        None => match session.apply_all()? {
+            Outcome::TakenBack {
+                verdicts,
+                taken_back,
+            } => {
+                report.verdicts = verdicts;
+                report.ending = Some(Told::TakenBack(taken_back));
+            }
+            Outcome::Applied(verdicts) => report.verdicts = verdicts,
+        },
     }
-    let ending = finish(&mut session, &report, options).await?;
-    report.ending = Some(ending);
+    if report.ending.is_none() {
+        report.ending = Some(finish(&mut session, &report, &options).await?);
+    }
+    if matches!(report.ending, Some(Told::Confirmed)) {
+        report.definitions = define(enforcer, definitions, &options)?;
+    }
     report.print()?;
     Ok(report.code())
+}
+
+/// Changes definitions, or only tells of them. They come last: of features that
+/// were taken back nothing is to be left for the next cold start.
+fn define(
+    enforcer: &mut Enforcer,
+    plan: Vec<Definition>,
+    options: &Options,
+) -> Result<ToldDefinitions, Error> {
+    let mut told = ToldDefinitions::default();
+    match plan.is_empty() || !options.write_xml {
+        true => told.only_told = plan,
+        false => told.defined = Some(apply::define(enforcer, &plan, options.connect.clone())?),
+    }
+    Ok(told)
 }
 
 /// Sees a commit that is applied through to its end, or leaves it to the watchdog.
 async fn finish(
     session: &mut Session<'_>,
     report: &Report<'_>,
-    options: Options,
+    options: &Options,
 ) -> Result<Told, Error> {
     let Some(within) = options.confirm_within else {
         session.confirm()?;

@@ -1,7 +1,9 @@
 //! `offwatch enforce`.
 
 mod apply;
+mod canary;
 mod confirm;
+mod defined;
 mod dry_run;
 mod planned;
 mod report;
@@ -9,6 +11,7 @@ mod rollback;
 mod status;
 mod taken_back;
 mod undo;
+mod watch;
 mod watchdog;
 
 use std::{
@@ -54,6 +57,7 @@ async fn change(args: &EnforceArgs) -> Result<u8, Error> {
     let input = Input::read(args.policy.as_deref(), args.from.as_deref())?;
     match () {
         () if args.apply => applied(args, &input).await,
+        () if args.watch => watch::run(args, input).await,
         () => dry_run::run(args, &input),
     }
 }
@@ -68,11 +72,14 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let (plan, targets) = planned::plan(args, input, enforcer.kernel())?;
     let of_policy = input.policy.as_ref();
     let options = Options {
+        canary: canary::wanted(args, of_policy.map(|(_, policy)| policy)),
         confirm_within: args
             .confirm
             .or(of_policy.and_then(|(_, policy)| policy.confirm)),
         detach: args.detach,
         json: args.json,
+        write_xml: args.write_xml,
+        connect: args.connect.clone(),
     };
     let all = targets.targets.iter();
     let masters: Vec<(Id, Option<u32>)> = all
@@ -82,7 +89,15 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
         print(&text::rest(&plan))?;
     }
     let around = around(&plan.changes, &masters, &plan.names);
-    apply::run(&mut enforcer, &recovered, plan.changes, &around, options).await
+    apply::run(
+        &mut enforcer,
+        &recovered,
+        plan.changes,
+        plan.definitions,
+        &around,
+        options,
+    )
+    .await
 }
 
 /// The way to this kernel's features.

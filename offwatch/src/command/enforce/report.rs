@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{print, switched, taken_back, words};
+use super::{defined::ToldDefinitions, print, switched, taken_back, words};
 use crate::{
-    enforce::apply::{Recovered, TakenBack, Verdict},
+    enforce::{
+        apply::{Recovered, TakenBack, Verdict},
+        canary,
+    },
     error::Error,
     sample::offloads::{FeatureNames, FeatureSet},
 };
@@ -38,7 +41,10 @@ pub(super) struct Report<'a> {
     recovered: &'a Recovered,
     pub(super) commit: Option<u64>,
     pub(super) verdicts: Vec<Verdict>,
+    /// Of `--canary`.
+    pub(super) canary: Option<canary::Report>,
     pub(super) ending: Option<Told>,
+    pub(super) definitions: ToldDefinitions,
     /// What was printed while one waited.
     is_head_told: std::cell::Cell<bool>,
 }
@@ -51,7 +57,9 @@ impl<'a> Report<'a> {
             recovered,
             commit: None,
             verdicts: Vec::new(),
+            canary: None,
             ending: None,
+            definitions: ToldDefinitions::default(),
             is_head_told: std::cell::Cell::new(false),
         }
     }
@@ -62,7 +70,8 @@ impl<'a> Report<'a> {
             self.ending,
             Some(Told::TakenBack(_) | Told::TakenBackElsewhere { .. })
         );
-        match is_back || !self.verdicts.iter().all(Verdict::is_complete) {
+        let is_whole = self.verdicts.iter().all(Verdict::is_complete);
+        match is_back || !is_whole || !self.definitions.is_complete() {
             true => PARTLY,
             false => 0,
         }
@@ -71,7 +80,7 @@ impl<'a> Report<'a> {
     pub(super) fn print(&self) -> Result<(), Error> {
         print(&match self.json {
             true => format!("{:#}\n", self.value()),
-            false => self.head() + &self.end(),
+            false => self.head() + &self.end() + &self.definitions.text(),
         })
     }
 
@@ -90,7 +99,11 @@ impl<'a> Report<'a> {
         for verdict in &self.verdicts {
             text += &self.interface(verdict);
         }
-        text
+        text + &self
+            .canary
+            .as_ref()
+            .map(canary::Report::text)
+            .unwrap_or_default()
     }
 
     fn interface(&self, verdict: &Verdict) -> String {
@@ -196,7 +209,9 @@ impl<'a> Report<'a> {
             "state": state,
             "because": because,
             "interfaces": interfaces.collect::<Vec<_>>(),
+            "canary": self.canary,
             "taken_back": taken,
+            "definitions": self.definitions.value(),
             "recovered": recovered.map(taken_back::value).collect::<Vec<_>>(),
         })
     }

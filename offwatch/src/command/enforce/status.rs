@@ -7,8 +7,9 @@ use super::{print, switched, words};
 use crate::{
     cli::enforce::StateArgs,
     enforce::{
+        definition::Card,
         here::{Here, Whose, seconds_until},
-        journal::{Entry, Journalled, State, Store},
+        journal::{Commit, Entry, Journalled, State, Store},
     },
     error::Error,
     sample::offloads::FeatureNames,
@@ -55,6 +56,9 @@ fn text(journalled: &Journalled, store: &Store, here: &Here) -> String {
             text += &format!("  {told}\n");
         }
     }
+    for card in cards(commit) {
+        text += &format!("  {}: {}\n", card.name(), card.words());
+    }
     let failed = match state {
         State::RolledBack { failed, .. } | State::Undone { failed } => failed.as_slice(),
         _ => &[],
@@ -89,6 +93,11 @@ fn standing(journalled: &Journalled, store: &Store, here: &Here) -> String {
         State::RolledBack { because, .. } => format!("{word}: {because}"),
         State::Confirmed | State::Undone { .. } | State::EndedByBoot => word.into(),
     }
+}
+
+fn cards(commit: &Commit) -> impl Iterator<Item = &Card> {
+    let definitions = commit.definitions.iter();
+    definitions.flat_map(|definitions| &definitions.cards)
 }
 
 fn told(entry: &Entry, names: &FeatureNames) -> Option<String> {
@@ -133,6 +142,7 @@ fn value(journalled: &Journalled, store: &Store, here: &Here) -> Value {
         "this_boot": whose != Whose::OtherBoot,
         "this_namespace": whose == Whose::Ours,
         "interfaces": entries.collect::<Vec<_>>(),
+        "definitions": cards(commit).collect::<Vec<_>>(),
     })
 }
 

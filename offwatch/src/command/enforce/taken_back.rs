@@ -32,6 +32,12 @@ pub(super) fn text(taken: &[TakenBack]) -> String {
                 text += &format!("  {}: {told}\n", interface.id.dev);
             }
         }
+        for card in &commit.cards {
+            text += &match &card.failed {
+                None => format!("  {}: its definition is as before\n", card.name),
+                Some(failed) => format!("  {} could not be set back: {failed}\n", card.name),
+            };
+        }
         if let Some(error) = &commit.untold {
             text += &format!("  {error}; it is taken back once more at the next start\n");
         }
@@ -81,11 +87,16 @@ pub(super) fn value(commit: &TakenBack) -> Value {
             "not_active": names.of(interface.not_active),
         })
     });
+    let definitions = commit
+        .cards
+        .iter()
+        .map(|card| json!({ "card": card.name, "failed": card.failed }));
     json!({
         "commit": commit.commit,
         "because": commit.because,
         "complete": commit.is_complete(),
         "interfaces": interfaces.collect::<Vec<_>>(),
+        "definitions": definitions.collect::<Vec<_>>(),
         "untold": commit.untold.as_ref().map(ToString::to_string),
     })
 }

@@ -19,9 +19,10 @@ use crate::{
     clock,
     enforce::{
         audit::{Action, Audit, Who},
+        definition::Card,
         error::EnforceError,
         here::{Here, Whose},
-        journal::{Commit, Journalled, State, Store},
+        journal::{Commit, Definitions, Journalled, State, Store},
         kernel::Kernel,
         lock::EnforcerLock,
         plan::Change,
@@ -285,8 +286,32 @@ impl Enforcer {
         confirm_within: Option<Duration>,
         state: &State,
     ) -> Result<Commit, EnforceError> {
+        let commit = Commit {
+            confirm_within_s: confirm_within.map(|time| time.as_secs()),
+            entries: entries(changes, around, before),
+            ..self.commit()
+        };
+        self.write(commit, state)
+    }
+
+    /// Journals what is to be changed of definitions, and starts its watchdog.
+    pub(super) fn begin_definitions(
+        &mut self,
+        uri: Option<String>,
+        cards: Vec<Card>,
+    ) -> Result<Session<'_>, EnforceError> {
+        let commit = Commit {
+            definitions: Some(Definitions { uri, cards }),
+            ..self.commit()
+        };
+        let commit = self.write(commit, &State::Applying)?;
+        Session::start(self, commit, Vec::new())
+    }
+
+    /// One of this process that changes nothing yet.
+    fn commit(&self) -> Commit {
         let who = Who::this();
-        let mut commit = Commit {
+        Commit {
             id: 0,
             boot_id: self.here.boot_id.clone(),
             netns_cookie: self.here.netns_cookie,
@@ -294,10 +319,14 @@ impl Enforcer {
             uid: who.uid,
             sudo_uid: who.sudo_uid,
             policy_sha256: self.settings.policy_sha256.clone(),
-            confirm_within_s: confirm_within.map(|time| time.as_secs()),
+            confirm_within_s: None,
             names: self.names.clone(),
-            entries: entries(changes, around, before),
-        };
+            entries: Vec::new(),
+            definitions: None,
+        }
+    }
+
+    fn write(&mut self, mut commit: Commit, state: &State) -> Result<Commit, EnforceError> {
         let locked = self.store.lock()?;
         locked.begin(&mut commit, state)?;
         let told = self

@@ -6,6 +6,7 @@
 //! back. [`Enforcer::keep`] is for changes that need no confirmation.
 
 mod change;
+mod definitions;
 mod enforcer;
 mod recover;
 mod restore;
@@ -20,6 +21,7 @@ mod wait;
 
 pub use self::{
     change::around,
+    definitions::{Defined, RestoredCard, define},
     enforcer::{Enforcer, Kept, Settings},
     recover::{Recovered, recover},
     restore::Restored,

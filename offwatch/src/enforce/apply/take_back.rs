@@ -1,6 +1,9 @@
 //! Takes a commit back and says so in the journal.
 
-use super::restore::{Restored, restore};
+use super::{
+    definitions::{self, RestoredCard},
+    restore::{Restored, restore},
+};
 use crate::{
     enforce::{
         audit::{Action, Audit},
@@ -22,6 +25,8 @@ pub struct TakenBack {
     pub names: FeatureNames,
     /// Its interfaces, last one first.
     pub interfaces: Vec<Restored>,
+    /// Its cards of VMs' definitions, last one first.
+    pub cards: Vec<RestoredCard>,
     /// Why the journal does not tell of it, if so: it will be done again at the
     /// next start, which changes nothing then.
     pub untold: Option<EnforceError>,
@@ -34,7 +39,7 @@ impl TakenBack {
             Some(_) => !interface.is_gone(),
             None => !interface.not_wanted.is_empty(),
         };
-        !self.interfaces.iter().any(wrong)
+        !self.interfaces.iter().any(wrong) && self.cards.iter().all(|card| card.failed.is_none())
     }
 }
 
@@ -54,12 +59,17 @@ pub fn take_back(
         return Ok(None);
     }
     let interfaces = restore(kernel, audit, commit, action)?;
+    let cards = definitions::restore(commit);
+    let failed_cards = cards
+        .iter()
+        .filter_map(|card| Some((card.name.clone(), card.failed.clone()?)));
     let failed = interfaces
         .iter()
         .filter_map(|interface| {
             let failure = interface.failure(&commit.names)?;
             Some((interface.id.dev.clone(), failure))
         })
+        .chain(failed_cards)
         .collect();
     let state = match action {
         Action::Undo => State::Undone { failed },
@@ -76,6 +86,7 @@ pub fn take_back(
         because: because.to_owned(),
         names: commit.names.clone(),
         interfaces,
+        cards,
         untold: told.err(),
     }))
 }

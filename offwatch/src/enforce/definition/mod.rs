@@ -88,6 +88,24 @@ pub struct Card {
 }
 
 impl Card {
+    /// VM and MAC address, for people.
+    pub fn name(&self) -> String {
+        format!("VM {} card {}", self.vm, self.mac)
+    }
+
+    /// What is changed, for people.
+    pub fn words(&self) -> String {
+        let words = self.switches.iter().map(|switch| {
+            let state = match switch.after {
+                Some(true) => "on",
+                Some(false) => "off",
+                None => "by default",
+            };
+            format!("{} {} {state}", switch.side.name(), switch.attribute)
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
     /// What takes it back.
     #[must_use]
     pub fn reversed(&self) -> Self {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::store::{Journalled, Locked, Store};
 use super::{
+    definition::Card,
     kernel::Request,
     plan::Why,
     target::{Id, Owner},
@@ -44,6 +45,19 @@ pub struct Commit {
     pub names: FeatureNames,
     /// Interfaces.
     pub entries: Vec<Entry>,
+    /// Definitions of VMs; a commit has either these or interfaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definitions: Option<Definitions>,
+}
+
+/// Cards of definitions before a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definitions {
+    /// The libvirt that was named, if one was.
+    pub uri: Option<String>,
+    /// The cards.
+    pub cards: Vec<Card>,
 }
 
 /// An interface before a change.

@@ -37,6 +37,8 @@ const LOCKDOWN_KERNEL: &str = "6.12";
 const WITHOUT_BEARING: &[&str] = &[
     "advise",
     "churn",
+    "enforce_apply",
+    "enforce_kill",
     "facts",
     "features",
     "features_command",
