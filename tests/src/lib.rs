@@ -44,6 +44,7 @@ pub mod udp;
 pub mod vhost;
 pub mod vmm;
 pub mod vnet;
+pub mod watcher;
 pub mod work;
 mod worker;
 

@@ -88,6 +88,12 @@ pub enum EnforceError {
         /// Why.
         because: String,
     },
+    /// A policy wants its changes confirmed, and is none that was.
+    #[error(
+        "{0} wants its changes confirmed, and was not confirmed as it is now; run `offwatch \
+         enforce --apply --policy {0}` and confirm it first"
+    )]
+    Unconfirmed(String),
     /// The watchdog cannot be started.
     #[error("cannot start the watchdog: {source}; nothing was changed")]
     NoWatchdog {

@@ -7,6 +7,7 @@
 mod body;
 mod control;
 mod enforce;
+pub mod enforce_watch;
 pub mod exact;
 mod path;
 mod report;
@@ -71,6 +72,8 @@ pub fn run(config: &Config) -> Result<Report> {
     eprintln!("top on large hosts...");
     report.scale = scale::measure(config.interfaces(), config.ticks())?;
     report.enforcing = Some(enforcing(config.quick)?);
+    eprintln!("enforce --watch...");
+    report.watch = Some(enforce_watch::measure(config.quick)?);
     eprintln!("bodies...");
     report.bodies = body::measure(&mut empty)?;
     for load in Load::ALL {
@@ -119,6 +122,7 @@ fn budgets(report: &Report) -> Vec<Budget> {
     }));
     budgets.extend(scale::budgets(&report.scale));
     budgets.extend(report.enforcing.iter().map(Enforcing::budget));
+    budgets.extend(report.watch.iter().flat_map(enforce_watch::budgets));
     budgets
 }
 

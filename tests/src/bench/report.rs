@@ -11,6 +11,7 @@ use super::{
     body::Body,
     control::{Control, READ_INTERFACES},
     enforce::Enforcing,
+    enforce_watch::WatchCost,
     exact::ExactCost,
     path::Load,
     rounds::{Cost, baselines},
@@ -32,6 +33,7 @@ pub struct Report {
     pub(super) read_syscalls: Option<u64>,
     pub(super) scale: Vec<Scale>,
     pub(super) enforcing: Option<Enforcing>,
+    pub(super) watch: Option<WatchCost>,
     pub(super) budgets: Vec<Budget>,
 }
 
@@ -53,6 +55,7 @@ impl Report {
             read_syscalls: None,
             scale: Vec::new(),
             enforcing: None,
+            watch: None,
             budgets: Vec::new(),
         })
     }
@@ -201,6 +204,9 @@ impl fmt::Display for Report {
         self.scale
             .iter()
             .try_for_each(|scale| write!(f, "{scale}"))?;
+        if let Some(watch) = &self.watch {
+            write!(f, "\noffwatch enforce --watch\n{watch}")?;
+        }
         if let Some(enforcing) = &self.enforcing {
             write!(f, "\n{enforcing}")?;
         }

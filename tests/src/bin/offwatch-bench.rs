@@ -30,6 +30,10 @@ struct Args {
     #[arg(long)]
     strict: bool,
 
+    /// Only measure what `offwatch enforce --watch` costs.
+    #[arg(long)]
+    enforce_watch: bool,
+
     /// Only measure what changing features takes.
     #[arg(long)]
     enforce: bool,
@@ -55,6 +59,10 @@ fn run(args: Args) -> Result<ExitCode> {
     }
     if let Some(interfaces) = args.read_only {
         bench::read_only(interfaces)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.enforce_watch {
+        print!("{}", bench::enforce_watch::measure(args.quick)?);
         return Ok(ExitCode::SUCCESS);
     }
     if args.enforce {

@@ -1,6 +1,7 @@
 //! `offwatch enforce`.
 
 mod apply;
+mod canary;
 mod confirm;
 mod defined;
 mod dry_run;
@@ -10,6 +11,7 @@ mod rollback;
 mod status;
 mod taken_back;
 mod undo;
+mod watch;
 mod watchdog;
 
 use std::{
@@ -55,6 +57,7 @@ async fn change(args: &EnforceArgs) -> Result<u8, Error> {
     let input = Input::read(args.policy.as_deref(), args.from.as_deref())?;
     match () {
         () if args.apply => applied(args, &input).await,
+        () if args.watch => watch::run(args, input).await,
         () => dry_run::run(args, &input),
     }
 }
@@ -69,6 +72,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let (plan, targets) = planned::plan(args, input, enforcer.kernel())?;
     let of_policy = input.policy.as_ref();
     let options = Options {
+        canary: canary::wanted(args, of_policy.map(|(_, policy)| policy)),
         confirm_within: args
             .confirm
             .or(of_policy.and_then(|(_, policy)| policy.confirm)),
