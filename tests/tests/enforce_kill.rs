@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -180,7 +180,7 @@ fn policy(bed: &Bed) -> Result<PathBuf> {
     bed.policy(&rules)
 }
 
-fn one(bed: &Bed, policy: &PathBuf, run: &Run, hits: &Hits) -> Result<()> {
+fn one(bed: &Bed, policy: &Path, run: &Run, hits: &Hits) -> Result<()> {
     let before = bed.features()?;
     let commit = bed.last()?.map_or(0, |last| last.commit.id);
     let mut enforcer = bed
