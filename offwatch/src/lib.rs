@@ -18,6 +18,7 @@ pub mod feed;
 pub mod filter;
 pub mod inventory;
 pub mod limits;
+pub mod measure;
 pub mod memory;
 pub mod model;
 pub mod offload;

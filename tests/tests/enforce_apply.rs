@@ -52,7 +52,11 @@ fn of(bed: &Bed, device: &str) -> Result<Features> {
 
 /// Applies a policy that nobody confirms, and leaves it to its watchdog.
 fn leave_unconfirmed(bed: &Bed, policy: &Path) -> Result<()> {
-    let apply = bed.apply(policy, &["--confirm", "600s", "--detach"])?;
+    let mut apply = bed.apply(policy, &["--confirm", "600s", "--detach"])?;
+    // The watchdog finds a directory that is given from here.
+    let (parent, name) = (bed.path(""), bed.state_dir());
+    let name = name.file_name().context("it has a name")?;
+    apply.current_dir(parent).arg("--state-dir").arg(name);
     bed.ends_with(0, apply)?;
     ensure!(is_unconfirmed(bed)?, "{:?}", bed.last()?);
     Ok(())

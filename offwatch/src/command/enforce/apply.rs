@@ -3,6 +3,7 @@
 use std::{io::IsTerminal as _, time::Duration};
 
 use super::{
+    canary,
     defined::ToldDefinitions,
     print,
     report::{Report, Told},
@@ -10,6 +11,7 @@ use super::{
 use crate::{
     enforce::{
         apply::{self, Ending, Enforcer, Outcome, Recovered, Session},
+        canary::Settings,
         plan::{Change, Definition},
         target::Id,
     },
@@ -19,6 +21,8 @@ use crate::{
 /// How to apply.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// Change one first, then few, then all; `None`: all at once.
+    pub canary: Option<Settings>,
     /// Take it back unless it is confirmed within this time.
     pub confirm_within: Option<Duration>,
     /// Do not wait for the confirmation.
@@ -53,23 +57,28 @@ pub(super) async fn run(
     }
     let mut session = enforcer.begin(changes, around, options.confirm_within)?;
     report.commit = Some(session.commit().id);
-    match session.apply_all()? {
-        Outcome::TakenBack {
-            verdicts,
-            taken_back,
-        } => {
-            report.verdicts = verdicts;
-            report.ending = Some(Told::TakenBack(taken_back));
-            report.print()?;
-            return Ok(report.code());
+    match &options.canary {
+        Some(settings) => {
+            let connect = options.connect.clone();
+            canary::run(&mut session, settings, connect, &mut report).await?;
         }
-        Outcome::Applied(verdicts) => report.verdicts = verdicts,
+        None => match session.apply_all()? {
+            Outcome::TakenBack {
+                verdicts,
+                taken_back,
+            } => {
+                report.verdicts = verdicts;
+                report.ending = Some(Told::TakenBack(taken_back));
+            }
+            Outcome::Applied(verdicts) => report.verdicts = verdicts,
+        },
     }
-    let ending = finish(&mut session, &report, &options).await?;
-    if matches!(ending, Told::Confirmed) {
+    if report.ending.is_none() {
+        report.ending = Some(finish(&mut session, &report, &options).await?);
+    }
+    if matches!(report.ending, Some(Told::Confirmed)) {
         report.definitions = define(enforcer, definitions, &options)?;
     }
-    report.ending = Some(ending);
     report.print()?;
     Ok(report.code())
 }

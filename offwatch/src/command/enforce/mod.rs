@@ -1,6 +1,7 @@
 //! `offwatch enforce`.
 
 mod apply;
+mod canary;
 mod confirm;
 mod defined;
 mod dry_run;
@@ -71,6 +72,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let (plan, targets) = planned::plan(args, input, enforcer.kernel())?;
     let of_policy = input.policy.as_ref();
     let options = Options {
+        canary: canary::wanted(args, of_policy.map(|(_, policy)| policy)),
         confirm_within: args
             .confirm
             .or(of_policy.and_then(|(_, policy)| policy.confirm)),

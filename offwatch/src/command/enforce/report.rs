@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::{defined::ToldDefinitions, print, switched, taken_back, words};
 use crate::{
-    enforce::apply::{Recovered, TakenBack, Verdict},
+    enforce::{
+        apply::{Recovered, TakenBack, Verdict},
+        canary,
+    },
     error::Error,
     sample::offloads::{FeatureNames, FeatureSet},
 };
@@ -38,6 +41,8 @@ pub(super) struct Report<'a> {
     recovered: &'a Recovered,
     pub(super) commit: Option<u64>,
     pub(super) verdicts: Vec<Verdict>,
+    /// Of `--canary`.
+    pub(super) canary: Option<canary::Report>,
     pub(super) ending: Option<Told>,
     pub(super) definitions: ToldDefinitions,
     /// What was printed while one waited.
@@ -52,6 +57,7 @@ impl<'a> Report<'a> {
             recovered,
             commit: None,
             verdicts: Vec::new(),
+            canary: None,
             ending: None,
             definitions: ToldDefinitions::default(),
             is_head_told: std::cell::Cell::new(false),
@@ -93,7 +99,11 @@ impl<'a> Report<'a> {
         for verdict in &self.verdicts {
             text += &self.interface(verdict);
         }
-        text
+        text + &self
+            .canary
+            .as_ref()
+            .map(canary::Report::text)
+            .unwrap_or_default()
     }
 
     fn interface(&self, verdict: &Verdict) -> String {
@@ -199,6 +209,7 @@ impl<'a> Report<'a> {
             "state": state,
             "because": because,
             "interfaces": interfaces.collect::<Vec<_>>(),
+            "canary": self.canary,
             "taken_back": taken,
             "definitions": self.definitions.value(),
             "recovered": recovered.map(taken_back::value).collect::<Vec<_>>(),
