@@ -123,7 +123,9 @@ fn negotiations(taps: &[Tap]) -> Result<Vec<Duration>> {
 
 fn indices() -> Result<HashMap<String, u32>> {
     let links = offwatch::inventory::link::list()?;
-    let indices = links.iter().map(|link| (link.dev.to_string(), link.ifindex));
+    let indices = links
+        .iter()
+        .map(|link| (link.dev.to_string(), link.ifindex));
     Ok(indices.collect())
 }
 
