@@ -357,6 +357,10 @@ fn kept_changes_have_their_state_before_written_once() {
     ];
     let kept = enforcer.keep(&changes).expect("kept");
     assert_eq!(kept.commit, Some(2));
+    let entries = enforcer.store().get(2).expect("it").commit.entries;
+    let sent = entries.iter().map(|entry| (&*entry.id.dev, entry.set.mask));
+    let expected = [("tap0", set(&[TSO])), ("tap1", set(&[GRO]))];
+    assert!(sent.eq(expected), "{entries:?}");
     // The next run knows as well.
     drop(enforcer);
     host.edit("tap0", |device| device.features = before);
