@@ -3,6 +3,7 @@
 
 mod advise;
 pub mod enforce;
+mod features;
 mod virt_top;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     advise::{AdviseArgs, AdviseCommand},
+    features::FeaturesArgs,
     virt_top::VirtTopArgs,
 };
 use crate::{
@@ -64,11 +66,19 @@ pub enum Command {
     Enforce(Box<enforce::EnforceArgs>),
     /// Tell what can be observed on this host, and why not
     Doctor(DoctorArgs),
+    /// Tell which features interfaces have, and what keeps one off
+    #[command(after_help = FEATURES_HELP)]
+    Features(FeaturesArgs),
 }
 
 const TOP_HELP: &str = "\
 RX and TX of a VM are from the guest's side, as in virt-top: RX is what the guest \
 receives. Those of other interfaces are from the host's side.\n\n\
+Exit codes: 0 ok, 1 failure, 2 usage.";
+
+const FEATURES_HELP: &str = "\
+Nothing is changed. What is asked for is as in `ethtool -k`; features of a tap are those \
+of what the host sends to the guest.\n\n\
 Exit codes: 0 ok, 1 failure, 2 usage.";
 
 const ADVISE_HELP: &str = "\

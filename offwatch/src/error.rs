@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use crate::{
-    enforce::{error::EnforceError, input::InputError},
+    enforce::{error::EnforceError, gather::GatherError, input::InputError},
     inventory::link::LinkError,
     probe::ProbeError,
     record::RecordError,
@@ -77,6 +77,33 @@ pub enum Error {
         /// What there is instead.
         known_names: Vec<String>,
     },
+    /// A name of interfaces or VMs is not a pattern.
+    #[error("'{name}' is not a valid pattern: {reason}")]
+    Name {
+        /// What was given.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name is of no interface.
+    #[error(
+        "'{name}' is no interface here and no VM with one; interfaces {}, VMs {}",
+        known(devs),
+        vms_known(vms, vms_unknown.as_deref())
+    )]
+    NoSuchInterface {
+        /// What was given.
+        name: String,
+        /// Interfaces that there are.
+        devs: Vec<String>,
+        /// VMs with interfaces here.
+        vms: Vec<String>,
+        /// Why VMs are not, or not all, known, if so.
+        vms_unknown: Option<String>,
+    },
+    /// The interfaces and their features cannot be read.
+    #[error(transparent)]
+    Gather(Box<GatherError>),
     /// Input or output of a file, a socket or the terminal failed.
     #[error("{what}: {source}")]
     Io {
@@ -124,6 +151,14 @@ impl Error {
                 source,
             },
         }
+    }
+}
+
+fn vms_known(names: &[String], unknown: Option<&str>) -> String {
+    match unknown {
+        Some(reason) if names.is_empty() => format!("are not known ({reason})"),
+        Some(reason) => format!("{} (not all are known: {reason})", known(names)),
+        None => known(names),
     }
 }
 

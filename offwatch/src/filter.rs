@@ -171,7 +171,7 @@ fn patterns(option: &'static str, patterns: &[String]) -> Result<Vec<Pattern>, E
 }
 
 /// A pattern as it fits into a message.
-fn shortened(pattern: &str) -> String {
+pub(crate) fn shortened(pattern: &str) -> String {
     const LONGEST: usize = 80;
     match pattern.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &pattern[..end]),

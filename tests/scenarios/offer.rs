@@ -132,7 +132,7 @@ fn tap_tso_off_by_policy() -> Scenario {
             Scope::Tap,
             "ethtool -K {db} tx-tcp-segmentation on",
         )]),
-        fix: Fix::Printed,
+        fix: Fix::Enforced,
     }
 }
 
@@ -153,7 +153,7 @@ fn tap_tx_off_by_policy() -> Scenario {
             Scope::Tap,
             "ethtool -K {db} tx-checksum-ip-generic on",
         )]),
-        fix: Fix::Printed,
+        fix: Fix::Enforced,
     }
 }
 
@@ -170,7 +170,7 @@ fn tap_sg_off() -> Scenario {
             Scope::Tap,
             "ethtool -K {db} tx-scatter-gather on",
         )]),
-        fix: Fix::Printed,
+        fix: Fix::Enforced,
     }
 }
 

@@ -59,7 +59,7 @@ fn vxlan_over_an_uplink_without_tunnel_segmentation() -> Scenario {
             Scope::Device,
             "ethtool -K owup0 tx-udp_tnl-segmentation on",
         )]),
-        fix: Fix::Printed,
+        fix: Fix::Enforced,
         ..vxlan_over_an_uplink_with_tunnel_segmentation()
     }
 }

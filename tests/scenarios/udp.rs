@@ -53,6 +53,38 @@ fn uso_to_a_guest_without_it() -> Scenario {
     }
 }
 
+/// A guest sends USO frames through an uplink where somebody has switched it off.
+fn uso_off_on_an_uplink() -> Scenario {
+    Scenario {
+        build: || {
+            let mut scene = Scene::of(&["web"])?;
+            scene.peer = Some(Peer::bridged(&scene.lab)?);
+            scene.after(&["ethtool -K owup0 tx-udp-segmentation off"])
+        },
+        traffic: |scene, going| {
+            let (web, peer) = (scene.end("web")?, scene.end("peer")?);
+            let options = UdpOptions {
+                segmentation: true,
+                ..UdpOptions::new(Family::V4, 2_000, 1_200)
+            };
+            going.again(|| udp_stream(&web, &peer, &options))
+        },
+        condition: |_, seen| {
+            let cut = seen.port(UPLINK, |port| port.cut())?;
+            ensure!(cut > 1_000, "{cut} segments were cut for the uplink");
+            Ok(())
+        },
+        expect: Expect::Findings(vec![Expected::finding(
+            "udp-no-uso",
+            Verdict::Change,
+            UPLINK,
+            Scope::Device,
+            "ethtool -K owup0 tx-udp-segmentation on",
+        )]),
+        fix: Fix::Enforced,
+    }
+}
+
 /// A guest sends UDP to be fragmented, which no device does any more.
 fn ufo_only_guest() -> Scenario {
     Scenario {
@@ -127,4 +159,9 @@ fn mangleid_gap() -> Scenario {
 const SEGMENT_BYTES: usize = 1_448;
 const BURST_FRAMES: usize = 40;
 
-scenarios!(uso_to_a_guest_without_it, ufo_only_guest, mangleid_gap);
+scenarios!(
+    uso_to_a_guest_without_it,
+    uso_off_on_an_uplink,
+    ufo_only_guest,
+    mangleid_gap
+);

@@ -8,6 +8,7 @@
 //! nothing has a name outside it.
 
 pub mod bench;
+pub mod caps;
 pub mod command;
 pub mod domains;
 pub mod enforce;
@@ -43,6 +44,7 @@ pub mod udp;
 pub mod vhost;
 pub mod vmm;
 pub mod vnet;
+pub mod watcher;
 pub mod work;
 mod worker;
 

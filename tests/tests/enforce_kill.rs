@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -180,7 +180,7 @@ fn policy(bed: &Bed) -> Result<PathBuf> {
     bed.policy(&rules)
 }
 
-fn one(bed: &Bed, policy: &PathBuf, run: &Run, hits: &Hits) -> Result<()> {
+fn one(bed: &Bed, policy: &Path, run: &Run, hits: &Hits) -> Result<()> {
     let before = bed.features()?;
     let commit = bed.last()?.map_or(0, |last| last.commit.id);
     let mut enforcer = bed
@@ -204,8 +204,20 @@ fn one(bed: &Bed, policy: &PathBuf, run: &Run, hits: &Hits) -> Result<()> {
     // One that lives goes on, and ends at its deadline.
     enforcer.wait()?;
     bed.wait_until_all_ended()?;
-    if matches!(run.victims, Victims::EnforcerFirst | Victims::WatchdogFirst) {
-        next_start(bed, run)?;
+    match run.victims {
+        // There is nobody else then.
+        Victims::Watchdog if run.args.contains(&"--detach") => next_start(bed, run)?,
+        Victims::Watchdog => {}
+        // Its watchdog was not there yet, so nothing was changed either.
+        Victims::Enforcer if self::standing(bed, commit)? == Some(State::Applying) => {
+            ensure!(
+                bed.features()? == before,
+                "nobody watches it, and it is changed"
+            );
+            next_start(bed, run)?;
+        }
+        Victims::Enforcer => {}
+        Victims::EnforcerFirst | Victims::WatchdogFirst => next_start(bed, run)?,
     }
     let after = bed.features()?;
     match self::standing(bed, commit)? {

@@ -10,7 +10,7 @@ use offwatch::{
         plan::{Because, Unmet},
         predict::{Device, computed_anew, predict, unmet},
     },
-    inventory::features::{Family, FeatureReader},
+    inventory::features::{Family, FeatureSocket},
     sample::offloads::{FeatureNames, FeatureSet, Features},
 };
 use offwatch_tests::{
@@ -31,7 +31,7 @@ struct Host {
 impl Host {
     fn new() -> Result<Self> {
         let ns = Netns::new()?;
-        let names = ns.try_run(|| Ok(FeatureReader::open(Family::resolve()?)?.names()?))?;
+        let names = ns.try_run(|| Ok(FeatureSocket::open(Family::resolve()?)?.names()?))?;
         Ok(Self {
             ns,
             names,
@@ -42,7 +42,7 @@ impl Host {
 
     fn features(&self, device: &str) -> Result<Features> {
         let ifindex = link::ifindex(&self.ns, device)?;
-        let read = || Ok(FeatureReader::open(Family::resolve()?)?.of(ifindex)?);
+        let read = || Ok(FeatureSocket::open(Family::resolve()?)?.of(ifindex)?);
         self.ns.try_run(read)
     }
 

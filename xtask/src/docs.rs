@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: the documents that are made from the catalogue of rules.
+//! `cargo xtask docs`: the documents that are made from the code: of the catalogue of
+//! rules, and schemas.
 
 use std::process::ExitCode;
 
@@ -10,8 +11,16 @@ use crate::workspace::Workspace;
 pub(crate) fn run() -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let mut command = workspace.cargo("test");
-    command.args(["--package", "offwatch", "--test", "advise", "--", "the_"]);
+    command.args([
+        "--package",
+        "offwatch",
+        "--test",
+        "advise",
+        "--test",
+        "policy",
+    ]);
+    command.args(["--", "the_"]);
     run::run(command.env("OFFWATCH_BLESS", "1"))?;
-    println!("wrote docs/rules.md and docs/advice.schema.json");
+    println!("wrote docs/rules.md, docs/advice.schema.json and docs/policy.schema.json");
     Ok(ExitCode::SUCCESS)
 }

@@ -3,4 +3,5 @@
 pub mod advise;
 pub mod doctor;
 pub mod enforce;
+pub mod features;
 pub mod top;

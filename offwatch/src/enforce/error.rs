@@ -80,14 +80,20 @@ pub enum EnforceError {
         /// Why.
         because: String,
     },
-    /// Somebody took it back while it was being applied.
-    #[error("commit {commit} was taken back meanwhile: {because}")]
+    /// It could not go on, or somebody else took it back.
+    #[error("commit {commit} was taken back: {because}")]
     TakenBack {
         /// Which.
         commit: u64,
         /// Why.
         because: String,
     },
+    /// A policy wants its changes confirmed, and is none that was.
+    #[error(
+        "{0} wants its changes confirmed, and was not confirmed as it is now; run `offwatch \
+         enforce --apply --policy {0}` and confirm it first"
+    )]
+    Unconfirmed(String),
     /// The watchdog cannot be started.
     #[error("cannot start the watchdog: {source}; nothing was changed")]
     NoWatchdog {

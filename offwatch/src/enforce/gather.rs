@@ -78,6 +78,13 @@ impl Gatherer {
         Ok(targets)
     }
 
+    /// Has the next [`Self::targets`] ask anew whose interfaces are.
+    pub fn refresh(&mut self) {
+        if let Some(vms) = &mut self.vms {
+            vms.refresh();
+        }
+    }
+
     /// Whoever tells of VMs, once an owner was asked for.
     pub fn vms(&self) -> Option<&Vms> {
         self.vms.as_ref()

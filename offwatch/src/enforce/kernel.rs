@@ -8,6 +8,7 @@ use super::target::Id;
 pub use crate::inventory::features::message::Reply;
 use crate::sample::offloads::{FeatureNames, FeatureSet, Features};
 
+pub mod ioctl;
 pub mod netlink;
 
 /// Which features are to be switched, and how.
@@ -69,6 +70,23 @@ pub enum Refusal {
     },
 }
 
+/// The best way that the running kernel offers, in the network namespace of this
+/// thread.
+pub fn open() -> io::Result<Box<dyn Kernel + Send>> {
+    or_ioctl(netlink::Netlink::open())
+}
+
+/// The ioctl where there is no ethtool netlink. Any other error is one.
+fn or_ioctl(netlink: io::Result<netlink::Netlink>) -> io::Result<Box<dyn Kernel + Send>> {
+    match netlink {
+        Ok(netlink) => Ok(Box::new(netlink)),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            Ok(Box::new(ioctl::Ioctl::open()?))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads and changes features in the network namespace in which it was opened.
 /// All of it waits a bounded time.
 pub trait Kernel {
@@ -96,6 +114,16 @@ pub trait Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_ethtool_netlink_the_ioctl_is_asked() {
+        let without = or_ioctl(Err(io::ErrorKind::Unsupported.into()));
+        let names = without.and_then(|mut kernel| kernel.names());
+        assert_eq!(names.expect("names").bit("tx-scatter-gather"), Some(0));
+        let failed = or_ioctl(Err(io::ErrorKind::OutOfMemory.into()));
+        let error = failed.map(drop).expect_err("an error");
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    }
 
     #[test]
     fn a_request_leads_from_one_set_to_another() {

@@ -8,6 +8,8 @@ use std::{
         unix::fs::OpenOptionsExt as _,
     },
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -26,6 +28,10 @@ use super::error::EnforceError;
 const NAME: &str = "offwatch-enforce";
 const FILE: &str = "lock";
 const MODE: u32 = 0o600;
+/// A child that an enforcer has just begun to start has all that it has until it is
+/// another program, also if the enforcer has ended meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_millis(10);
 
 /// The right to be the enforcer, until it is dropped or the process ends.
 #[derive(Debug)]
@@ -37,10 +43,21 @@ pub struct EnforcerLock {
 impl EnforcerLock {
     /// Takes it. The state directory must exist.
     pub fn take(state_dir: &Path) -> Result<Self, EnforceError> {
-        Ok(Self {
-            _namespace: namespace(state_dir)?,
-            _state: state(state_dir)?,
-        })
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let taken = namespace(state_dir).and_then(|namespace| {
+                Ok(Self {
+                    _namespace: namespace,
+                    _state: state(state_dir)?,
+                })
+            });
+            match taken {
+                Err(EnforceError::AnotherEnforcer { .. }) if Instant::now() < until => {
+                    thread::sleep(RETRY);
+                }
+                other => return other,
+            }
+        }
     }
 }
 

@@ -26,4 +26,5 @@ pub mod plan;
 pub mod policy;
 pub mod predict;
 pub mod target;
+pub mod watch;
 pub mod watchdog;

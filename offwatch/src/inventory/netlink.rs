@@ -70,7 +70,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
     }
 
     /// Reads one datagram of the answer; `true` if it was the last one.
-    pub fn receive(&mut self, mut each: impl FnMut(M)) -> io::Result<bool> {
+    pub fn receive(&mut self, each: impl FnMut(M)) -> io::Result<bool> {
         self.buffer.clear();
         loop {
             match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
@@ -81,36 +81,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
                 }
             }
         }
-        let mut ended = false;
-        let mut rest = self.buffer.as_slice();
-        while !rest.is_empty() {
-            let length = NetlinkBuffer::new_checked(rest)
-                .map_err(malformed)?
-                .length() as usize;
-            let message = NetlinkMessage::<M>::deserialize(&rest[..length]).map_err(malformed)?;
-            rest = rest
-                .get(length.next_multiple_of(ALIGNMENT)..)
-                .unwrap_or_default();
-            // What is left of an abandoned listing.
-            if message.header.sequence_number != self.sequence {
-                continue;
-            }
-            match message.payload {
-                NetlinkPayload::InnerMessage(message) => each(message),
-                NetlinkPayload::Error(error) if error.code.is_some() => {
-                    if message.header.flags & NLM_F_ACK_TLVS != 0 {
-                        self.told = words(&error.header);
-                    }
-                    return Err(error.to_io());
-                }
-                NetlinkPayload::Done(done) if done.code < 0 => {
-                    return Err(io::Error::from_raw_os_error(-done.code));
-                }
-                NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => ended = true,
-                _ => {}
-            }
-        }
-        Ok(ended)
+        read_datagram(&self.buffer, self.sequence, &mut self.told, each)
     }
 
     fn rest(&mut self) -> io::Result<Vec<M>> {
@@ -133,6 +104,46 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
     }
 }
 
+/// Reads those messages of a datagram that answer request number `sequence`; `true`
+/// if they were the last. What the kernel says of a refusal, the error, is `told`.
+pub fn read_datagram<M: NetlinkDeserializable>(
+    datagram: &[u8],
+    sequence: u32,
+    told: &mut Option<String>,
+    mut each: impl FnMut(M),
+) -> io::Result<bool> {
+    let mut ended = false;
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let length = NetlinkBuffer::new_checked(rest)
+            .map_err(malformed)?
+            .length() as usize;
+        let message = NetlinkMessage::<M>::deserialize(&rest[..length]).map_err(malformed)?;
+        rest = rest
+            .get(length.next_multiple_of(ALIGNMENT)..)
+            .unwrap_or_default();
+        // What is left of an abandoned listing.
+        if message.header.sequence_number != sequence {
+            continue;
+        }
+        match message.payload {
+            NetlinkPayload::InnerMessage(message) => each(message),
+            NetlinkPayload::Error(error) if error.code.is_some() => {
+                if message.header.flags & NLM_F_ACK_TLVS != 0 {
+                    *told = words(&error.header);
+                }
+                return Err(error.to_io());
+            }
+            NetlinkPayload::Done(done) if done.code < 0 => {
+                return Err(io::Error::from_raw_os_error(-done.code));
+            }
+            NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => ended = true,
+            _ => {}
+        }
+    }
+    Ok(ended)
+}
+
 /// `NLMSGERR_ATTR_MSG` behind the header of the refused request.
 fn words(refusal: &[u8]) -> Option<String> {
     const MESSAGE: u16 = 1;
@@ -143,6 +154,6 @@ fn words(refusal: &[u8]) -> Option<String> {
 }
 
 /// For `map_err`: the kernel said something that is no netlink message.
-pub(super) fn malformed(error: impl std::fmt::Display) -> io::Error {
+pub(crate) fn malformed(error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }

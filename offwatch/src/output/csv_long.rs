@@ -45,7 +45,7 @@ impl CsvLong {
     /// Writes the names of the columns, unless they are there: the first sample has
     /// no rates, and a run of one interval no row.
     pub fn begin(&mut self) -> Result<(), Error> {
-        let result = self.writer().and_then(|writer| Ok(writer.flush()?));
+        let result = self.writer().and_then(csv::Writer::flush);
         self.told(result)
     }
 

@@ -21,6 +21,12 @@ pub fn can_read_processes() -> bool {
     effective(&status) & (1 << CAP_SYS_PTRACE) != 0
 }
 
+/// Whether features of interfaces can be changed.
+pub fn can_change_interfaces() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    effective(&status) & (1 << CAP_NET_ADMIN) != 0
+}
+
 fn missing(hook: Hook, effective: u64) -> Vec<&'static str> {
     let has = |capability: u32| effective & (1 << capability) != 0;
     let mut missing = Vec::new();

@@ -31,7 +31,7 @@ use self::{
     slots::Slots,
 };
 pub use self::{
-    caps::{can_read_processes, missing_capabilities},
+    caps::{can_change_interfaces, can_read_processes, missing_capabilities},
     error::ProbeError,
     exact::ExactChoice,
     log::BpfLog,

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use offwatch::advise::{Advice, advice::Action};
 use offwatch_tests::command::run;
 
-use super::Scene;
+use super::{Scene, Seen, enforce::enforced};
 
 /// What removes the evidence.
 pub(crate) enum Fix {
@@ -12,6 +12,9 @@ pub(crate) enum Fix {
     None,
     /// The first change that is printed, as it is printed.
     Printed,
+    /// The first change that is printed, by `offwatch enforce`, which is given all of
+    /// what `offwatch advise` has printed.
+    Enforced,
     /// Somebody does what is printed where no command of the host can: in the
     /// guest, or to how it is started.
     Played(fn(&mut Scene) -> Result<()>),
@@ -19,7 +22,7 @@ pub(crate) enum Fix {
 
 impl Fix {
     /// Does it; whether there was something to do.
-    pub(super) fn apply(&self, scene: &mut Scene, advice: &Advice) -> Result<bool> {
+    pub(super) fn apply(&self, scene: &mut Scene, advice: &Advice, seen: &Seen) -> Result<bool> {
         match self {
             Self::None => return Ok(false),
             Self::Printed => {
@@ -32,6 +35,10 @@ impl Fix {
                     scene.lab.host(),
                     &command.split_whitespace().collect::<Vec<_>>(),
                 )?;
+            }
+            Self::Enforced => {
+                let fix = advice.fixes.first().context("no change is printed")?;
+                enforced(scene, fix, &seen.printed)?;
             }
             Self::Played(play) => play(scene)?,
         }

@@ -1,5 +1,6 @@
 //! What a scenario is, and the runner that all pass through.
 
+mod enforce;
 mod expect;
 mod fix;
 mod observe;

@@ -81,5 +81,6 @@ fn look(scene: &Scene) -> Result<Seen> {
     Ok(Seen {
         samples: (next()?, next()?),
         report: serde_json::from_slice(&advised.stdout).context("a report")?,
+        printed: advised.stdout,
     })
 }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use offwatch::{advise::Report, record::Recorder, sample::Sample};
+use offwatch::{record::Recorder, sample::Sample};
 use offwatch_tests::{observer::binary, skip_unless_lab};
 
 use super::{Expect, Replayed, Scenario, Seen, expect::told, observe::observe, scene::Names};
@@ -20,7 +20,7 @@ pub(crate) fn run(scenario: &Scenario) -> Result<()> {
         return Ok(());
     }
     let advice = scenario.expect.finding(&names, &seen.report)?.clone();
-    let applied = scenario.fix.apply(&mut scene, &advice);
+    let applied = scenario.fix.apply(&mut scene, &advice, &seen);
     if applied.with_context(|| format!("doing what is said: {}", told(&advice)))? {
         let seen = observe(&scene, scenario.traffic).context("after the change")?;
         Expect::check_gone(&seen.report).context("after the change")?;
@@ -45,12 +45,16 @@ fn is_said_by_its_rules(expect: &Expect, names: &Names, seen: &Seen) -> Result<(
 /// advise` from a recording.
 pub(crate) fn replay(replayed: &Replayed) -> Result<()> {
     let samples = (replayed.window)().samples();
-    let report = of_recording(&samples).context("offwatch advise --replay")?;
-    let seen = Seen { samples, report };
+    let printed = of_recording(&samples).context("offwatch advise --replay")?;
+    let seen = Seen {
+        samples,
+        report: serde_json::from_slice(&printed).context("a report")?,
+        printed,
+    };
     is_said_by_its_rules(&replayed.expect, &Names::default(), &seen)
 }
 
-fn of_recording(samples: &(Sample, Sample)) -> Result<Report> {
+fn of_recording(samples: &(Sample, Sample)) -> Result<Vec<u8>> {
     let directory = tempfile::tempdir().context("a temporary directory")?;
     let path = directory.path().join("window");
     let mut recorder = Recorder::create(&path, None)?;
@@ -62,5 +66,5 @@ fn of_recording(samples: &(Sample, Sample)) -> Result<Report> {
     let output = command.stdin(Stdio::null()).output()?;
     let says = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "offwatch failed: {says}");
-    serde_json::from_slice(&output.stdout).context("a report")
+    Ok(output.stdout)
 }

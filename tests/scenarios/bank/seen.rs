@@ -11,6 +11,8 @@ use offwatch::{
 pub(crate) struct Seen {
     pub(super) samples: (Sample, Sample),
     pub(super) report: Report,
+    /// The report as it was printed.
+    pub(super) printed: Vec<u8>,
 }
 
 impl Seen {

@@ -6,6 +6,8 @@
 
 mod body;
 mod control;
+mod enforce;
+pub mod enforce_watch;
 pub mod exact;
 mod path;
 mod report;
@@ -20,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-pub use self::{control::read_only, report::Report};
+pub use self::{control::read_only, enforce::Enforcing, report::Report};
 use self::{
     path::{Load, Shape},
     report::{Budget, PathReport},
@@ -69,6 +71,9 @@ pub fn run(config: &Config) -> Result<Report> {
     report.read_syscalls = syscalls::of_reading(control::READ_INTERFACES)?;
     eprintln!("top on large hosts...");
     report.scale = scale::measure(config.interfaces(), config.ticks())?;
+    report.enforcing = Some(enforcing(config.quick)?);
+    eprintln!("enforce --watch...");
+    report.watch = Some(enforce_watch::measure(config.quick)?);
     eprintln!("bodies...");
     report.bodies = body::measure(&mut empty)?;
     for load in Load::ALL {
@@ -81,6 +86,13 @@ pub fn run(config: &Config) -> Result<Report> {
     report.exact = exact::measure(config.rounds())?;
     report.budgets = budgets(&report);
     Ok(report)
+}
+
+/// What enforcing costs, alone.
+pub fn enforcing(quick: bool) -> Result<Enforcing> {
+    const TAPS: usize = 1_000;
+    eprintln!("enforce...");
+    enforce::measure(TAPS, quick)
 }
 
 /// The budgets of the default hook: what it adds to a packet, to what the empty
@@ -109,6 +121,8 @@ fn budgets(report: &Report) -> Vec<Budget> {
         Budget::below(name, calls as f64, 1.0, "")
     }));
     budgets.extend(scale::budgets(&report.scale));
+    budgets.extend(report.enforcing.iter().map(Enforcing::budget));
+    budgets.extend(report.watch.iter().flat_map(enforce_watch::budgets));
     budgets
 }
 

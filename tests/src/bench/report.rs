@@ -10,6 +10,8 @@ use serde::Serialize;
 use super::{
     body::Body,
     control::{Control, READ_INTERFACES},
+    enforce::Enforcing,
+    enforce_watch::WatchCost,
     exact::ExactCost,
     path::Load,
     rounds::{Cost, baselines},
@@ -30,6 +32,8 @@ pub struct Report {
     /// System calls to read [`READ_INTERFACES`] slots.
     pub(super) read_syscalls: Option<u64>,
     pub(super) scale: Vec<Scale>,
+    pub(super) enforcing: Option<Enforcing>,
+    pub(super) watch: Option<WatchCost>,
     pub(super) budgets: Vec<Budget>,
 }
 
@@ -50,6 +54,8 @@ impl Report {
             control: Vec::new(),
             read_syscalls: None,
             scale: Vec::new(),
+            enforcing: None,
+            watch: None,
             budgets: Vec::new(),
         })
     }
@@ -198,6 +204,12 @@ impl fmt::Display for Report {
         self.scale
             .iter()
             .try_for_each(|scale| write!(f, "{scale}"))?;
+        if let Some(watch) = &self.watch {
+            write!(f, "\noffwatch enforce --watch\n{watch}")?;
+        }
+        if let Some(enforcing) = &self.enforcing {
+            write!(f, "\n{enforcing}")?;
+        }
         writeln!(f, "\nBudgets")?;
         self.budgets.iter().try_for_each(|budget| {
             let met = if budget.met { "met" } else { "MISSED" };

@@ -30,6 +30,14 @@ struct Args {
     #[arg(long)]
     strict: bool,
 
+    /// Only measure what `offwatch enforce --watch` costs.
+    #[arg(long)]
+    enforce_watch: bool,
+
+    /// Only measure what changing features takes.
+    #[arg(long)]
+    enforce: bool,
+
     /// Only observe this many interfaces and read: what strace is started on.
     #[arg(long, hide = true, value_name = "N")]
     read_only: Option<u32>,
@@ -51,6 +59,14 @@ fn run(args: Args) -> Result<ExitCode> {
     }
     if let Some(interfaces) = args.read_only {
         bench::read_only(interfaces)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.enforce_watch {
+        print!("{}", bench::enforce_watch::measure(args.quick)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.enforce {
+        print!("{}", bench::enforcing(args.quick)?);
         return Ok(ExitCode::SUCCESS);
     }
     let report = bench::run(&Config {

@@ -38,7 +38,7 @@ pub struct Options {
 /// Applies what is to be changed, verifies it, and waits for its confirmation; the
 /// exit code. `around` are interfaces that change with it, see
 /// [`crate::enforce::apply::around`].
-pub async fn run(
+pub(super) async fn run(
     enforcer: &mut Enforcer,
     recovered: &Recovered,
     changes: Vec<Change>,
@@ -108,6 +108,9 @@ async fn finish(
         session.confirm()?;
         return Ok(Told::Confirmed);
     };
+    if !options.detach {
+        session.catch_signals()?;
+    }
     let until = session.wait_for_confirmation(within)?;
     if options.detach {
         return Ok(Told::Waits(within));

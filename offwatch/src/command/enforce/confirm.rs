@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Keeps what waits for a confirmation.
-pub fn run(args: &StateArgs) -> Result<u8, Error> {
+pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
     let store = Store::open(&args.state_dir);
     let here = Here::now()?;
     let mut waits = Vec::new();

@@ -8,7 +8,8 @@ use crate::enforce::{apply::Defined, plan::Definition};
 /// What is told.
 #[derive(Default)]
 pub(super) struct ToldDefinitions {
-    /// What the plan asks of them, where nothing was to be written.
+    /// What the plan asks of them, where nothing was to be written; people were
+    /// told with the rest of the plan.
     pub(super) only_told: Vec<Definition>,
     /// What became of them.
     pub(super) defined: Option<Defined>,
@@ -24,13 +25,6 @@ impl ToldDefinitions {
     /// For people.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        for definition in &self.only_told {
-            text += &format!(
-                "{}: {} takes its definition and a cold start; write it with --write-xml\n",
-                name(definition),
-                words(definition)
-            );
-        }
         let Some(defined) = &self.defined else {
             return text;
         };
@@ -78,13 +72,6 @@ impl ToldDefinitions {
             })
         });
         json!({ "not_written": only_told.collect::<Vec<_>>(), "written": defined })
-    }
-}
-
-fn name(definition: &Definition) -> String {
-    match &definition.mac {
-        Some(mac) => format!("VM {} card {mac}", definition.vm),
-        None => format!("VM {}", definition.vm),
     }
 }
 

@@ -11,6 +11,7 @@ mod rollback;
 mod status;
 mod taken_back;
 mod undo;
+mod watch;
 mod watchdog;
 
 use std::{
@@ -25,7 +26,8 @@ use crate::{
         apply::{Enforcer, Settings, around},
         error::EnforceError,
         input::Input,
-        kernel::{Kernel, Request, netlink::Netlink},
+        kernel::{self, Kernel, Request},
+        plan::text,
         target::Id,
     },
     error::Error,
@@ -55,6 +57,7 @@ async fn change(args: &EnforceArgs) -> Result<u8, Error> {
     let input = Input::read(args.policy.as_deref(), args.from.as_deref())?;
     match () {
         () if args.apply => applied(args, &input).await,
+        () if args.watch => watch::run(args, input).await,
         () => dry_run::run(args, &input),
     }
 }
@@ -82,6 +85,9 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let masters: Vec<(Id, Option<u32>)> = all
         .map(|target| (target.id.clone(), target.master))
         .collect();
+    if !args.json {
+        print(&text::rest(&plan))?;
+    }
     let around = around(&plan.changes, &masters, &plan.names);
     apply::run(
         &mut enforcer,
@@ -96,7 +102,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
 
 /// The way to this kernel's features.
 fn kernel() -> Result<Box<dyn Kernel>, EnforceError> {
-    Ok(Box::new(Netlink::open().map_err(EnforceError::Features)?))
+    Ok(kernel::open().map_err(EnforceError::Features)?)
 }
 
 /// Names of what is switched, and how.

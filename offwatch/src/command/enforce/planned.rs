@@ -30,7 +30,7 @@ pub(super) fn plan(
 
 /// Contradictions are those of all interfaces: what is chosen changes nothing about
 /// what is meant.
-fn narrow(plan: &mut Plan, targets: &Targets, filter: &Filter) {
+pub(super) fn narrow(plan: &mut Plan, targets: &Targets, filter: &Filter) {
     plan.changes.retain(|change| {
         let vm = change.owner.as_ref().map(|owner| &*owner.vm);
         filter.shows(vm, Some(&change.id.dev))

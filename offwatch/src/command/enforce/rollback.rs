@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Takes back what is not confirmed, also what an enforcer that was killed left.
-pub fn run(args: &StateArgs) -> Result<u8, Error> {
+pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
     let store = Store::open(&args.state_dir);
     let here = Here::now()?;
     let recovered = match store.numbers()?.is_empty() {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Tells of every commit, oldest first.
-pub fn run(args: &StateArgs) -> Result<u8, Error> {
+pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
     let store = Store::open(&args.state_dir);
     let here = Here::now()?;
     let journal = store.list()?;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Takes back commits that were confirmed: the last one, those named, or all.
-pub fn run(commits: &[u64], all: bool, args: &StateArgs) -> Result<u8, Error> {
+pub(super) fn run(commits: &[u64], all: bool, args: &StateArgs) -> Result<u8, Error> {
     let store = Store::open(&args.state_dir);
     let here = Here::now()?;
     let journal = store.list()?;

@@ -104,7 +104,7 @@ pub(super) fn changed(
         let before = match before {
             Ok(before) => before,
             Err(refusal) => {
-                verdicts.push(Verdict::refused(change, refusal));
+                verdicts.push(Verdict::refused(&enforcer.names, change, refusal));
                 continue;
             }
         };
@@ -126,7 +126,14 @@ pub(super) fn changed(
             };
             enforcer.audit.did(job.commit, &enforcer.names, &deed)?;
         }
-        verdicts.push(Verdict::new(change, request, before, answer, after));
+        verdicts.push(Verdict::new(
+            &enforcer.names,
+            change,
+            request,
+            before,
+            answer,
+            after,
+        ));
     }
     // What is done again and again is not waited for.
     if action == Action::Apply && !sent.is_empty() {

@@ -160,7 +160,16 @@ impl Enforcer {
                     may: change.asked.mask,
                 })
                 .collect();
-            let verdicts = changed(self, Action::Apply, &jobs)?;
+            let verdicts = match changed(self, Action::Apply, &jobs) {
+                Ok(verdicts) => verdicts,
+                Err(error) => {
+                    // What cannot be read back, or told, does not stay.
+                    let because = error.to_string();
+                    self.take_back(&commit, &because)?;
+                    let commit = commit.id;
+                    return Err(EnforceError::TakenBack { commit, because });
+                }
+            };
             if let Some(because) = unexpected(&self.names, &verdicts) {
                 kept.taken_back = self.take_back(&commit, &because)?;
             }

@@ -134,7 +134,7 @@ pub(crate) fn restore(
 /// What leads back to what was asked for before, of what was sent.
 fn back(names: &FeatureNames, entry: &Entry, now: &Features) -> Request {
     let whole = Request::between(now.wanted, entry.before.wanted);
-    let mask = mask(names, entry) & now.changeable - now.never_changed;
+    let mask = mask(names, entry) & (now.changeable - now.never_changed);
     Request {
         mask: whole.mask & mask,
         on: whole.on & mask,

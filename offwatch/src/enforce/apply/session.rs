@@ -7,6 +7,7 @@ use super::{
     enforcer::Enforcer,
     take_back::{TakenBack, take_back},
     verdict::Verdict,
+    wait::Signals,
 };
 use crate::{
     clock,
@@ -43,6 +44,7 @@ pub struct Session<'e> {
     pub(super) commit: Commit,
     changes: Vec<Change>,
     pub(super) watchdog: Option<Watchdog>,
+    pub(super) signals: Option<Signals>,
 }
 
 impl<'e> Session<'e> {
@@ -56,6 +58,7 @@ impl<'e> Session<'e> {
             commit,
             changes,
             watchdog: None,
+            signals: None,
         };
         match session.watch() {
             Ok(()) => Ok(session),
@@ -102,8 +105,19 @@ impl<'e> Session<'e> {
             other => return Err(self.not_mine(other)),
         }
         let id = self.commit.id;
-        let verdicts = changed(self.enforcer, Action::Apply, &jobs)?;
+        let verdicts = changed(self.enforcer, Action::Apply, &jobs);
         drop(locked);
+        let verdicts = verdicts.or_else(|error| {
+            // What cannot be read back, or told, does not stay.
+            let because = error.to_string();
+            self.roll_back(&because)?;
+            let commit = self.commit.id;
+            Err(EnforceError::TakenBack { commit, because })
+        })?;
+        if verdicts.iter().any(Verdict::is_not_permitted) {
+            self.roll_back("it was not permitted")?;
+            return Err(EnforceError::Refused(Refusal::NotPermitted));
+        }
         match unexpected(&self.enforcer.names, &verdicts) {
             None => Ok(Outcome::Applied(verdicts)),
             Some(because) => match self.roll_back(&because)? {

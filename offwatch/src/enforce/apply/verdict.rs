@@ -4,9 +4,10 @@ use crate::{
     enforce::{
         kernel::{Refusal, Reply, Request},
         plan::{Because, Change, Unmet},
+        predict::{Device, predict},
         target::Id,
     },
-    sample::offloads::{FeatureSet, Features},
+    sample::offloads::{FeatureNames, FeatureSet, Features},
 };
 
 /// What became of a change of one interface, read back from the kernel.
@@ -37,6 +38,7 @@ pub struct Verdict {
 impl Verdict {
     /// From what the kernel answered, and what it told of the interface afterwards.
     pub(super) fn new(
+        names: &FeatureNames,
         change: &Change,
         sent: Request,
         before: Features,
@@ -55,7 +57,7 @@ impl Verdict {
         // What the kernel changed because of this request: what others changed at
         // the same time is not in its reply.
         let along = reply.changed - asked.mask;
-        let foreseen = change.collateral() | change.uncertain;
+        let foreseen = foreseen(names, change, sent, &before);
         let wrong = after.map_or(asked.mask, |after| (after.active ^ asked.on) & asked.mask);
         let because = |bit| {
             let planned = change.unmet.iter().find(|unmet| unmet.bit == bit);
@@ -94,10 +96,15 @@ impl Verdict {
     }
 
     /// Of an interface of which nothing can be told.
-    pub(super) fn refused(change: &Change, refusal: Refusal) -> Self {
+    pub(super) fn refused(names: &FeatureNames, change: &Change, refusal: Refusal) -> Self {
         let sent = Request::default();
         let after = Err(Refusal::Gone(change.id.clone()));
-        Self::new(change, sent, change.before, Err(refusal), after)
+        Self::new(names, change, sent, change.before, Err(refusal), after)
+    }
+
+    /// Whether this process may change nothing at all.
+    pub(super) fn is_not_permitted(&self) -> bool {
+        matches!(self.refused, Some(Refusal::NotPermitted))
     }
 
     /// Whether all that the host can do about what was asked for is done: what is
@@ -108,4 +115,21 @@ impl Verdict {
         };
         self.refused.is_none() && !self.unmet.iter().any(left)
     }
+}
+
+/// What may change with a request. An interface that is not any more as it was when
+/// the plan was made, as a guest may have negotiated since, is looked at anew.
+fn foreseen(names: &FeatureNames, change: &Change, sent: Request, before: &Features) -> FeatureSet {
+    if *before == change.before {
+        return change.collateral() | change.uncertain;
+    }
+    let device = match change.lost_at_negotiation.is_empty() {
+        true => Device::Other,
+        false => Device::Tap,
+    };
+    let prediction = predict(names, &device, before, &sent);
+    (before.active ^ prediction.active)
+        | prediction.uncertain
+        | change.collateral()
+        | change.uncertain
 }

@@ -50,13 +50,36 @@ enum Event {
     Look,
 }
 
+/// Signals that take a commit back.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
 impl Session<'_> {
+    /// From now on ^C and SIGTERM do not end this process: they are waited for in
+    /// [`Self::await_confirmation`]. Must run on a tokio runtime.
+    pub fn catch_signals(&mut self) -> Result<(), EnforceError> {
+        self.signals = Some(Signals::catch().map_err(EnforceError::Wait)?);
+        Ok(())
+    }
+
     /// Waits until then (on `CLOCK_BOOTTIME`) for a confirmation: Enter, if stdin
     /// is a terminal, or `offwatch enforce confirm`. ^C, SIGTERM and the end of the
     /// time take everything back.
     pub async fn await_confirmation(&mut self, until_ns: u64) -> Result<Ending, EnforceError> {
         let path = self.enforcer.store.path(self.commit.id);
-        let mut events = Events::open(&path, until_ns).map_err(EnforceError::Wait)?;
+        let signals = self.signals.take();
+        let mut events = Events::open(&path, until_ns, signals).map_err(EnforceError::Wait)?;
         loop {
             match self.tend()? {
                 State::Unconfirmed { .. } => {}
@@ -100,12 +123,11 @@ struct Events {
     timer: AsyncFd<OwnedFd>,
     journal: Option<AsyncFd<OwnedFd>>,
     terminal: Option<AsyncFd<Stdin>>,
-    interrupt: Signal,
-    terminate: Signal,
+    signals: Signals,
 }
 
 impl Events {
-    fn open(journal: &Path, until_ns: u64) -> io::Result<Self> {
+    fn open(journal: &Path, until_ns: u64, signals: Option<Signals>) -> io::Result<Self> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
         let until = TimeSpec::from_duration(Duration::from_nanos(until_ns.max(1)));
@@ -124,8 +146,7 @@ impl Events {
                 .ok()
                 .and_then(|journal| readable(OwnedFd::from(journal)).ok()),
             terminal,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
+            signals: signals.map_or_else(Signals::catch, Ok)?,
         })
     }
 
@@ -134,8 +155,10 @@ impl Events {
             timer,
             journal,
             terminal,
-            interrupt,
-            terminate,
+            signals: Signals {
+                interrupt,
+                terminate,
+            },
         } = self;
         let changed = async {
             match journal {

@@ -52,7 +52,7 @@ pub enum Fate {
 /// Why the run is over.
 enum End {
     Concluded(Conclusion),
-    TakenBack(TakenBack),
+    TakenBack(Box<TakenBack>),
     Settled(State),
     Broken(EnforceError),
 }
@@ -103,7 +103,7 @@ pub async fn run(
         End::TakenBack(taken_back) => {
             let because = taken_back.because.clone();
             run.report.conclusion = Conclusion::Failed { because };
-            Fate::TakenBack(taken_back)
+            Fate::TakenBack(*taken_back)
         }
         End::Settled(state) => {
             let because = "somebody else settled it".into();
@@ -322,7 +322,7 @@ async fn read(
 fn apply(session: &mut Session<'_>, changes: &[usize]) -> Result<Vec<Verdict>, End> {
     match session.apply(changes)? {
         Outcome::Applied(verdicts) => Ok(verdicts),
-        Outcome::TakenBack { taken_back, .. } => Err(End::TakenBack(taken_back)),
+        Outcome::TakenBack { taken_back, .. } => Err(End::TakenBack(Box::new(taken_back))),
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) fn changed(card: &str, switches: &[Switch]) -> Result<String, XmlErro
         Some(driver) => driver.range(),
         None => {
             // Behind the last element: a card has its MAC address at least.
-            let last = root.children().filter(Node::is_element).last();
+            let last = root.children().rfind(Node::is_element);
             let end = last.map_or(root.range().end, |last| last.range().end);
             end..end
         }

@@ -24,6 +24,9 @@ const LOCK_MODE: u32 = 0o600;
 const EXTENSION: &str = "jsonl";
 /// Many times what it takes to take back a thousand interfaces.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// So many commits are kept beside those that can still be taken back: a --watch
+/// makes one for each new interface.
+const KEPT: usize = if cfg!(test) { 5 } else { 500 };
 const RETRY: Duration = Duration::from_millis(5);
 
 /// A commit of the journal and how it stands.
@@ -174,7 +177,30 @@ impl Locked<'_> {
     pub fn begin(&self, commit: &mut Commit, state: &State) -> Result<(), EnforceError> {
         let last = self.store.numbers()?.last().copied().unwrap_or(0);
         commit.id = last + 1;
-        file::create(&self.store.path(commit.id), commit, state)
+        file::create(&self.store.path(commit.id), commit, state)?;
+        self.prune(&commit.boot_id)
+    }
+
+    /// Removes the oldest commits if there are far too many: those that nobody can
+    /// take back any more.
+    fn prune(&self, boot_id: &str) -> Result<(), EnforceError> {
+        let numbers = self.store.numbers()?;
+        if numbers.len() <= 2 * KEPT {
+            return Ok(());
+        }
+        let (old, _) = numbers.split_at(numbers.len() - KEPT);
+        for id in old {
+            let Journalled { commit, state } = self.store.get(*id)?;
+            let is_over = match state {
+                State::Confirmed => commit.boot_id != boot_id,
+                state => state.is_settled(),
+            };
+            if is_over {
+                // The next time, then.
+                let _ = fs::remove_file(self.store.path(*id));
+            }
+        }
+        Ok(())
     }
 
     /// How a commit stands now.
@@ -185,5 +211,42 @@ impl Locked<'_> {
     /// Adds a state, durably.
     pub fn append(&self, id: u64, state: &State) -> Result<(), EnforceError> {
         file::append(&self.store.path(id), state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::offloads::FeatureNames;
+
+    #[test]
+    fn old_commits_go_when_nobody_can_take_them_back() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let store = Store::create(directory.path()).expect("a journal");
+        let locked = store.lock().expect("a lock");
+        let commit = |boot_id: &str| Commit {
+            id: 0,
+            boot_id: boot_id.into(),
+            netns_cookie: None,
+            wall_clock_ms: 0,
+            uid: 0,
+            sudo_uid: None,
+            policy_sha256: None,
+            confirm_within_s: None,
+            names: FeatureNames::default(),
+            entries: Vec::new(),
+            definitions: None,
+        };
+        let add = |boot_id, state| locked.begin(&mut commit(boot_id), &state).expect("it");
+        add("this", State::Confirmed);
+        add("this", State::Applying);
+        add("another", State::Confirmed);
+        for _ in 0..2 * KEPT - 2 {
+            add("this", State::EndedByBoot);
+        }
+        let numbers = store.numbers().expect("numbers");
+        assert_eq!(numbers.len(), KEPT + 2);
+        assert_eq!(numbers[..3], [1, 2, KEPT as u64 + 2]);
+        assert_eq!(numbers.last(), Some(&(2 * KEPT as u64 + 1)));
     }
 }

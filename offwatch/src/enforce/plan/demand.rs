@@ -95,14 +95,12 @@ impl Demands {
             for bit in demand.meant(&target.features).iter() {
                 let first = by.entry(bit).or_insert(demand);
                 if first.on != demand.on {
-                    let state = |on| if on { "on" } else { "off" };
                     return Err(PlanError::Contradiction {
                         one: first.place.clone(),
                         other: demand.place.clone(),
                         feature: names.name(bit).unwrap_or_default().to_owned(),
                         dev: target.id.dev.clone(),
-                        one_wants: state(first.on),
-                        other_wants: state(demand.on),
+                        on: first.on,
                     });
                 }
                 request.switch(bit, demand.on);

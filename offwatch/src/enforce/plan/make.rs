@@ -4,6 +4,7 @@ use super::{
     Change, Left, Plan, Unmet, Why,
     definitions::Definitions,
     demand::{Demand, Demands, is_about, is_named, why},
+    state,
 };
 use crate::{
     enforce::{
@@ -40,8 +41,8 @@ pub enum PlanError {
     },
     /// Two rules want the same feature of the same interface differently.
     #[error(
-        "{one} and {other} contradict each other: {feature} of {dev} is to be {one_wants}, \
-         and {other_wants}"
+        "{one} and {other} contradict each other: {feature} of {dev} is to be {}, and {}",
+        state(*.on), state(!*.on)
     )]
     Contradiction {
         /// Where one is.
@@ -53,9 +54,7 @@ pub enum PlanError {
         /// The interface.
         dev: String,
         /// What the one wants.
-        one_wants: &'static str,
-        /// What the other one wants.
-        other_wants: &'static str,
+        on: bool,
     },
     /// Two want the same of a definition differently.
     #[error(

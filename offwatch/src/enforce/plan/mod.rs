@@ -113,7 +113,7 @@ pub enum Because {
     Needs(usize),
     /// It cannot be on together with this feature.
     Excludes(usize),
-    /// Nothing it needs is off: the guest's driver did not negotiate it.
+    /// Nothing it needs is off: no guest's driver has accepted it.
     NotNegotiated,
     /// None of the ports of the bridge has it.
     Ports,
@@ -128,7 +128,7 @@ impl Because {
             Self::Fixed => "cannot be switched on this interface".into(),
             Self::Needs(bit) => format!("needs {}, which is off", name(names, *bit)),
             Self::Excludes(bit) => format!("cannot be on together with {}", name(names, *bit)),
-            Self::NotNegotiated => "the guest's driver did not negotiate it".into(),
+            Self::NotNegotiated => "no guest's driver has accepted it".into(),
             Self::Ports => "no port of the bridge has it".into(),
             Self::Driver => "the interface's driver declines it".into(),
         }

@@ -153,6 +153,10 @@ fn what_is_asked_already_is_not_sent() {
         Some("ethtool -K vnet0 tx-tcp6-segmentation off")
     );
     assert!(plan.has_changes() && change.unmet.is_empty() && change.collateral().is_empty());
+    let both = "features = { gro = false, tso = false }";
+    let plan = planned(&targets, &rule("vm = \"db\"", both)).expect("a plan");
+    let lost = plan.changes[0].lost_at_negotiation;
+    assert_eq!(lost, set(&[TSO, TSO6]), "GRO is not the guest's");
     let plan = planned(&targets, &rule("vm = \"db\"", "features.gro = true")).expect("a plan");
     assert!(!plan.has_changes());
     assert_eq!(plan.changes[0].command(&plan.names), None);
@@ -186,6 +190,28 @@ fn collateral_and_what_is_not_met_are_told() {
         "  unmet loopback: stays off: cannot be switched on this interface",
         "  same  ethtool -K vnet0 tx-scatter-gather off",
         "plan: 1 interface to change, 1 where not all can be met",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn what_was_asked_in_vain_and_now_can_be_is_told() {
+    let mut tap = tap(3, "vnet0", Some("db"));
+    // Scatter-gather is off, and what needs it.
+    tap.features.wanted = tap.features.wanted - set(&[SG]);
+    tap.features.active = tap.features.active - set(&[SG, TSO, TSO6, GSO]);
+    let targets = targets([tap]);
+    let asks = "features = { tx-scatter-gather = true, gso = true }";
+    let plan = planned(&targets, &rule("vm = \"db\"", asks)).expect("a plan");
+    assert_eq!(plan.changes[0].send.mask, set(&[SG]));
+    let text = text::of(&plan);
+    for line in [
+        "  tx-scatter-gather: off -> on",
+        "  tx-generic-segmentation: off -> on",
     ] {
         assert!(
             text.lines().any(|found| found == line),

@@ -48,6 +48,21 @@ pub fn of(plan: &Plan) -> String {
     text
 }
 
+/// What of a plan a change of interfaces does not do.
+pub fn rest(plan: &Plan) -> String {
+    let mut text = String::new();
+    definitions(&mut text, plan);
+    left(&mut text, plan);
+    text
+}
+
+fn definitions(text: &mut String, plan: &Plan) {
+    for definition in plan.definitions.iter().take(MOST_IN_FULL) {
+        card(text, definition);
+    }
+    more(text, "definitions", plan.definitions.len(), MOST_IN_FULL);
+}
+
 /// Something is to be changed, or is not as asked.
 fn is_told(change: &Change) -> bool {
     !change.send.is_empty() || !change.unmet.is_empty()

@@ -9,6 +9,9 @@ const LONGEST: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Glob {
     pattern: Pattern,
+    /// It is a name and no pattern: a policy may name a thousand interfaces of
+    /// thousand, and comparing is far cheaper than matching.
+    is_literal: bool,
 }
 
 impl Glob {
@@ -22,12 +25,18 @@ impl Glob {
             return Err(format!("it is longer than {LONGEST} characters"));
         }
         let pattern = Pattern::new(text).map_err(|error| error.kind().to_string())?;
-        Ok(Self { pattern })
+        Ok(Self {
+            pattern,
+            is_literal: !text.contains(['*', '?', '[', ']', '{', '}', '\\']),
+        })
     }
 
     /// Whether a name is meant.
     pub fn is_match(&self, name: &str) -> bool {
-        self.pattern.is_match(name)
+        match self.is_literal {
+            true => self.names(name),
+            false => self.pattern.is_match(name),
+        }
     }
 
     /// Whether it is this name, letter by letter, and no pattern.

@@ -8,7 +8,7 @@
 mod process;
 mod wait;
 
-use std::path::Path;
+use std::{path::Path, thread, time::Duration};
 
 pub use self::process::{PROGRAM, Watchdog};
 use self::wait::Waiting;
@@ -18,10 +18,14 @@ use super::{
     audit::{Action, Audit},
     error::EnforceError,
     here::Here,
-    journal::{State, Store},
+    journal::{Commit, State, Store},
     kernel::Kernel,
 };
 use crate::clock;
+
+/// How often one tries to take a commit back if that fails.
+const TRIES: u32 = 30;
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Its work: returns when there is nothing to watch any more.
 pub fn run(kernel: &mut dyn Kernel, state_dir: &Path, commit: u64) -> Result<(), EnforceError> {
@@ -31,9 +35,29 @@ pub fn run(kernel: &mut dyn Kernel, state_dir: &Path, commit: u64) -> Result<(),
     let _alive = process::hold(&store.path(commit))?;
     let mut waiting = Waiting::open(&store.path(commit)).map_err(EnforceError::Wait)?;
     // What the enforcer wrote before is not missed: it is read only now.
-    let journalled = store.get(commit)?;
+    let commit = store.get(commit)?.commit;
     process::ready().map_err(EnforceError::Wait)?;
-    let commit = journalled.commit;
+    let mut tries = 0;
+    loop {
+        match watch(kernel, &store, &mut audit, &commit, &mut waiting) {
+            Err(error) if tries == TRIES => return Err(error),
+            Err(_) => {
+                tries += 1;
+                thread::sleep(RETRY);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Until the commit is settled.
+fn watch(
+    kernel: &mut dyn Kernel,
+    store: &Store,
+    audit: &mut Audit,
+    commit: &Commit,
+    waiting: &mut Waiting,
+) -> Result<(), EnforceError> {
     loop {
         let state = store.get(commit.id)?.state;
         let (until, because) = match &state {
@@ -53,20 +77,20 @@ pub fn run(kernel: &mut dyn Kernel, state_dir: &Path, commit: u64) -> Result<(),
                 false => "the watchdog was told to end",
             };
             let still = |now: &State| *now == state;
-            if take_back(
+            let taken_back = take_back(
                 kernel,
-                &store,
-                &mut audit,
-                &commit,
+                store,
+                audit,
+                commit,
                 because,
                 Action::RollBack,
                 still,
-            )?
-            .is_some()
-            {
-                return Ok(());
+            )?;
+            match taken_back.map(|taken_back| taken_back.untold) {
+                None => continue,
+                Some(None) => return Ok(()),
+                Some(Some(error)) => return Err(error),
             }
-            continue;
         }
         waiting.until(until).map_err(EnforceError::Wait)?;
     }

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read as _, Write as _},
     os::fd::AsFd as _,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
     process::{Child, ChildStdin, Command, Stdio},
 };
 
@@ -35,6 +35,8 @@ impl Watchdog {
     /// Starts one and waits until it is ready.
     pub fn start(program: &Path, state_dir: &Path, commit: u64) -> Result<Self, EnforceError> {
         let started = || -> io::Result<Self> {
+            // It does not stay where this process is: that may be unmounted.
+            let state_dir = absolute(state_dir)?;
             let mut child = Command::new(program)
                 .args(["enforce", "watchdog", &commit.to_string(), "--state-dir"])
                 .arg(state_dir)

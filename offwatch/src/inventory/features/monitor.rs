@@ -7,7 +7,10 @@ use netlink_packet_generic::GenlMessage;
 use netlink_sys::protocols::NETLINK_GENERIC;
 
 use super::{Family, Message};
-use crate::inventory::notifications::{Lost, Notifications};
+use crate::{
+    inventory::notifications::{Lost, Notifications},
+    sample::offloads::Features,
+};
 
 /// Receives the notifications. Must live on a tokio runtime.
 pub struct Monitor(Notifications<GenlMessage<Message>>);
@@ -21,12 +24,18 @@ impl Monitor {
     /// Waits until the features of an interface change, and returns its
     /// ifindex. Nothing is lost if the wait is given up.
     pub async fn next(&mut self) -> Result<u32, Lost> {
+        self.next_features().await.map(|(ifindex, _)| ifindex)
+    }
+
+    /// The same, and the features as they were after that change, unless the
+    /// notification cannot be read.
+    pub async fn next_features(&mut self) -> Result<(u32, Option<Features>), Lost> {
         loop {
             let message = self.0.next().await?.payload;
             if message.is_features_changed()
                 && let Ok(ifindex) = message.ifindex()
             {
-                return Ok(ifindex);
+                return Ok((ifindex, message.features().ok()));
             }
         }
     }

@@ -25,7 +25,7 @@ mod worker;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use self::connection::open_to_write;
 pub use self::failure::Failure;
@@ -61,6 +61,8 @@ pub struct Snapshot {
     pub state: State,
     /// Age of the listing; none if there never was one.
     pub age: Option<Duration>,
+    /// What it tells was so then or later; none if there never was one.
+    pub all_read: Option<Instant>,
     /// The machine as libvirt last told it.
     pub node: Option<Arc<Node>>,
     /// Versions as libvirt last told them.
@@ -151,8 +153,29 @@ impl Libvirt {
             domains: Arc::clone(&inner.domains),
             state: inner.state(),
             age: inner.listed.map(|listed| listed.elapsed()),
+            all_read: inner.all_read,
             node: inner.node.clone(),
             versions: inner.versions.clone(),
+        }
+    }
+
+    /// How often it has listed something else than before, states and statistics of
+    /// domains aside, has read all XML again, or was lost or back.
+    pub fn changes(&self) -> u64 {
+        self.shared.lock().changes
+    }
+
+    /// Completes when [`Self::changes`] is another number.
+    pub fn changed(&self, from: u64) -> impl Future<Output = ()> + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            loop {
+                let answered = shared.answered.notified();
+                if shared.lock().changes != from {
+                    return;
+                }
+                answered.await;
+            }
         }
     }
 

@@ -28,6 +28,11 @@ pub(super) struct Inner {
     pub(super) domains: Arc<Vec<Listing>>,
     pub(super) state: State,
     pub(super) listed: Option<Instant>,
+    /// No XML in the listing is older.
+    pub(super) all_read: Option<Instant>,
+    /// How often something else was published than before, states and statistics
+    /// of domains aside.
+    pub(super) changes: u64,
     /// The machine, if libvirt has told.
     pub(super) node: Option<Arc<Node>>,
     /// Versions, likewise.
@@ -65,7 +70,24 @@ impl Shared {
     }
 
     pub(super) fn publish(&self, change: impl FnOnce(&mut Inner)) {
-        change(&mut self.lock());
+        let mut inner = self.lock();
+        let before = (
+            Arc::clone(&inner.domains),
+            inner.state.clone(),
+            inner.all_read,
+        );
+        change(&mut inner);
+        let (domains, state, all_read) = before;
+        let is_same = inner.state == state
+            && inner.all_read == all_read
+            && inner.domains.len() == domains.len()
+            && inner
+                .domains
+                .iter()
+                .zip(&*domains)
+                .all(|(one, other)| Arc::ptr_eq(&one.vm, &other.vm));
+        inner.changes += u64::from(!is_same);
+        drop(inner);
         self.published.notify_all();
         self.answered.notify_waiters();
     }

@@ -221,6 +221,22 @@ fn xml_is_read_again_when_asked_for() {
 }
 
 #[test]
+fn a_change_is_told_and_so_is_what_was_read_again() {
+    let file = node(2, 0);
+    let libvirt = spawn(&file);
+    let first = libvirt.wait_first(PATIENCE);
+    let changed = libvirt.changed(libvirt.changes());
+    // The same again is no change; libvirt's driver reads its file once.
+    wait(libvirt.refresh_stats());
+    let again = libvirt.latest();
+    assert_eq!(again.all_read, first.all_read);
+    let asked = Instant::now();
+    libvirt.refresh_xml();
+    wait(changed);
+    assert!(libvirt.latest().all_read.is_some_and(|read| read >= asked));
+}
+
+#[test]
 fn full_readings_are_limited() {
     let worker = Worker {
         next_full_read: Instant::now() + PATIENCE,

@@ -86,6 +86,8 @@ impl Worker {
             ..Request::default()
         };
         let mut node_read = None;
+        // All XML is read by the first listing.
+        let mut all_read = Instant::now();
         loop {
             self.busy(true);
             let listed = self.list(&connection.connect, request.stats);
@@ -108,6 +110,7 @@ impl Worker {
                         inner.domains = Arc::new(domains);
                         inner.state = State::Connected;
                         inner.listed = Some(Instant::now());
+                        inner.all_read = Some(all_read);
                         if request.stats {
                             inner.stats_answered = request.number;
                         }
@@ -122,6 +125,7 @@ impl Worker {
             }
             request = self.next_request()?;
             if request.all_xml {
+                all_read = Instant::now();
                 self.known
                     .values_mut()
                     .for_each(|known| known.is_stale = true);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 #[cfg(feature = "libvirt")]
 use std::time::Duration;
+use std::time::Instant;
 
 #[cfg(feature = "libvirt")]
 use super::combine::is_active;
@@ -30,7 +31,12 @@ pub(super) enum Answer {
     /// It is not to be asked.
     Nothing,
     /// Its listing.
-    Domains(Arc<Vec<Listing>>),
+    Domains {
+        /// All of it.
+        domains: Arc<Vec<Listing>>,
+        /// It was so then or later.
+        all_read: Option<Instant>,
+    },
     /// Not yet.
     Connecting,
     /// There is none.
@@ -78,6 +84,26 @@ impl Daemon {
             if let Some(answer) = answer {
                 answer.await;
             }
+        }
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.libvirt.as_ref().map_or(0, Libvirt::changes)
+    }
+
+    pub(super) fn changed(&self, from: u64) -> impl Future<Output = ()> + use<> {
+        let changed = self.libvirt.as_ref().map(|libvirt| libvirt.changed(from));
+        async move {
+            match changed {
+                Some(changed) => changed.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    pub(super) fn refresh(&self) {
+        if let Some(libvirt) = &self.libvirt {
+            libvirt.refresh_xml();
         }
     }
 
@@ -141,7 +167,10 @@ impl Daemon {
         }
         let snapshot = libvirt.latest();
         match snapshot.state {
-            State::Connected => Answer::Domains(snapshot.domains),
+            State::Connected => Answer::Domains {
+                domains: snapshot.domains,
+                all_read: snapshot.all_read,
+            },
             State::Connecting => Answer::Connecting,
             State::Failed(failure) => Answer::Failed {
                 reason: failure.to_string(),
@@ -163,6 +192,16 @@ impl Daemon {
     pub(super) fn refresh_stats(&self) -> impl Future<Output = ()> + use<> {
         std::future::ready(())
     }
+
+    pub(super) fn changes(&self) -> u64 {
+        0
+    }
+
+    pub(super) fn changed(&self, _from: u64) -> impl Future<Output = ()> + use<> {
+        std::future::pending()
+    }
+
+    pub(super) fn refresh(&self) {}
 
     pub(super) fn want_pcpus(&self, _wanted: bool) {}
 

@@ -86,6 +86,10 @@ pub struct Vms {
     status_setups: Vec<Domain>,
     /// Processes of other users are hidden.
     hidden: bool,
+    /// What libvirt told until then is taken up.
+    seen_changes: u64,
+    /// See [`Self::known_since`].
+    known_since: Option<Instant>,
     merged: Merged,
 }
 
@@ -118,6 +122,8 @@ impl Vms {
             unreadable: 0,
             status_setups: Vec::new(),
             hidden: false,
+            seen_changes: 0,
+            known_since: None,
             merged: Merged::default(),
         }
     }
@@ -134,6 +140,25 @@ impl Vms {
     /// there, or cannot be, and may be given up at any time.
     pub fn refresh_stats(&self) -> impl Future<Output = ()> + use<> {
         self.daemon.refresh_stats()
+    }
+
+    /// Completes when libvirt has told of VMs anew since the last update, or fails
+    /// to; never if it is not asked.
+    pub fn changed(&self) -> impl Future<Output = ()> + use<> {
+        self.daemon.changed(self.seen_changes)
+    }
+
+    /// Has the next update look at processes, and asks libvirt for all VMs and their
+    /// interfaces anew: [`Self::changed`] tells when it has answered.
+    pub fn refresh(&mut self) {
+        self.next_scan = Instant::now();
+        self.daemon.refresh();
+    }
+
+    /// What the last update told was so then or later: of a tap that is younger it
+    /// may have told the owner of another one of the same name.
+    pub fn known_since(&self) -> Option<Instant> {
+        self.known_since
     }
 
     /// Whether statistics are to tell what each VM uses of each physical CPU.
@@ -175,11 +200,17 @@ impl Vms {
             self.has_orphans = true;
         }
         let mut notes = Vec::new();
+        self.seen_changes = self.daemon.changes();
         let answer = self.daemon.ask(taps_changed);
-        let by_libvirt = matches!(answer, Answer::Domains(_));
+        let by_libvirt = matches!(answer, Answer::Domains { .. });
         let is_scan_due = self.is_scan_due(taps_changed, by_libvirt);
+        self.known_since = match &answer {
+            Answer::Domains { all_read, .. } => *all_read,
+            // Processes are looked at below.
+            _ => Some(Instant::now()),
+        };
         match answer {
-            Answer::Domains(domains)
+            Answer::Domains { domains, .. }
                 if !is_scan_due && self.merged.is_of(&domains, links.revision) =>
             {
                 self.merged.renew(&domains);
@@ -212,7 +243,7 @@ impl Vms {
         notes: &mut Vec<String>,
     ) {
         let domains = match &answer {
-            Answer::Domains(domains) => Arc::clone(domains),
+            Answer::Domains { domains, .. } => Arc::clone(domains),
             _ => Arc::default(),
         };
         let known = self.known(answer, notes);
@@ -235,7 +266,7 @@ impl Vms {
     /// The VMs by libvirt or, without it, by its status files.
     fn known(&mut self, answer: Answer, notes: &mut Vec<String>) -> Vec<Vm> {
         match answer {
-            Answer::Domains(domains) => {
+            Answer::Domains { domains, .. } => {
                 self.was_connected = true;
                 self.status_setups = Vec::new();
                 return domains.iter().map(Listing::to_vm).collect();

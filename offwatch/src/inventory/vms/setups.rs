@@ -14,7 +14,7 @@ impl Vms {
     /// out.
     pub fn setups(&self) -> Vec<Domain> {
         let listed = match self.daemon.ask(false) {
-            Answer::Domains(domains) => domains,
+            Answer::Domains { domains, .. } => domains,
             _ => Default::default(),
         };
         let by_libvirt = listed.iter().filter_map(|domain| domain.setup.as_deref());

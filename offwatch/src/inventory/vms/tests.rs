@@ -176,7 +176,13 @@ fn libvirt_that_stops_answering() {
         setup: None,
     };
     let mut notes = Vec::new();
-    let listed = vms.known(Answer::Domains(Arc::new(vec![owt])), &mut notes);
+    let listed = vms.known(
+        Answer::Domains {
+            domains: Arc::new(vec![owt]),
+            all_read: None,
+        },
+        &mut notes,
+    );
     assert_eq!((listed.len(), notes.len()), (1, 0));
     let failed = Answer::Failed {
         reason: "libvirt: 'qemu:///system': gone".into(),
