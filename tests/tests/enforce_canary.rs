@@ -166,6 +166,7 @@ fn what_does_harm_is_taken_back_and_told_by_its_measure() -> Result<()> {
         .context("why it was taken back")?;
     ensure!(told.contains(because), "{told}");
     let judgement = &report["canary"]["stages"][0]["judgement"];
+    assert_eq!(judgement["interfaces"][0]["vm"], "vm2");
     let findings = judgement["interfaces"][0]["findings"].as_array();
     let drops = findings
         .into_iter()

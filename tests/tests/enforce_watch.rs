@@ -76,6 +76,10 @@ fn main() -> ExitCode {
             lost_notifications_are_made_good,
         ),
         trial("the_policy_is_read_again", the_policy_is_read_again),
+        trial(
+            "what_wants_to_be_confirmed_was_confirmed",
+            what_wants_to_be_confirmed_was_confirmed,
+        ),
         trial("one_capability_is_enough", one_capability_is_enough),
         trial("the_unit_is_confined", the_unit_is_confined),
     ];
@@ -491,6 +495,36 @@ fn the_policy_is_read_again() -> Result<()> {
     watcher.signal(Signal::SIGHUP)?;
     watcher.wait_line("stays")?;
     Ok(())
+}
+
+fn what_wants_to_be_confirmed_was_confirmed() -> Result<()> {
+    skip_unless_lab!();
+    let lab = Lab::new()?;
+    let ns = lab.host();
+    let _tap = tap(ns, "owtap1")?;
+    let policy = FIGHT.replace("[watch]", "[defaults]\nconfirm = '60s'\n[watch]");
+    let home = Home::new(&policy)?;
+    ensure!(Watcher::start(ns, &home, &[]).is_err(), "never confirmed");
+    check_features(ns, "owtap1", &UNTOUCHED)?;
+    let run = |args: &[&str]| {
+        let (binary, state) = (offwatch_tests::observer::binary()?, home.state());
+        let mut argv = vec![binary.to_str().context("a path")?, "enforce"];
+        argv.extend(args);
+        argv.extend(["--state-dir", state.to_str().context("a path")?]);
+        command::run(ns, &argv)
+    };
+    let path = home.policy();
+    let path = path.to_str().context("a path")?;
+    run(&["--policy", path, "--apply", "--detach"])?;
+    ensure!(Watcher::start(ns, &home, &[]).is_err(), "not yet confirmed");
+    run(&["confirm"])?;
+    let watcher = Watcher::start(ns, &home, &[])?;
+    check_features(ns, "owtap1", &KEPT)?;
+    // Another one was not.
+    drop(watcher);
+    home.write(&(policy + "# changed\n"))?;
+    ensure!(Watcher::start(ns, &home, &[]).is_err(), "another policy");
+    check_features(ns, "owtap1", &KEPT)
 }
 
 fn one_capability_is_enough() -> Result<()> {

@@ -6,6 +6,7 @@ mod demo;
 mod docs;
 mod e2e;
 mod ebpf;
+mod fuzz;
 mod interrupt;
 mod run;
 mod setup;
@@ -38,6 +39,8 @@ enum Command {
     Docs,
     /// Run the whole test suite
     Test(test::Args),
+    /// Give any bytes to what reads input from elsewhere
+    Fuzz(fuzz::Args),
     /// Test against real QEMU guests under a real libvirtd
     E2e,
     /// Run the lab tests on a matrix of real kernels
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Docs => docs::run(),
         Command::Test(args) => test::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::E2e => e2e::run(),
         Command::Vm(args) => vm::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -57,7 +57,7 @@ pub struct EnforceArgs {
     #[arg(long, value_name = "GLOB")]
     pub dev: Vec<String>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "watch")]
     pub json: bool,
     /// End with code 3 if there is something to change; of --dry-run
     #[arg(long, conflicts_with_all = ["apply", "watch"])]

@@ -32,6 +32,8 @@ const HABITS: [(&str, &str); 4] = [
     ("hw-gro", "rx-gro-hw"),
 ];
 
+/// No name is so long, and comparing takes time with the length.
+const LONGEST_BYTES: usize = 80;
 /// Below this two names have nothing to do with each other.
 const LEAST_SIMILARITY: f64 = 0.7;
 
@@ -127,6 +129,9 @@ fn members(names: &FeatureNames, group: &Group) -> impl Iterator<Item = usize> {
 }
 
 fn nearest(names: &FeatureNames, text: &str) -> Option<String> {
+    if text.len() > LONGEST_BYTES {
+        return None;
+    }
     let text = text.to_lowercase().replace('_', "-");
     let habit = HABITS.iter().find(|(written, _)| *written == text);
     if let Some((_, name)) = habit {
@@ -216,6 +221,7 @@ mod tests {
         assert_eq!(nearest("uso").as_deref(), Some("tx-udp-segmentation"));
         assert_eq!(nearest("scater-gather").as_deref(), Some("scatter-gather"));
         assert_eq!(nearest("turbo"), None);
+        assert_eq!(nearest(&"tso-".repeat(1 << 20)), None);
         assert_eq!(
             unknown("uso").to_string(),
             "`uso` is no feature of this kernel; `tx-udp-segmentation` is"

@@ -289,3 +289,6 @@ fn vhost_cpu(vm: &Vm, before: &Sample) -> Fact<u64> {
         None => Fact::unavailable("vhost threads of the VM cannot be seen, or have changed"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,12 @@ const BPF: &[Need] = &[
 
 const TESTS: &[Need] = &[
     need(
+        &["g++"],
+        &["gcc-c++", "gcc", "gcc-c++"],
+        Program("c++"),
+        "compiler of libFuzzer",
+    ),
+    need(
         &["iproute2"],
         &["iproute", "iproute2", "iproute2"],
         Program("ip"),

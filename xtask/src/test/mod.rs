@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use self::summary::Summary;
 use crate::as_root::{cargo_as_root, is_root};
 use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
-use crate::{e2e, ebpf, interrupt, run, vm};
+use crate::{e2e, ebpf, fuzz, interrupt, run, vm};
 
 /// Built for another target, by `ebpf`.
 const BPF_PACKAGE: &str = "offwatch-ebpf";
@@ -47,6 +47,11 @@ const STEPS: &[Step] = &[
     Step {
         title: "unit and command line tests",
         run: unit_tests,
+        slow: false,
+    },
+    Step {
+        title: "fuzzing, a bounded run",
+        run: fuzzing,
         slow: false,
     },
     Step {
@@ -134,6 +139,10 @@ fn unit_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> {
         command.args(["--exclude", package]);
     }
     tests(&mut command, summary)
+}
+
+fn fuzzing(workspace: &mut Workspace, _: &mut Summary) -> Result<()> {
+    fuzz::bounded(workspace)
 }
 
 /// All that the two packages have but what needs real VMs.

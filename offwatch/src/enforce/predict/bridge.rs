@@ -4,17 +4,20 @@ use super::rules::{ALL_TSO, CHECKSUM, CHECKSUM_V4, CHECKSUM_V6, Rules, SCATTER_G
 use crate::sample::offloads::FeatureSet;
 
 /// On if one port has it.
-const ONE_PORT: [&str; 9] = [
+const ONE_PORT: [&str; 7] = [
     "tx-tcp-accecn-segmentation",
     "tx-sctp-segmentation",
-    "tx-gso-list",
     "tx-gso-robust",
-    USO,
     SCATTER_GATHER,
     "tx-scatter-gather-fraglist",
     "highdma",
     "vlan-challenged",
 ];
+
+/// The same, since Linux 5.11; before they were on if they were asked for. The
+/// next feature to come was [`NEWER`].
+const ONE_PORT_NEWER: [&str; 2] = [USO, "tx-gso-list"];
+const NEWER: &str = "rx-udp-gro-forwarding";
 
 /// Off in a bridge with ports.
 const NO_PORT: [&str; 2] = ["tx-nocache-copy", "tx-fcoe-segmentation"];
@@ -27,7 +30,11 @@ pub(super) fn features(rules: &Rules, asked: FeatureSet, ports: &[FeatureSet]) -
     let checksums = rules.set(&[CHECKSUM, CHECKSUM_V4, CHECKSUM_V6]);
     let generic = rules.set(&[CHECKSUM]);
     let tso = rules.set(&ALL_TSO);
-    let of_one_port = rules.set(&ONE_PORT) | tso;
+    let newer = match rules.set(&[NEWER]).is_empty() {
+        true => rules.set(&[]),
+        false => rules.set(&ONE_PORT_NEWER),
+    };
+    let of_one_port = rules.set(&ONE_PORT) | tso | newer;
     // A generic checksum stands for each of the others.
     let permitted = match (asked & generic).is_empty() {
         true => asked,

@@ -57,8 +57,11 @@ pub fn negotiable(names: &FeatureNames) -> FeatureSet {
 
 /// What is known of the guest behind a tap with these features.
 pub fn negotiated(names: &FeatureNames, features: &Features) -> Negotiated {
-    let rules = Rules::new(names);
-    let all = negotiable(names) & features.changeable;
+    negotiated_by(&Rules::new(names), features)
+}
+
+fn negotiated_by(rules: &Rules, features: &Features) -> Negotiated {
+    let all = rules.set(&NEGOTIATED) & features.changeable;
     let accepted = all & features.active;
     let is_possible = |bit: &usize| {
         rules
@@ -136,11 +139,12 @@ struct Kernel<'a> {
 
 impl<'a> Kernel<'a> {
     fn new(names: &'a FeatureNames, device: &'a Device, before: &'a Features) -> Self {
+        let rules = Rules::new(names);
         Self {
-            rules: Rules::new(names),
+            negotiated: negotiated_by(&rules, before),
+            rules,
             device,
             before,
-            negotiated: negotiated(names, before),
         }
     }
 

@@ -116,22 +116,69 @@ pub(super) struct Doubts {
 /// The rules, by the numbers of the running kernel's features.
 pub(super) struct Rules<'names> {
     names: &'names FeatureNames,
+    rules: Vec<Numbered>,
+    partial: FeatureSet,
+    partial_kinds: FeatureSet,
+}
+
+/// A [`Rule`], by numbers.
+struct Numbered {
+    if_on: FeatureSet,
+    unless: Needed,
+    drops: FeatureSet,
+    /// The running kernel may not have it.
+    is_doubtful: bool,
+}
+
+enum Needed {
+    /// One of these, whole. A way with a feature that the kernel does not have is
+    /// none.
+    One(Vec<FeatureSet>),
+    Not(FeatureSet),
+}
+
+impl Needed {
+    fn is_met(&self, set: FeatureSet) -> bool {
+        match self {
+            Self::One(ways) => ways.iter().any(|way| (*way - set).is_empty()),
+            Self::Not(others) => (*others & set).is_empty(),
+        }
+    }
 }
 
 impl<'names> Rules<'names> {
     pub(super) fn new(names: &'names FeatureNames) -> Self {
-        Self { names }
+        let numbered = |rule: Rule| Numbered {
+            if_on: set(names, rule.if_on),
+            unless: match rule.unless {
+                On(ways) => Needed::One(
+                    ways.iter()
+                        .filter(|way| way.iter().all(|name| names.bit(name).is_some()))
+                        .map(|way| set(names, way))
+                        .collect(),
+                ),
+                Off(other) => Needed::Not(set(names, &[other])),
+            },
+            drops: set(names, rule.drops),
+            is_doubtful: rule.not_with.is_some_and(|name| names.bit(name).is_some()),
+        };
+        Self {
+            names,
+            rules: RULES.map(numbered).into(),
+            partial: set(names, &[PARTIAL]),
+            partial_kinds: set(names, &PARTIAL_KINDS),
+        }
     }
 
     /// What stays of a set.
     pub(super) fn fix(&self, mut set: FeatureSet, doubts: Doubts) -> FeatureSet {
-        for rule in RULES {
-            let holds = doubts.newer_rules || !self.is_doubtful(&rule);
-            if holds && self.any(set, rule.if_on) && !self.is_met(&rule.unless, set) {
-                set = set - self.set(rule.drops);
+        for rule in &self.rules {
+            let holds = doubts.newer_rules || !rule.is_doubtful;
+            if holds && !(set & rule.if_on).is_empty() && !rule.unless.is_met(set) {
+                set = set - rule.drops;
             }
         }
-        if !self.any(set, &[PARTIAL]) {
+        if (set & self.partial).is_empty() {
             set = set - doubts.partial;
         }
         set
@@ -140,11 +187,12 @@ impl<'names> Rules<'names> {
     /// What a card with these features may do in part only: nothing if it does
     /// not offer to.
     pub(super) fn partial(&self, features: &Features) -> FeatureSet {
-        let kinds = self.set(&PARTIAL_KINDS);
-        match self.any(features.active, &[PARTIAL]) {
-            true => kinds,
-            false if self.any(features.changeable, &[PARTIAL]) => kinds - features.active,
-            false => FeatureSet::default(),
+        if !(features.active & self.partial).is_empty() {
+            self.partial_kinds
+        } else if !(features.changeable & self.partial).is_empty() {
+            self.partial_kinds - features.active
+        } else {
+            FeatureSet::default()
         }
     }
 
@@ -156,57 +204,30 @@ impl<'names> Rules<'names> {
         beside: FeatureSet,
         preferred: FeatureSet,
     ) -> Option<Because> {
-        let name = self.names.name(bit)?;
         let with_it = beside | FeatureSet::from_iter([bit]);
-        RULES
-            .iter()
-            .filter(|rule| rule.drops.contains(&name) && self.any(with_it, rule.if_on))
-            .find(|rule| !self.is_met(&rule.unless, with_it))
-            .and_then(|rule| match rule.unless {
-                On(ways) => self.missing(ways, beside, preferred).map(Because::Needs),
-                Off(other) => self.names.bit(other).map(Because::Excludes),
-            })
-    }
-
-    /// The feature that is missing for the first way that is possible.
-    fn missing(
-        &self,
-        ways: &[&[&str]],
-        beside: FeatureSet,
-        preferred: FeatureSet,
-    ) -> Option<usize> {
-        let of_way = |way: &&[&str]| {
-            let bits = way.iter().filter_map(|name| self.names.bit(name));
-            bits.into_iter().find(|bit| !beside.contains(*bit))
-        };
-        let mut missing: Vec<usize> = ways.iter().filter_map(of_way).collect();
-        missing.sort_by_key(|bit| !preferred.contains(*bit));
-        missing.first().copied()
-    }
-
-    fn is_doubtful(&self, rule: &Rule) -> bool {
-        rule.not_with
-            .is_some_and(|name| self.names.bit(name).is_some())
-    }
-
-    fn is_met(&self, condition: &Condition, set: FeatureSet) -> bool {
-        match condition {
-            On(ways) => ways
-                .iter()
-                .any(|way| way.iter().all(|name| self.any(set, &[*name]))),
-            Off(name) => !self.any(set, &[*name]),
+        let mut rules = self.rules.iter();
+        let rule = rules.find(|rule| {
+            rule.drops.contains(bit)
+                && !(with_it & rule.if_on).is_empty()
+                && !rule.unless.is_met(with_it)
+        })?;
+        match &rule.unless {
+            Needed::One(ways) => {
+                let missing = ways.iter().filter_map(|way| (*way - beside).iter().next());
+                let missing: Vec<usize> = missing.collect();
+                let mut best = missing.iter().filter(|bit| preferred.contains(**bit));
+                best.next().or(missing.first()).copied().map(Because::Needs)
+            }
+            Needed::Not(others) => others.iter().next().map(Because::Excludes),
         }
-    }
-
-    fn any(&self, set: FeatureSet, names: &[&str]) -> bool {
-        !(set & self.set(names)).is_empty()
     }
 
     /// Features by name, of those that the kernel has.
     pub(super) fn set(&self, names: &[&str]) -> FeatureSet {
-        names
-            .iter()
-            .filter_map(|name| self.names.bit(name))
-            .collect()
+        set(self.names, names)
     }
+}
+
+fn set(known: &FeatureNames, names: &[&str]) -> FeatureSet {
+    names.iter().filter_map(|name| known.bit(name)).collect()
 }

@@ -49,12 +49,6 @@ impl Bucket {
         taken.is_some()
     }
 
-    /// Whether none has been taken that is not back.
-    pub(super) fn is_full(&mut self, now: Duration) -> bool {
-        self.fill(now);
-        self.tokens == self.limit.burst
-    }
-
     fn fill(&mut self, now: Duration) {
         let Some(pause) = MINUTE.checked_div(self.limit.per_minute) else {
             return;
@@ -100,17 +94,19 @@ mod tests {
         // Half of the pause has passed already.
         assert_eq!(taken(&mut bucket, seconds(145)), 0);
         assert_eq!(taken(&mut bucket, seconds(160)), 1);
-        assert!(!bucket.is_full(seconds(200)));
         assert_eq!(taken(&mut bucket, seconds(100_000)), 3, "never more");
     }
 
     #[test]
     fn time_without_use_is_not_saved_up() {
-        let mut bucket = Bucket::new(Limit::default(), seconds(0));
-        assert!(bucket.is_full(seconds(119)));
+        let limit = Limit {
+            burst: 1,
+            per_minute: 1,
+        };
+        let mut bucket = Bucket::new(limit, seconds(0));
         assert!(bucket.take(seconds(119)));
-        assert!(!bucket.is_full(seconds(121)), "not yet a minute");
-        assert!(bucket.is_full(seconds(179)));
+        assert!(!bucket.take(seconds(121)), "not yet a minute");
+        assert!(bucket.take(seconds(179)));
     }
 
     #[test]

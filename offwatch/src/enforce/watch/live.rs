@@ -59,8 +59,10 @@ pub struct Live<W> {
     log: Log,
     /// The last plan, by ifindex.
     changes: HashMap<u32, Change>,
+    /// Interfaces that were changed before, by ifindex.
+    changed: HashSet<u32>,
     /// What was told that it is left, and why.
-    left: HashSet<(String, String)>,
+    left: HashSet<String>,
     /// How many interfaces the last plan spoke of.
     told: Option<usize>,
 }
@@ -74,6 +76,7 @@ impl<W: Wanted> Live<W> {
             gatherer,
             log,
             changes: HashMap::new(),
+            changed: HashSet::new(),
             left: HashSet::new(),
             told: None,
         }
@@ -81,18 +84,21 @@ impl<W: Wanted> Live<W> {
 
     /// Tells what the plan speaks of, where that is new.
     fn tell(&mut self, plan: &Plan) {
-        for left in &plan.left {
-            let key = (left.what.clone(), left.because.clone());
-            if self.left.insert(key) {
-                let line = format!(
-                    "{}: left: {} ({})",
-                    left.what,
-                    left.because,
-                    left.why.place()
-                );
-                self.log.line(Level::Notice, &line);
-            }
-        }
+        let left = plan.left.iter();
+        let left: HashSet<String> = left
+            .map(|left| {
+                let place = left.why.place();
+                match place == left.what {
+                    true => format!("{place}: {}", left.because),
+                    false => format!("{}: left: {} ({place})", left.what, left.because),
+                }
+            })
+            .collect();
+        let mut new: Vec<_> = left.difference(&self.left).collect();
+        new.sort();
+        new.iter()
+            .for_each(|line| self.log.line(Level::Notice, line));
+        self.left = left;
         let count = plan.changes.len();
         if self.told.replace(count) != Some(count) {
             let line = match count {
@@ -122,16 +128,19 @@ impl<W: Wanted> Live<W> {
         })
     }
 
-    fn tell_verdict(&self, verdict: &Verdict) -> Result<(), EnforceError> {
+    fn tell_verdict(&mut self, verdict: &Verdict) -> Result<(), EnforceError> {
         let owner = self.changes.get(&verdict.id.ifindex);
         let owner = owner.and_then(|change| change.owner.as_ref());
         let of = whose(&verdict.id, owner);
         match &verdict.refused {
             None if verdict.sent.is_empty() => {}
             None => {
-                let names = self.enforcer.names();
-                let line = format!("{of}: {}", switched(names, verdict));
-                self.log.line(Level::Info, &line);
+                let again = match self.changed.insert(verdict.id.ifindex) {
+                    true => "",
+                    false => "again ",
+                };
+                let told = switched(self.enforcer.names(), verdict);
+                self.log.line(Level::Info, &format!("{of}: {again}{told}"));
             }
             // A notification tells.
             Some(Refusal::Gone(_)) => {}
@@ -164,23 +173,10 @@ impl<W: Wanted> Keeper for Live<W> {
             .wanted
             .targets(&mut self.gatherer, &mut self.enforcer)?;
         let since = self.gatherer.vms().and_then(|vms| vms.known_since());
-        let mut unowned = Vec::new();
-        for target in &mut targets.targets {
-            if let Some(since) = since
-                && is_younger(target.id.ifindex, since.into())
-            {
-                // Or it is the owner of another one of that name.
-                target.owner = None;
-            }
-            let owner = target.owner.as_ref();
-            // A process without a UUID may only be about to hand its tap on.
-            if since.is_some()
-                && target.kind == Kind::Tap
-                && owner.is_none_or(|owner| owner.uuid.is_none())
-            {
-                unowned.push(target.id.ifindex);
-            }
-        }
+        let unowned = match since {
+            Some(since) => doubt(&mut targets, &|ifindex| is_younger(ifindex, since.into())),
+            None => Vec::new(),
+        };
         let plan = self.wanted.plan(&targets)?;
         self.tell(&plan);
         let desired = plan.changes.iter().map(|change| Desired {
@@ -202,6 +198,7 @@ impl<W: Wanted> Keeper for Live<W> {
             .map(|target| target.id.ifindex)
             .collect();
         self.changes.retain(|ifindex, _| there.contains(ifindex));
+        self.changed.retain(|ifindex| there.contains(ifindex));
         Ok(planned)
     }
 
@@ -271,5 +268,63 @@ impl<W: Wanted> Keeper for Live<W> {
 
     fn complain(&self, problem: &str) {
         self.log.line(Level::Error, problem);
+    }
+}
+
+/// Forgets owners of interfaces that are younger than what was told of VMs: they are
+/// those of others that had the same name. Returns the taps of which the owner is
+/// not known for good.
+fn doubt(targets: &mut Targets, is_younger: &dyn Fn(u32) -> bool) -> Vec<u32> {
+    let mut doubted = Vec::new();
+    for target in &mut targets.targets {
+        if is_younger(target.id.ifindex) {
+            target.owner = None;
+        }
+        // A process without a UUID may only be about to hand its tap on.
+        let owner = target.owner.as_ref();
+        let is_known = owner.is_some_and(|owner| owner.uuid.is_some());
+        if target.kind == Kind::Tap && !is_known {
+            doubted.push(target.id.ifindex);
+        }
+    }
+    doubted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enforce::target::{Owner, Target};
+
+    #[test]
+    fn a_new_tap_is_not_the_one_that_had_its_name() {
+        let target = |ifindex, kind, uuid: Option<&str>| Target {
+            id: Id {
+                netns: 1,
+                ifindex,
+                dev: format!("vnet{ifindex}"),
+            },
+            kind,
+            owner: Some(Owner {
+                vm: "db".into(),
+                uuid: uuid.map(str::to_owned),
+                ..Owner::default()
+            }),
+            ..Target::default()
+        };
+        let mut unowned = target(4, Kind::Tap, None);
+        unowned.owner = None;
+        let mut targets = Targets {
+            targets: vec![
+                target(1, Kind::Tap, Some("uuid")),
+                target(2, Kind::Tap, Some("uuid")),
+                target(3, Kind::Tap, None),
+                unowned,
+                target(5, Kind::Bridge, None),
+            ],
+            ..Targets::default()
+        };
+        assert_eq!(doubt(&mut targets, &|ifindex| ifindex == 2), [2, 3, 4]);
+        let owned = targets.targets.iter().map(|target| target.owner.is_some());
+        assert_eq!(owned.collect::<Vec<_>>(), [true, false, true, false, true]);
     }
 }

@@ -136,9 +136,6 @@ impl Port {
             self.others = FeatureSet::default();
             return Verdict::Change(change);
         }
-        if self.bucket.is_full(now) {
-            self.flips.clear();
-        }
         self.flips.push_back(Flip {
             at: now,
             bits: drift,

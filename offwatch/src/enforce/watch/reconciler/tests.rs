@@ -107,6 +107,16 @@ fn the_first_event_of_a_burst_is_answered_at_once_and_the_rest_together() {
     assert_eq!(all.looks(now + COALESCE).len(), 1);
     let later = now + COALESCE;
     assert_eq!(all.judge(TAP, &negotiated(), later), off(&[TSO, TSO6]));
+    // Whoever reads it meanwhile changes nothing.
+    assert_eq!(
+        all.judge(TAP, &negotiated(), later + ms(10)),
+        Verdict::Holds
+    );
+    assert_eq!(all.next_due(), later + COALESCE);
+    assert_eq!(
+        all.judge(TAP, &features(&[CSUM]), later + COALESCE),
+        Verdict::Holds
+    );
     // It has held since.
     all.notified(TAP, Some(&features(&[CSUM])), later);
     assert_eq!(all.looks(later + ms(1000)), []);
@@ -287,11 +297,18 @@ fn interfaces_that_may_match_otherwise_are_planned_anew() {
 
 #[test]
 fn what_is_asked_of_an_interface_changes_with_the_plan() {
-    let mut all = settled();
+    let mut all = reconciler(Limit {
+        burst: 1,
+        per_minute: 0,
+    });
+    all.adopt([desired(TAP, "vnet0")], &[], true, ms(0));
+    assert_eq!(all.judge(TAP, &negotiated(), ms(0)), off(&[TSO, TSO6]));
+    assert_eq!(all.judge(TAP, &negotiated(), ms(1000)), off(&[TSO, TSO6]));
     let mut other = desired(TAP, "vnet0");
     other.asked.switch(GRO, false);
     all.adopt([other], &[], true, ms(3000));
     assert_eq!(all.looks(ms(3000)).len(), 1);
+    // The first time is none of the budget, which is used up.
     let seen = features(&[CSUM, GRO]);
     assert_eq!(all.judge(TAP, &seen, ms(3000)), off(&[GRO]));
     all.adopt([], &[], true, ms(4000));
