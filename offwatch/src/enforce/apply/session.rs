@@ -88,7 +88,7 @@ impl<'e> Session<'e> {
     /// first time or once more, and reads them back. What is so already is not
     /// sent. If something else changes with them everything is taken back at once.
     pub fn apply(&mut self, which: &[usize]) -> Result<Outcome, EnforceError> {
-        self.watch()?;
+        self.stay_watched()?;
         let jobs: Vec<Job<'_>> = which
             .iter()
             .filter_map(|index| self.changes.get(*index))
@@ -146,7 +146,7 @@ impl<'e> Session<'e> {
     pub fn tend(&mut self) -> Result<State, EnforceError> {
         let state = self.enforcer.store.get(self.commit.id)?.state;
         if !state.is_settled() {
-            self.watch()?;
+            self.stay_watched()?;
         }
         Ok(state)
     }
@@ -164,7 +164,7 @@ impl<'e> Session<'e> {
 
     /// Begins the time in which it is to be confirmed.
     pub fn wait_for_confirmation(&mut self, within: Duration) -> Result<u64, EnforceError> {
-        self.watch()?;
+        self.stay_watched()?;
         let id = self.commit.id;
         let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
         let until_boottime_ns = clock::boottime_ns().saturating_add(within);
@@ -203,6 +203,19 @@ impl<'e> Session<'e> {
         Ok(taken_back)
     }
 
+    /// Another watchdog if it has ended; what cannot be watched does not stay.
+    fn stay_watched(&mut self) -> Result<(), EnforceError> {
+        if self.watch().is_ok() {
+            return Ok(());
+        }
+        let because = "its watchdog ended, and no other could be started".to_owned();
+        self.roll_back(&because)?;
+        Err(EnforceError::TakenBack {
+            commit: self.commit.id,
+            because,
+        })
+    }
+
     /// Starts a watchdog if there is none.
     fn watch(&mut self) -> Result<(), EnforceError> {
         if self.watchdog.as_mut().is_some_and(Watchdog::is_alive) {
@@ -216,6 +229,17 @@ impl<'e> Session<'e> {
             id,
         )?);
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn kill_watchdog(&mut self) {
+        if let Some(watchdog) = &self.watchdog {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(watchdog.pid()).expect("a pid"));
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("killed");
+            while self.watchdog.as_mut().is_some_and(Watchdog::is_alive) {
+                std::thread::yield_now();
+            }
+        }
     }
 
     /// The watchdog sees the state and ends.

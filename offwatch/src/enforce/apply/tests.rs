@@ -329,6 +329,25 @@ fn without_a_watchdog_nothing_is_changed() {
 }
 
 #[test]
+fn what_cannot_be_watched_any_more_does_not_stay() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let before = host.features("tap0");
+    let mut enforcer = state.enforcer(&host);
+    let change = host.change("tap0", &[(GRO, false)]);
+    let mut session = enforcer
+        .begin(vec![change], &[], Some(SOON))
+        .expect("a session");
+    session.apply_all().expect("applied");
+    session.wait_for_confirmation(SOON).expect("it waits");
+    fs::write(state.settings().watchdog, "#!/bin/false\n").expect("written");
+    session.kill_watchdog();
+    let error = session.tend().expect_err("there is no other");
+    assert!(matches!(error, EnforceError::TakenBack { .. }), "{error}");
+    assert_eq!(host.features("tap0"), before);
+    assert!(matches!(standing(&state), Standing::RolledBack { .. }));
+}
+
+#[test]
 fn kept_changes_have_their_state_before_written_once() {
     let (host, state) = (InMemory::with(&["tap0"]), State::new());
     let before = host.features("tap0");

@@ -3,15 +3,16 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::process::CommandExt as _},
     path::{Path, PathBuf, absolute},
     process::{Child, ChildStdin, Command, Stdio},
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{Flock, FlockArg, OFlag, open},
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::stat::Mode,
+    sys::{prctl::set_name, stat::Mode},
     unistd::{dup2_stdout, setsid},
 };
 
@@ -19,6 +20,8 @@ use crate::enforce::error::EnforceError;
 
 /// This program.
 pub const PROGRAM: &str = "/proc/self/exe";
+/// How it is called in lists of processes.
+const NAME: &str = "offwatch";
 const READY: u8 = b'.';
 /// Many times what it takes to start on a busy host.
 const PATIENCE_MS: u16 = 20_000;
@@ -38,6 +41,7 @@ impl Watchdog {
             // It does not stay where this process is: that may be unmounted.
             let state_dir = absolute(state_dir)?;
             let mut child = Command::new(program)
+                .arg0(NAME)
                 .args(["enforce", "watchdog", &commit.to_string(), "--state-dir"])
                 .arg(state_dir)
                 .current_dir("/")
@@ -62,14 +66,17 @@ impl Watchdog {
     fn becomes_ready(&mut self) -> io::Result<()> {
         let mut stdout = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut ready = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut ready, PollTimeout::from(PATIENCE_MS))? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
+        loop {
+            match poll(&mut ready, PollTimeout::from(PATIENCE_MS)) {
+                // A signal that takes the commit back: when there is a watchdog.
+                Err(Errno::EINTR) => {}
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                other => break other.map(drop)?,
+            }
         }
         let mut byte = [0];
-        match stdout.read(&mut byte)? {
-            1 => Ok(()),
-            _ => Err(io::Error::other("it ended at once")),
-        }
+        let read = stdout.read_exact(&mut byte);
+        read.map_err(|_| io::Error::other("it ended at once"))
     }
 
     /// Whether it lives.
@@ -96,6 +103,7 @@ pub(super) fn hold(commit: &Path) -> Result<Flock<File>, EnforceError> {
     // Fails for the leader of a group, who has a session of its own or a shell
     // that gave it one.
     let _ = setsid();
+    let _ = set_name(c"offwatch");
     let failed = |source| EnforceError::State {
         what: "cannot watch",
         path: PathBuf::from(commit),
