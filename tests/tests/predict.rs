@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use nix::net::if_::if_nametoindex;
 use offwatch::{
     enforce::{
         kernel::Request,
@@ -14,11 +15,13 @@ use offwatch::{
     sample::offloads::{FeatureNames, FeatureSet, Features},
 };
 use offwatch_tests::{
-    Netns, Offloads, command::run, link, skip::left_out, skip_unless_lab, tap::Tap,
+    Netns, Offloads, command::run, link, scaled, skip::left_out, skip_unless_lab, tap::Tap,
 };
 
-/// Requests of two features each, per device.
-const PAIRS: usize = 60;
+/// Requests of two features each, per device: fewer on an emulated machine.
+fn pairs() -> usize {
+    scaled(60).max(10) as usize
+}
 
 struct Host {
     ns: Netns,
@@ -41,8 +44,10 @@ impl Host {
     }
 
     fn features(&self, device: &str) -> Result<Features> {
-        let ifindex = link::ifindex(&self.ns, device)?;
-        let read = || Ok(FeatureSocket::open(Family::resolve()?)?.of(ifindex)?);
+        let read = || {
+            let ifindex = if_nametoindex(device)?;
+            Ok(FeatureSocket::open(Family::resolve()?)?.of(ifindex)?)
+        };
         self.ns.try_run(read)
     }
 
@@ -158,7 +163,7 @@ impl Host {
             .filter(named)
             .filter(|bit| !features.never_changed.contains(*bit))
             .collect();
-        for _ in 0..PAIRS {
+        for _ in 0..pairs() {
             let mut request = Request::default();
             for from in [&all, if self.random(4) == 0 { &any } else { &all }] {
                 let bit = from[self.random(from.len())];
@@ -257,7 +262,7 @@ fn bridges_and_their_ports() -> Result<()> {
     // What becomes of a bridge when its ports are changed.
     let mut changed = FeatureSet::default();
     let switchable: Vec<usize> = host.features("veth2")?.changeable.iter().collect();
-    for round in 0..2 * PAIRS {
+    for round in 0..2 * pairs() {
         let port = all[1 + host.random(2)];
         let mut request = Request::default();
         for _ in 0..4 {

@@ -108,6 +108,12 @@ fn unmet_has_its_reason() {
     assert_eq!(predicted.active, set("sg rx hwgro"));
     let predicted = predict(&names, &Device::Other, &card, &request("v4 tso uso", ""));
     assert_eq!(predicted.active, set("sg rx v4 tso"));
+    // ECN goes with the TSO that it came with, though the other one stays.
+    let all = "sg v4 v6 tso ecn tso6";
+    let card = features(all, all, all);
+    let predicted = predict(&names, &Device::Other, &card, &request("", "v4"));
+    assert_eq!(predicted.active, set("sg v6 tso6"));
+    assert_eq!(predicted.uncertain, set(""));
 }
 
 #[test]
