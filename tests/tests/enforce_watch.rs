@@ -577,7 +577,7 @@ fn the_unit_is_confined() -> Result<()> {
         lines.collect::<Vec<_>>()
     };
     ensure!(of("CapabilityBoundingSet") == ["CAP_NET_ADMIN"], "{unit}");
-    ensure!(of("AmbientCapabilities") == ["CAP_NET_ADMIN"], "{unit}");
+    ensure!(of("AmbientCapabilities").is_empty(), "{unit}");
     let Ok(version) = std::process::Command::new("systemd-analyze")
         .arg("--version")
         .output()

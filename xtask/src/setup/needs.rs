@@ -222,6 +222,12 @@ const TESTS: &[Need] = &[
         Program("xz"),
         "their kernel's modules",
     ),
+    need(
+        &["systemd"],
+        &["systemd"; 3],
+        Program("systemd-analyze"),
+        "how far the unit is confined",
+    ),
 ];
 
 /// Where the packages for BPF do not exist or do not fit.
