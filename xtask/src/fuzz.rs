@@ -61,7 +61,7 @@ fn fuzz(workspace: &Workspace, chosen: &[String], runs: u64, seed: u32) -> Resul
     // For a target of its own, so that build scripts are built without coverage.
     let mut build = run::cargo("build");
     build
-        .args(["--locked", "--bins", "--target", &host])
+        .args(["--bins", "--target", &host])
         .current_dir(&home)
         .env("CARGO_TARGET_DIR", &built)
         .env("RUSTFLAGS", COVERAGE)
