@@ -125,7 +125,7 @@ impl<'e> Session<'e> {
                     verdicts,
                     taken_back,
                 }),
-                None => Err(self.not_mine(self.enforcer.store.get(id)?.state)),
+                None => Err(self.not_mine(self.enforcer.store.state(id)?)),
             },
         }
     }
@@ -144,7 +144,7 @@ impl<'e> Session<'e> {
     /// Sees to it that the commit is watched, and tells how it stands: somebody
     /// else may have settled it.
     pub fn tend(&mut self) -> Result<State, EnforceError> {
-        let state = self.enforcer.store.get(self.commit.id)?.state;
+        let state = self.enforcer.store.state(self.commit.id)?;
         if !state.is_settled() {
             self.stay_watched()?;
         }

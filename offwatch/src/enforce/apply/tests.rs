@@ -274,6 +274,8 @@ fn what_a_crash_left_of_a_line_never_happened() {
 
     file.write_all(b"{\"state\":\"odd\"}\n").expect("written");
     let error = Store::open(&state.path()).get(1).expect_err("damaged");
+    let state = Store::open(&state.path()).state(1).expect_err("damaged");
+    assert_eq!(state.to_string(), error.to_string());
     assert!(
         error.to_string().contains("000001.jsonl, line 5: "),
         "{error}"

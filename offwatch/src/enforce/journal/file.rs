@@ -95,6 +95,26 @@ pub(super) fn read(path: &Path) -> Result<(Commit, State), EnforceError> {
     })
 }
 
+/// Its last state, without the commit: that may be of a thousand interfaces.
+pub(super) fn last_state(path: &Path) -> Result<State, EnforceError> {
+    let text = fs::read(path).map_err(|source| EnforceError::State {
+        what: "cannot read the journal",
+        path: path.to_owned(),
+        source,
+    })?;
+    let whole = &text[..whole_lines(&text)];
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    let state = match &lines[..] {
+        [_, .., last] => serde_json::from_slice(last).map_err(|error| error.to_string()),
+        _ => Err("there is no state".to_owned()),
+    };
+    state.map_err(|reason| EnforceError::Damaged {
+        path: path.to_owned(),
+        line: lines.len().max(2),
+        reason,
+    })
+}
+
 /// The error is a line and what is wrong with it.
 fn parse(text: &[u8]) -> Result<(Commit, State), (usize, String)> {
     let whole = &text[..whole_lines(text)];

@@ -112,6 +112,15 @@ impl Store {
         Ok(Journalled { commit, state })
     }
 
+    /// How a commit stands.
+    pub fn state(&self, id: u64) -> Result<State, EnforceError> {
+        let path = self.path(id);
+        match path.exists() {
+            true => file::last_state(&path),
+            false => Err(EnforceError::NoCommit(id)),
+        }
+    }
+
     /// Whether the watchdog of a commit lives: it holds a lock on the file.
     pub fn has_watchdog(&self, id: u64) -> bool {
         let Ok(file) = File::open(self.path(id)) else {
@@ -205,7 +214,7 @@ impl Locked<'_> {
 
     /// How a commit stands now.
     pub fn state(&self, id: u64) -> Result<State, EnforceError> {
-        self.store.get(id).map(|journalled| journalled.state)
+        self.store.state(id)
     }
 
     /// Adds a state, durably.

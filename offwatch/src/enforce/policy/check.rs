@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{
     Glob, Match, Policy, Rule, Switches, VERSION, WatchLimits, Wish,
-    error::{PolicyError, Problem, line},
+    error::{PolicyError, Problem},
     written::{self, Written},
 };
 use crate::{
@@ -26,12 +26,18 @@ const LONGEST_NAME: usize = 32;
 /// Above it, nobody would call it a limit.
 const MOST_CHANGES: u32 = 1_000;
 
-/// Where things are in a text.
-struct Lines<'t>(&'t str);
+/// Where things are in a text: where each line ends. Counted anew for each rule, a
+/// thousand of them take longer than all that follows.
+struct Lines(Vec<usize>);
 
-impl Lines<'_> {
+impl Lines {
+    fn new(text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self(ends.map(|(at, _)| at).collect())
+    }
+
     fn of(&self, span: Range<usize>) -> usize {
-        line(&self.0.as_bytes()[..span.start.min(self.0.len())])
+        self.0.partition_point(|end| *end < span.start) + 1
     }
 
     fn error<T>(&self, span: Range<usize>, problem: Problem) -> Result<T, PolicyError> {
@@ -40,7 +46,7 @@ impl Lines<'_> {
 }
 
 pub(super) fn policy(text: &str, written: Written) -> Result<Policy, PolicyError> {
-    let lines = Lines(text);
+    let lines = Lines::new(text);
     if *written.version.get_ref() != VERSION {
         let version = *written.version.get_ref();
         return lines.error(written.version.span(), Problem::Version(version));
@@ -71,7 +77,7 @@ fn value(key: &'static str, reason: String) -> Problem {
 }
 
 fn settings(
-    lines: &Lines<'_>,
+    lines: &Lines,
     written: Option<Spanned<canary::Settings>>,
 ) -> Result<canary::Settings, PolicyError> {
     let Some(written) = written else {
@@ -86,7 +92,7 @@ fn settings(
     }
 }
 
-fn limits(lines: &Lines<'_>, written: &written::Watch) -> Result<WatchLimits, PolicyError> {
+fn limits(lines: &Lines, written: &written::Watch) -> Result<WatchLimits, PolicyError> {
     let given = |key, found: &Option<Spanned<u32>>, least, default| match found {
         None => Ok(default),
         Some(found) if (least..=MOST_CHANGES).contains(found.get_ref()) => Ok(*found.get_ref()),
@@ -107,7 +113,7 @@ fn limits(lines: &Lines<'_>, written: &written::Watch) -> Result<WatchLimits, Po
     })
 }
 
-fn rule(lines: &Lines<'_>, found: Spanned<written::Rule>) -> Result<Rule, PolicyError> {
+fn rule(lines: &Lines, found: Spanned<written::Rule>) -> Result<Rule, PolicyError> {
     let span = found.span();
     let found = found.into_inner();
     let match_span = found.r#match.span();
@@ -133,7 +139,7 @@ fn rule(lines: &Lines<'_>, found: Spanned<written::Rule>) -> Result<Rule, Policy
 }
 
 /// None if nothing is given.
-fn matches(lines: &Lines<'_>, found: written::Match) -> Result<Option<Match>, PolicyError> {
+fn matches(lines: &Lines, found: written::Match) -> Result<Option<Match>, PolicyError> {
     let given = [&found.vm, &found.bridge, &found.device, &found.driver];
     let given = given.into_iter().chain([&found.os, &found.advice]);
     if given.flatten().next().is_none() {
@@ -172,10 +178,7 @@ fn matches(lines: &Lines<'_>, found: written::Match) -> Result<Option<Match>, Po
     }))
 }
 
-fn wishes(
-    lines: &Lines<'_>,
-    found: BTreeMap<Spanned<String>, bool>,
-) -> Result<Vec<Wish>, PolicyError> {
+fn wishes(lines: &Lines, found: BTreeMap<Spanned<String>, bool>) -> Result<Vec<Wish>, PolicyError> {
     let mut wishes = Vec::with_capacity(found.len());
     for (name, on) in found {
         let (span, name) = (name.span(), name.into_inner());
@@ -190,7 +193,7 @@ fn wishes(
 }
 
 fn switches(
-    lines: &Lines<'_>,
+    lines: &Lines,
     side: Side,
     found: BTreeMap<Spanned<String>, bool>,
 ) -> Result<Vec<(String, bool)>, PolicyError> {

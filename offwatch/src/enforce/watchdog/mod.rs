@@ -59,7 +59,7 @@ fn watch(
     waiting: &mut Waiting,
 ) -> Result<(), EnforceError> {
     loop {
-        let state = store.get(commit.id)?.state;
+        let state = store.state(commit.id)?;
         let (until, because) = match &state {
             State::Applying if waiting.is_enforcer_gone() => {
                 (0, "the enforcer ended while it was applying")
