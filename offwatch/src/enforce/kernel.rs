@@ -24,10 +24,12 @@ pub struct Request {
 impl Request {
     /// Adds a feature.
     pub fn switch(&mut self, bit: usize, on: bool) {
-        self.mask.insert(bit);
-        if on {
-            self.on.insert(bit);
-        }
+        let feature = FeatureSet::from_iter([bit]);
+        self.mask = self.mask | feature;
+        self.on = match on {
+            true => self.on | feature,
+            false => self.on - feature,
+        };
     }
 
     /// What leads from one set to another.
@@ -136,6 +138,8 @@ mod tests {
         let mut request = Request::default();
         request.switch(3, false);
         request.switch(4, true);
-        assert_eq!(request.applied_to(set(&[3])), set(&[4]));
+        request.switch(5, true);
+        request.switch(5, false);
+        assert_eq!(request.applied_to(set(&[3, 5])), set(&[4]));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     enforce::{
         apply::{self, Ending, Enforcer, Outcome, Recovered, Session},
         canary::Settings,
-        plan::{Change, Definition},
+        plan::{Definition, Plan},
         target::Id,
     },
     error::Error,
@@ -41,13 +41,19 @@ pub struct Options {
 pub(super) async fn run(
     enforcer: &mut Enforcer,
     recovered: &Recovered,
-    changes: Vec<Change>,
-    definitions: Vec<Definition>,
+    plan: Plan,
     around: &[Id],
     options: Options,
 ) -> Result<u8, Error> {
     let names = enforcer.names().clone();
     let mut report = Report::new(&names, options.json, recovered);
+    let Plan {
+        changes,
+        definitions,
+        left,
+        ..
+    } = plan;
+    report.left = left;
     if changes.iter().all(|change| change.send.is_empty()) {
         // What is not as asked for cannot be helped by asking again.
         report.verdicts = enforcer.verify(&changes)?;

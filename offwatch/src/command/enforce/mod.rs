@@ -89,15 +89,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
         print(&text::rest(&plan))?;
     }
     let around = around(&plan.changes, &masters, &plan.names);
-    apply::run(
-        &mut enforcer,
-        &recovered,
-        plan.changes,
-        plan.definitions,
-        &around,
-        options,
-    )
-    .await
+    apply::run(&mut enforcer, &recovered, plan, &around, options).await
 }
 
 /// The way to this kernel's features.

@@ -9,6 +9,7 @@ use crate::{
     enforce::{
         apply::{Recovered, TakenBack, Verdict},
         canary,
+        plan::Left,
     },
     error::Error,
     sample::offloads::{FeatureNames, FeatureSet},
@@ -45,6 +46,8 @@ pub(super) struct Report<'a> {
     pub(super) canary: Option<canary::Report>,
     pub(super) ending: Option<Told>,
     pub(super) definitions: ToldDefinitions,
+    /// What the plan leaves as it is; people were told with the rest of the plan.
+    pub(super) left: Vec<Left>,
     /// What was printed while one waited.
     is_head_told: std::cell::Cell<bool>,
 }
@@ -60,6 +63,7 @@ impl<'a> Report<'a> {
             canary: None,
             ending: None,
             definitions: ToldDefinitions::default(),
+            left: Vec::new(),
             is_head_told: std::cell::Cell::new(false),
         }
     }
@@ -203,6 +207,8 @@ impl<'a> Report<'a> {
             _ => None,
         };
         let recovered = self.recovered.taken_back.iter();
+        let left = self.left.iter();
+        let left = left.map(|left| json!({ "what": left.what, "because": left.because }));
         json!({
             "schema": "offwatch.enforce.apply",
             "commit": self.commit,
@@ -212,6 +218,7 @@ impl<'a> Report<'a> {
             "canary": self.canary,
             "taken_back": taken,
             "definitions": self.definitions.value(),
+            "left": left.collect::<Vec<_>>(),
             "recovered": recovered.map(taken_back::value).collect::<Vec<_>>(),
         })
     }
