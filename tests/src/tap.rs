@@ -4,6 +4,8 @@ use std::ffi::{c_char, c_int, c_short, c_ulong};
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -18,6 +20,10 @@ mod ioctl {
     nix::ioctl_write_ptr_bad!(tunsetvnethdrsz, libc::TUNSETVNETHDRSZ, libc::c_int);
     nix::ioctl_write_ptr_bad!(tunattachfilter, libc::TUNATTACHFILTER, libc::sock_fprog);
 }
+
+/// A child that another thread forks holds our files until it runs its program: a
+/// tap that was closed may still be there for so long.
+const RELEASED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A tap device. It exists as long as this value (or a worker) holds a queue.
 #[derive(Debug)]
@@ -224,9 +230,17 @@ fn open_queue(name: &str, opening: Opening) -> Result<OwnedFd> {
         *to = from as c_char;
     }
     request.ifr_ifru.ifru_flags = flags as c_short;
-    // SAFETY: the request is initialised and lives across the call.
-    unsafe { ioctl::tunsetiff(fd.as_raw_fd(), &request) }
-        .with_context(|| format!("TUNSETIFF {name}"))?;
+    let until = Instant::now() + RELEASED_WITHIN;
+    loop {
+        // SAFETY: the request is initialised and lives across the call.
+        match unsafe { ioctl::tunsetiff(fd.as_raw_fd(), &request) } {
+            Err(Errno::EBUSY) if Instant::now() < until => sleep(Duration::from_millis(1)),
+            other => {
+                other.with_context(|| format!("TUNSETIFF {name}"))?;
+                break;
+            }
+        }
+    }
 
     if !vnet_hdr {
         return Ok(fd);

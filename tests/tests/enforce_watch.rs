@@ -565,11 +565,11 @@ fn one_capability_is_enough() -> Result<()> {
 }
 
 fn the_unit_is_confined() -> Result<()> {
-    let unit = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../contrib/systemd/offwatch-enforce.service"
-    );
-    let text = std::fs::read_to_string(unit).context(unit)?;
+    let text = include_str!("../../contrib/systemd/offwatch-enforce.service");
+    let directory = tempfile::tempdir()?;
+    let unit = directory.path().join("offwatch-enforce.service");
+    std::fs::write(&unit, text)?;
+    let unit = unit.to_str().context("a path of plain text")?;
     let of = |key: &str| {
         let lines = text
             .lines()

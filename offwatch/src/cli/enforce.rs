@@ -92,15 +92,9 @@ pub enum EnforceCommand {
         state: StateArgs,
     },
     /// Wait for the end of the enforcer or of the time to confirm, and take the commit
-    /// back; enforce starts it by itself
+    /// back whose number comes from stdin; enforce starts it by itself
     #[command(hide = true)]
-    Watchdog {
-        /// Number of the commit.
-        commit: u64,
-        /// Where it is.
-        #[command(flatten)]
-        state: StateArgs,
-    },
+    Watchdog(StateArgs),
 }
 
 /// Arguments of all of them.

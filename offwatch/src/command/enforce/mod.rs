@@ -45,9 +45,7 @@ pub async fn run(args: &EnforceArgs) -> Result<u8, Error> {
             all,
             state,
         }) => undo::run(commits, *all, state),
-        Some(EnforceCommand::Watchdog { commit, state }) => {
-            watchdog::run(&state.state_dir, *commit)
-        }
+        Some(EnforceCommand::Watchdog(state)) => watchdog::run(&state.state_dir),
         None => change(args).await,
     }
 }
@@ -69,6 +67,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
         ..Settings::new(&args.state_dir)
     };
     let (mut enforcer, recovered) = Enforcer::open(kernel()?, settings)?;
+    enforcer.prepare_watchdog();
     let (plan, targets) = planned::plan(args, input, enforcer.kernel())?;
     let of_policy = input.policy.as_ref();
     let options = Options {

@@ -3,10 +3,16 @@
 use std::path::Path;
 
 use super::kernel;
-use crate::{enforce::watchdog, error::Error};
+use crate::{
+    enforce::{error::EnforceError, watchdog},
+    error::Error,
+};
 
-/// Watches a commit until it is settled.
-pub(super) fn run(state_dir: &Path, commit: u64) -> Result<u8, Error> {
-    watchdog::run(&mut *kernel()?, state_dir, commit)?;
+/// Watches the commit that it is told of until it is settled.
+pub(super) fn run(state_dir: &Path) -> Result<u8, Error> {
+    let mut kernel = kernel()?;
+    if let Some(commit) = watchdog::told().map_err(EnforceError::Wait)? {
+        watchdog::run(&mut *kernel, state_dir, commit)?;
+    }
     Ok(0)
 }

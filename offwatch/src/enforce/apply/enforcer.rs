@@ -27,7 +27,7 @@ use crate::{
         lock::EnforcerLock,
         plan::Change,
         target::Id,
-        watchdog,
+        watchdog::{self, Prepared, Watchdog},
     },
     sample::offloads::{FeatureNames, FeatureSet, Features},
 };
@@ -74,6 +74,8 @@ pub struct Enforcer {
     pub(super) audit: Audit,
     pub(super) here: Here,
     pub(super) settings: Settings,
+    /// A process that is to be the next watchdog.
+    pub(super) prepared: Option<Prepared>,
     /// Of each interface, which commits have the state before of which features.
     covered: HashMap<Id, Vec<(u64, FeatureSet)>>,
     _lock: EnforcerLock,
@@ -110,10 +112,19 @@ impl Enforcer {
             audit,
             here,
             settings,
+            prepared: None,
             covered,
             _lock: lock,
         };
         Ok((enforcer, recovered))
+    }
+
+    /// Starts the process that will be the watchdog of the next commit, to have it
+    /// when it is needed.
+    pub fn prepare_watchdog(&mut self) {
+        let settings = &self.settings;
+        // If that fails, it fails again when it is needed.
+        self.prepared = Watchdog::prepare(&settings.watchdog, &settings.state_dir).ok();
     }
 
     /// Journals a commit, durably, and starts its watchdog. Nothing is changed

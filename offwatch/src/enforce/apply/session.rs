@@ -221,8 +221,13 @@ impl<'e> Session<'e> {
         if self.watchdog.as_mut().is_some_and(Watchdog::is_alive) {
             return Ok(());
         }
-        let settings = &self.enforcer.settings;
         let id = self.commit.id;
+        let prepared = self.enforcer.prepared.take();
+        if let Some(Ok(watchdog)) = prepared.map(|prepared| prepared.watch(id)) {
+            self.watchdog = Some(watchdog);
+            return Ok(());
+        }
+        let settings = &self.enforcer.settings;
         self.watchdog = Some(Watchdog::start(
             &settings.watchdog,
             &settings.state_dir,

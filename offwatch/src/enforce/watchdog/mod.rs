@@ -10,7 +10,7 @@ mod wait;
 
 use std::{path::Path, thread, time::Duration};
 
-pub use self::process::{PROGRAM, Watchdog};
+pub use self::process::{PROGRAM, Prepared, Watchdog, told};
 use self::wait::Waiting;
 pub(super) use self::wait::watch_file;
 use super::{

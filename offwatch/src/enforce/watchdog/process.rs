@@ -26,6 +26,36 @@ const READY: u8 = b'.';
 /// Many times what it takes to start on a busy host.
 const PATIENCE_MS: u16 = 20_000;
 
+/// A process that waits to be told what to watch. It ends with this value.
+#[derive(Debug)]
+pub struct Prepared(Option<Watchdog>);
+
+impl Prepared {
+    /// Has it watch a commit, and waits until it does.
+    pub fn watch(mut self, commit: u64) -> Result<Watchdog, EnforceError> {
+        let Some(mut watchdog) = self.0.take() else {
+            return Err(EnforceError::NoWatchdog {
+                source: io::ErrorKind::NotFound.into(),
+            });
+        };
+        match watchdog.becomes_ready(commit) {
+            Ok(()) => Ok(watchdog),
+            Err(source) => {
+                watchdog.kill();
+                Err(EnforceError::NoWatchdog { source })
+            }
+        }
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(mut watchdog) = self.0.take() {
+            watchdog.kill();
+        }
+    }
+}
+
 /// A watchdog that was started by this process. It outlives this value.
 #[derive(Debug)]
 pub struct Watchdog {
@@ -37,12 +67,18 @@ pub struct Watchdog {
 impl Watchdog {
     /// Starts one and waits until it is ready.
     pub fn start(program: &Path, state_dir: &Path, commit: u64) -> Result<Self, EnforceError> {
-        let started = || -> io::Result<Self> {
+        Self::prepare(program, state_dir)?.watch(commit)
+    }
+
+    /// Starts the process, before it is known what it is to watch: that takes as
+    /// long as to find it out.
+    pub fn prepare(program: &Path, state_dir: &Path) -> Result<Prepared, EnforceError> {
+        let started = || -> io::Result<Prepared> {
             // It does not stay where this process is: that may be unmounted.
             let state_dir = absolute(state_dir)?;
             let mut child = Command::new(program)
                 .arg0(NAME)
-                .args(["enforce", "watchdog", &commit.to_string(), "--state-dir"])
+                .args(["enforce", "watchdog", "--state-dir"])
                 .arg(state_dir)
                 .current_dir("/")
                 .stdin(Stdio::piped())
@@ -50,20 +86,18 @@ impl Watchdog {
                 .stderr(Stdio::null())
                 .spawn()?;
             let alive = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-            let mut watchdog = Self { child, alive };
-            match watchdog.becomes_ready() {
-                Ok(()) => Ok(watchdog),
-                Err(error) => {
-                    let _ = watchdog.child.kill();
-                    let _ = watchdog.child.wait();
-                    Err(error)
-                }
-            }
+            Ok(Prepared(Some(Self { child, alive })))
         };
         started().map_err(|source| EnforceError::NoWatchdog { source })
     }
 
-    fn becomes_ready(&mut self) -> io::Result<()> {
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn becomes_ready(&mut self, commit: u64) -> io::Result<()> {
+        writeln!(self.alive, "{commit}")?;
         let mut stdout = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut ready = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
         loop {
@@ -97,13 +131,20 @@ impl Watchdog {
     }
 }
 
-/// Makes the calling process a watchdog: in a session of its own, with the lock
-/// that says that it lives.
-pub(super) fn hold(commit: &Path) -> Result<Flock<File>, EnforceError> {
+/// Makes the calling process a watchdog in a session of its own, and waits to be
+/// told what to watch; `None`: nothing.
+pub fn told() -> io::Result<Option<u64>> {
     // Fails for the leader of a group, who has a session of its own or a shell
     // that gave it one.
     let _ = setsid();
     let _ = set_name(c"offwatch");
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(line.trim().parse().ok())
+}
+
+/// Takes the lock that says that it lives.
+pub(super) fn hold(commit: &Path) -> Result<Flock<File>, EnforceError> {
     let failed = |source| EnforceError::State {
         what: "cannot watch",
         path: PathBuf::from(commit),
