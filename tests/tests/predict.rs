@@ -187,6 +187,10 @@ impl Host {
         if self.names.bit("tx-lockless").is_some() {
             permitted.insert(self.names.bit("tx-udp-segmentation").context("USO")?);
         }
+        // What bridges did with it before.
+        if self.names.bit("rx-udp-gro-forwarding").is_none() {
+            permitted.insert(self.names.bit("tx-gso-list").context("lists")?);
+        }
         let rest = self.names.of(uncertain - permitted);
         ensure!(rest.is_empty(), "uncertain: {rest:?}");
         Ok(())
@@ -279,7 +283,7 @@ fn bridges_and_their_ports() -> Result<()> {
         changed = changed | (before.active ^ after.active);
     }
     let changed = host.names.of(changed);
-    assert!(changed.len() > 4, "little has changed: {changed:?}");
+    assert!(changed.len() > 2, "little has changed: {changed:?}");
     Ok(())
 }
 

@@ -14,6 +14,8 @@ const RUNNER: &str = "offwatch-matrix";
 const TERMINAL_TEST: &str = "screen";
 /// Rules judge by rates, which an emulated machine does not reach.
 const ADVICE_TEST: &str = "scenarios";
+/// So does a canary; it takes minutes there.
+const CANARY_TEST: &str = "enforce_canary";
 
 /// The kernels that the runner knows.
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
@@ -148,7 +150,7 @@ fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
 /// terminal and find the same on every kernel, and those of advice.
 fn targets(workspace: &Workspace, only: &[String]) -> Result<Vec<String>> {
     let mut known = workspace.targets(TESTS_PACKAGE, "test");
-    let left_out = [TERMINAL_TEST, ADVICE_TEST];
+    let left_out = [TERMINAL_TEST, ADVICE_TEST, CANARY_TEST];
     known.retain(|target| {
         let target = target.as_str();
         !VM_TESTS.contains(&target) && !left_out.contains(&target)

@@ -22,6 +22,15 @@ const NEWER: &str = "rx-udp-gro-forwarding";
 /// Off in a bridge with ports.
 const NO_PORT: [&str; 2] = ["tx-nocache-copy", "tx-fcoe-segmentation"];
 
+/// What cannot be told of a bridge: on a kernel that is older, those of
+/// [`ONE_PORT_NEWER`], which differ between its releases.
+pub(super) fn doubtful(rules: &Rules) -> FeatureSet {
+    match rules.set(&[NEWER]).is_empty() {
+        true => rules.set(&ONE_PORT_NEWER),
+        false => FeatureSet::default(),
+    }
+}
+
 /// The features of a bridge that shall have `asked`.
 pub(super) fn features(rules: &Rules, asked: FeatureSet, ports: &[FeatureSet]) -> FeatureSet {
     if ports.is_empty() {

@@ -185,7 +185,10 @@ impl<'a> Kernel<'a> {
             Device::Other => self.rules.partial(self.before),
             Device::Tap | Device::Bridge(_) => FeatureSet::default(),
         };
-        let mut doubtful = FeatureSet::default();
+        let mut doubtful = match self.device {
+            Device::Bridge(ports) if !ports.is_empty() => bridge::doubtful(&self.rules),
+            _ => FeatureSet::default(),
+        };
         for accepts in [FeatureSet::default(), self.negotiated.unknown] {
             for newer_rules in [false, newer_rules] {
                 for partial in [FeatureSet::default(), partial] {
