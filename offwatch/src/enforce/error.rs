@@ -26,6 +26,14 @@ pub enum EnforceError {
         /// What the system said.
         source: io::Error,
     },
+    /// Others can put into the state directory what decides what root changes.
+    #[error("{path}: {reason}; nothing was changed", path = .path.display())]
+    Untrusted {
+        /// Which directory.
+        path: PathBuf,
+        /// Who can, and what to do.
+        reason: String,
+    },
     /// A file of the journal is not as it was written.
     #[error("{path}, line {line}: {reason}; move it away if it is not needed", path = .path.display())]
     Damaged {

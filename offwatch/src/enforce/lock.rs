@@ -120,6 +120,7 @@ fn state(state_dir: &Path) -> Result<Flock<File>, EnforceError> {
         .write(true)
         .create(true)
         .truncate(false)
+        .custom_flags(libc::O_NOFOLLOW)
         .mode(MODE);
     let file = options.open(&path).map_err(failed)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
