@@ -117,6 +117,14 @@ pub enum EnforceError {
     /// `/proc` does not tell which boot or network namespace this is.
     #[error("cannot tell this boot and network namespace: {0}; nothing was changed")]
     Nowhere(io::Error),
+    /// It is done, and nobody could be told.
+    #[error("it is done, but {what}: {source}; `offwatch enforce status` tells of it")]
+    Untold {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Waiting failed.
     #[error("cannot wait for the confirmation: {0}")]
     Wait(io::Error),
@@ -128,14 +136,14 @@ fn process(pid: Option<u32>) -> String {
 
 /// Nothing was changed.
 const FAILURE: u8 = 1;
-/// It was taken back.
-const TAKEN_BACK: u8 = 4;
+/// It was taken back, or nobody could be told.
+const NOT_AS_TOLD: u8 = 4;
 
 impl EnforceError {
     /// Its exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Self::TakenBack { .. } => TAKEN_BACK,
+            Self::TakenBack { .. } | Self::Untold { .. } => NOT_AS_TOLD,
             _ => FAILURE,
         }
     }
