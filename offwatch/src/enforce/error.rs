@@ -55,6 +55,19 @@ pub enum EnforceError {
         /// What they would share, with a space before it.
         of: &'static str,
     },
+    /// A process that may be no enforcer has what an enforcer needs.
+    #[error(
+        "a process ({}){} has the socket @offwatch-enforce, which keeps enforcers out; end it \
+         if it is none (`ss -xap` finds it); nothing was changed",
+        process(*.pid),
+        user(*.uid)
+    )]
+    NameTaken {
+        /// Its process, if known.
+        pid: Option<u32>,
+        /// Its user, if known.
+        uid: Option<u32>,
+    },
     /// Another process works on the journal and does not end.
     #[error("the journal is in use by another offwatch for too long; nothing was changed")]
     Busy,
@@ -132,6 +145,10 @@ pub enum EnforceError {
 
 fn process(pid: Option<u32>) -> String {
     pid.map_or_else(|| "pid unknown".into(), |pid| format!("pid {pid}"))
+}
+
+fn user(uid: Option<u32>) -> String {
+    uid.map_or_else(String::new, |uid| format!(" of user {uid}"))
 }
 
 /// Nothing was changed.
