@@ -280,6 +280,36 @@ fn what_a_crash_left_of_a_line_never_happened() {
     );
 }
 
+/// What is told of a commit that waits when its journal is no more as it was.
+fn told_without(journal: impl Fn(&std::path::Path)) -> EnforceError {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let before = host.features("tap0");
+    let change = host.change("tap0", &[(GRO, false)]);
+    let mut session = enforcer
+        .begin(vec![change], &[], Some(SOON))
+        .expect("a session");
+    session.apply_all().expect("applied");
+    session.wait_for_confirmation(SOON).expect("it waits");
+    assert_ne!(host.features("tap0"), before);
+    journal(&Store::open(&state.path()).path(1));
+    let error = session.tend().expect_err("it cannot be read");
+    assert_eq!(host.features("tap0"), before);
+    error
+}
+
+#[test]
+fn what_cannot_be_confirmed_any_more_does_not_stay() {
+    let damaged = told_without(|journal| fs::write(journal, "odd\n").expect("written"));
+    let gone = told_without(|journal| fs::remove_file(journal).expect("removed"));
+    for (error, because) in [(damaged, "line 1"), (gone, "there is no commit 1")] {
+        assert_eq!(error.code(), 4, "{error}");
+        let error = error.to_string();
+        assert!(error.starts_with("commit 1 was taken back: "), "{error}");
+        assert!(error.contains(because), "{error}");
+    }
+}
+
 #[test]
 fn the_confirmation_comes_in_time_or_not_at_all() {
     let (host, state) = (InMemory::with(&["tap0"]), State::new());
