@@ -410,3 +410,27 @@ fn kept_changes_with_which_something_else_changes_are_taken_back() {
     assert!(kept.taken_back.expect("taken back").is_complete());
     assert_eq!(host.features("tap0").wanted, before.wanted);
 }
+
+#[test]
+fn commits_of_interfaces_that_are_gone_do_not_add_up() {
+    let (host, state) = (InMemory::with(&["eth0"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let mut keep = |dev: &str| {
+        let change = host.change(dev, &[(GRO, false)]);
+        enforcer.keep(&[change]).expect("kept");
+    };
+    keep("eth0");
+    let mut last = None;
+    for number in 0..40 {
+        let dev = format!("tap{number}");
+        let ifindex = host.add(&dev);
+        keep(&dev);
+        if let Some(last) = last.replace(ifindex) {
+            host.0.borrow_mut().devices.remove(&last);
+        }
+    }
+    let numbers = Store::open(&state.path()).numbers().expect("numbers");
+    assert!(numbers.len() <= 11, "{numbers:?}");
+    assert_eq!(numbers.first(), Some(&1), "eth0 is there");
+    assert_eq!(numbers.last(), Some(&41));
+}

@@ -184,20 +184,31 @@ pub struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    /// Writes a commit with its first state, durably, and gives it its number.
-    pub fn begin(&self, commit: &mut Commit, state: &State) -> Result<(), EnforceError> {
+    /// Writes a commit with its first state, durably, and gives it its number. If there
+    /// are far too many, old ones go, also confirmed ones that `is_gone`: that have
+    /// nothing left to take back.
+    pub fn begin(
+        &self,
+        commit: &mut Commit,
+        state: &State,
+        is_gone: impl FnMut(&Commit) -> bool,
+    ) -> Result<(), EnforceError> {
         let last = self.store.numbers()?.last().copied().unwrap_or(0);
         commit.id = last.checked_add(1).ok_or_else(|| EnforceError::NoJournal {
             path: self.store.path(last),
             source: io::Error::other("no number comes after this one; move it away"),
         })?;
         file::create(&self.store.path(commit.id), commit, state)?;
-        self.prune(&commit.boot_id)
+        self.prune(&commit.boot_id, is_gone)
     }
 
     /// Removes the oldest commits if there are far too many: those that nobody can
     /// take back any more.
-    fn prune(&self, boot_id: &str) -> Result<(), EnforceError> {
+    fn prune(
+        &self,
+        boot_id: &str,
+        mut is_gone: impl FnMut(&Commit) -> bool,
+    ) -> Result<(), EnforceError> {
         let numbers = self.store.numbers()?;
         if numbers.len() <= 2 * KEPT {
             return Ok(());
@@ -206,7 +217,7 @@ impl Locked<'_> {
         for id in old {
             let Journalled { commit, state } = self.store.get(*id)?;
             let is_over = match state {
-                State::Confirmed => commit.boot_id != boot_id,
+                State::Confirmed => commit.boot_id != boot_id || is_gone(&commit),
                 state => state.is_settled(),
             };
             if is_over {
@@ -254,7 +265,10 @@ mod tests {
         let directory = tempfile::TempDir::new().expect("a directory");
         let store = Store::create(directory.path()).expect("a journal");
         let locked = store.lock().expect("a lock");
-        let add = |boot_id, state| locked.begin(&mut commit(boot_id), &state).expect("it");
+        let add = |boot_id, state| {
+            let begun = locked.begin(&mut commit(boot_id), &state, |_| false);
+            begun.expect("it");
+        };
         add("this", State::Confirmed);
         add("this", State::Applying);
         add("another", State::Confirmed);
@@ -285,7 +299,7 @@ mod tests {
         let locked = store.lock().expect("a lock");
         let mut commit = commit("this");
         let error = locked
-            .begin(&mut commit, &State::Applying)
+            .begin(&mut commit, &State::Applying, |_| false)
             .expect_err("no number");
         assert!(error.to_string().contains("move it away"), "{error}");
         assert_eq!(store.numbers().expect("numbers"), [u64::MAX]);
