@@ -326,6 +326,11 @@ impl Enforcer {
         }
     }
 
+    /// Forgets interfaces that are not `there` any more, by ifindex.
+    pub fn retain(&mut self, there: &HashSet<u32>) {
+        self.covered.retain(|id, _| there.contains(&id.ifindex));
+    }
+
     fn write(&mut self, mut commit: Commit, state: &State) -> Result<Commit, EnforceError> {
         let locked = self.store.lock()?;
         let (kernel, here) = (&mut self.kernel, &self.here);

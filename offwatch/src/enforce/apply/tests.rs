@@ -434,3 +434,21 @@ fn commits_of_interfaces_that_are_gone_do_not_add_up() {
     assert_eq!(numbers.first(), Some(&1), "eth0 is there");
     assert_eq!(numbers.last(), Some(&41));
 }
+
+#[test]
+fn what_is_gone_is_forgotten() {
+    let (host, state) = (InMemory::with(&["eth0", "tap0"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let changes = ["eth0", "tap0"].map(|dev| host.change(dev, &[(GRO, false)]));
+    let mut keep = |there: &[u32]| {
+        enforcer.retain(&there.iter().copied().collect());
+        let commits = changes.iter().map(|change| {
+            let kept = enforcer.keep(std::slice::from_ref(change));
+            kept.expect("kept").commit
+        });
+        commits.collect::<Vec<_>>()
+    };
+    assert_eq!(keep(&[1, 2]), [Some(1), Some(2)]);
+    assert_eq!(keep(&[1, 2]), [None, None]);
+    assert_eq!(keep(&[1]), [None, Some(3)]);
+}
