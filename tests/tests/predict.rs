@@ -187,6 +187,10 @@ impl Host {
         if self.names.bit("tx-lockless").is_some() {
             permitted.insert(self.names.bit("tx-udp-segmentation").context("USO")?);
         }
+        // With partial GSO, in some bridges.
+        if let Some(esp) = self.names.bit("tx-esp-segmentation") {
+            permitted.insert(esp);
+        }
         // What bridges did with it before.
         if self.names.bit("rx-udp-gro-forwarding").is_none() {
             permitted.insert(self.names.bit("tx-gso-list").context("lists")?);
@@ -283,7 +287,7 @@ fn bridges_and_their_ports() -> Result<()> {
         changed = changed | (before.active ^ after.active);
     }
     let changed = host.names.of(changed);
-    assert!(changed.len() > 2, "little has changed: {changed:?}");
+    assert!(changed.len() > 1, "little has changed: {changed:?}");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use super::{
     here::Here,
     kernel::{Refusal, Reply, Request},
     plan::Why,
+    state_dir,
     target::{Id, Owner},
 };
 use crate::{
@@ -148,9 +149,11 @@ struct Switch {
 impl Audit {
     /// Opens it to add lines.
     pub fn open(state_dir: &Path, here: &Here) -> Result<Self, EnforceError> {
+        state_dir::check(state_dir, None)?;
         let path = state_dir.join(FILE);
         let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(MODE).open(&path);
+        let options = options.append(true).create(true).mode(MODE);
+        let file = options.custom_flags(libc::O_NOFOLLOW).open(&path);
         let file = file.map_err(|source| EnforceError::NoJournal {
             path: path.clone(),
             source,

@@ -26,6 +26,14 @@ pub enum EnforceError {
         /// What the system said.
         source: io::Error,
     },
+    /// Others can put into the state directory what decides what root changes.
+    #[error("{path}: {reason}; nothing was changed", path = .path.display())]
+    Untrusted {
+        /// Which directory.
+        path: PathBuf,
+        /// Who can, and what to do.
+        reason: String,
+    },
     /// A file of the journal is not as it was written.
     #[error("{path}, line {line}: {reason}; move it away if it is not needed", path = .path.display())]
     Damaged {
@@ -46,6 +54,19 @@ pub enum EnforceError {
         pid: Option<u32>,
         /// What they would share, with a space before it.
         of: &'static str,
+    },
+    /// A process that may be no enforcer has what an enforcer needs.
+    #[error(
+        "a process ({}){} has the socket @offwatch-enforce, which keeps enforcers out; end it \
+         if it is none (`ss -xap` finds it); nothing was changed",
+        process(*.pid),
+        user(*.uid)
+    )]
+    NameTaken {
+        /// Its process, if known.
+        pid: Option<u32>,
+        /// Its user, if known.
+        uid: Option<u32>,
     },
     /// Another process works on the journal and does not end.
     #[error("the journal is in use by another offwatch for too long; nothing was changed")]
@@ -109,6 +130,14 @@ pub enum EnforceError {
     /// `/proc` does not tell which boot or network namespace this is.
     #[error("cannot tell this boot and network namespace: {0}; nothing was changed")]
     Nowhere(io::Error),
+    /// It is done, and nobody could be told.
+    #[error("it is done, but {what}: {source}; `offwatch enforce status` tells of it")]
+    Untold {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Waiting failed.
     #[error("cannot wait for the confirmation: {0}")]
     Wait(io::Error),
@@ -118,16 +147,20 @@ fn process(pid: Option<u32>) -> String {
     pid.map_or_else(|| "pid unknown".into(), |pid| format!("pid {pid}"))
 }
 
+fn user(uid: Option<u32>) -> String {
+    uid.map_or_else(String::new, |uid| format!(" of user {uid}"))
+}
+
 /// Nothing was changed.
 const FAILURE: u8 = 1;
-/// It was taken back.
-const TAKEN_BACK: u8 = 4;
+/// It was taken back, or nobody could be told.
+const NOT_AS_TOLD: u8 = 4;
 
 impl EnforceError {
     /// Its exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Self::TakenBack { .. } => TAKEN_BACK,
+            Self::TakenBack { .. } | Self::Untold { .. } => NOT_AS_TOLD,
             _ => FAILURE,
         }
     }

@@ -16,9 +16,10 @@ use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
     sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
-        socket, sockopt::PeerCredentials,
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, UnixCredentials, bind, connect,
+        getsockopt, listen, socket, sockopt::PeerCredentials,
     },
+    unistd::Uid,
 };
 
 use super::error::EnforceError;
@@ -45,14 +46,17 @@ impl EnforcerLock {
     pub fn take(state_dir: &Path) -> Result<Self, EnforceError> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let taken = namespace(state_dir).and_then(|namespace| {
+            let is_last = Instant::now() >= until;
+            let taken = namespace(state_dir, is_last).and_then(|namespace| {
                 Ok(Self {
                     _namespace: namespace,
                     _state: state(state_dir)?,
                 })
             });
             match taken {
-                Err(EnforceError::AnotherEnforcer { .. }) if Instant::now() < until => {
+                Err(EnforceError::AnotherEnforcer { .. } | EnforceError::NameTaken { .. })
+                    if !is_last =>
+                {
                     thread::sleep(RETRY);
                 }
                 other => return other,
@@ -61,7 +65,8 @@ impl EnforcerLock {
     }
 }
 
-fn namespace(state_dir: &Path) -> Result<OwnedFd, EnforceError> {
+/// Who has it is asked `is_last` only: one that does not listen to us is asked once.
+fn namespace(state_dir: &Path, is_last: bool) -> Result<OwnedFd, EnforceError> {
     let failed = |error: Errno| EnforceError::State {
         what: "cannot lock the network namespace, with",
         path: state_dir.to_owned(),
@@ -70,10 +75,10 @@ fn namespace(state_dir: &Path) -> Result<OwnedFd, EnforceError> {
     let address = UnixAddr::new_abstract(name(state_dir).as_bytes()).map_err(failed)?;
     let socket = stream().map_err(failed)?;
     match bind(socket.as_raw_fd(), &address) {
-        Err(Errno::EADDRINUSE) => Err(EnforceError::AnotherEnforcer {
-            pid: holder(&address),
-            of: "",
-        }),
+        Err(Errno::EADDRINUSE) => {
+            let holder = is_last.then(|| holder(&address)).flatten();
+            Err(taken(holder, Uid::effective()))
+        }
         Err(error) => Err(failed(error)),
         // Others learn our pid from it.
         Ok(()) => listen(&socket, Backlog::MAXALLOWABLE)
@@ -98,14 +103,25 @@ fn stream() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Unix, SockType::Stream, flags, None)
 }
 
+/// Who has the name. Anybody in the namespace can take it: a process of another user
+/// may be none, and one that does not listen is none.
+fn taken(holder: Option<UnixCredentials>, ours: Uid) -> EnforceError {
+    let pid = |holder: UnixCredentials| u32::try_from(holder.pid()).ok();
+    let pid = holder.and_then(pid).filter(|pid| *pid != 0);
+    match holder.map(|holder| Uid::from_raw(holder.uid())) {
+        Some(uid) if uid.is_root() || uid == ours => EnforceError::AnotherEnforcer { pid, of: "" },
+        uid => EnforceError::NameTaken {
+            pid,
+            uid: uid.map(Uid::as_raw),
+        },
+    }
+}
+
 /// Who listens at an address.
-fn holder(address: &UnixAddr) -> Option<u32> {
+fn holder(address: &UnixAddr) -> Option<UnixCredentials> {
     let socket = stream().ok()?;
     connect(socket.as_raw_fd(), address).ok()?;
-    let credentials = getsockopt(&socket, PeerCredentials).ok()?;
-    u32::try_from(credentials.pid())
-        .ok()
-        .filter(|pid| *pid != 0)
+    getsockopt(&socket, PeerCredentials).ok()
 }
 
 fn state(state_dir: &Path) -> Result<Flock<File>, EnforceError> {
@@ -120,6 +136,7 @@ fn state(state_dir: &Path) -> Result<Flock<File>, EnforceError> {
         .write(true)
         .create(true)
         .truncate(false)
+        .custom_flags(libc::O_NOFOLLOW)
         .mode(MODE);
     let file = options.open(&path).map_err(failed)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -139,5 +156,47 @@ fn state(state_dir: &Path) -> Result<Flock<File>, EnforceError> {
             })
         }
         Err((_, error)) => Err(failed(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told if a process has the name already.
+    fn told(take: impl FnOnce(&OwnedFd, &UnixAddr)) -> String {
+        let state = tempfile::tempdir().expect("a directory");
+        let address = UnixAddr::new_abstract(name(state.path()).as_bytes()).expect("a name");
+        let socket = stream().expect("a socket");
+        take(&socket, &address);
+        let error = EnforcerLock::take(state.path()).expect_err("no lock");
+        assert_eq!(error.code(), 1);
+        error.to_string()
+    }
+
+    #[test]
+    fn who_has_the_name_is_told_apart_from_an_enforcer() {
+        let bound = |socket: &OwnedFd, address: &UnixAddr| {
+            bind(socket.as_raw_fd(), address).expect("bound");
+        };
+        let pid = std::process::id();
+        assert_eq!(
+            told(|socket, address| {
+                bound(socket, address);
+                listen(socket, Backlog::MAXALLOWABLE).expect("it listens");
+            }),
+            format!("another enforcer runs (pid {pid}); nothing was changed")
+        );
+        let hint = "has the socket @offwatch-enforce, which keeps enforcers out; end it if it is \
+                    none (`ss -xap` finds it); nothing was changed";
+        let silent = told(bound);
+        assert_eq!(silent, format!("a process (pid unknown) {hint}"));
+        let other = libc::ucred {
+            pid: 7,
+            uid: 65534,
+            gid: 65534,
+        };
+        let other = taken(Some(other.into()), Uid::from_raw(0)).to_string();
+        assert_eq!(other, format!("a process (pid 7) of user 65534 {hint}"));
     }
 }

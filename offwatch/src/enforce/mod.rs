@@ -25,6 +25,7 @@ pub mod names;
 pub mod plan;
 pub mod policy;
 pub mod predict;
+mod state_dir;
 pub mod target;
 pub mod watch;
 pub mod watchdog;

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, time::Duration};
 use super::{
     canary,
     defined::ToldDefinitions,
-    print,
+    print_text,
     report::{Report, Told},
 };
 use crate::{
@@ -58,8 +58,7 @@ pub(super) async fn run(
         // What is not as asked for cannot be helped by asking again.
         report.verdicts = enforcer.verify(&changes)?;
         report.definitions = define(enforcer, definitions, &options)?;
-        report.print()?;
-        return Ok(report.code());
+        return report.end();
     }
     let mut session = enforcer.begin(changes, around, options.confirm_within)?;
     report.commit = Some(session.commit().id);
@@ -85,8 +84,7 @@ pub(super) async fn run(
     if matches!(report.ending, Some(Told::Confirmed)) {
         report.definitions = define(enforcer, definitions, &options)?;
     }
-    report.print()?;
-    Ok(report.code())
+    report.end()
 }
 
 /// Changes definitions, or only tells of them. They come last: of features that
@@ -127,10 +125,11 @@ async fn finish(
             false => "run `offwatch enforce confirm` to keep it",
         };
         let within = within.as_secs();
-        print(&format!(
+        // It waits all the same: others can confirm it, or it is taken back.
+        let _ = print_text(&format!(
             "{}waiting {within} s for a confirmation: {how}\n",
             report.head()
-        ))?;
+        ));
     }
     Ok(match session.await_confirmation(until).await? {
         Ending::Confirmed => Told::Confirmed,

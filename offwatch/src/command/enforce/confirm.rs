@@ -2,7 +2,7 @@
 
 use crate::{
     cli::enforce::StateArgs,
-    command::enforce::print,
+    command::enforce::{ended, print},
     enforce::{
         apply,
         audit::Audit,
@@ -59,6 +59,5 @@ pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
             .map(|id| format!("commit {id} is confirmed\n"))
             .collect(),
     };
-    print(&told)?;
-    Ok(0)
+    ended(print(&told), 0, true)
 }

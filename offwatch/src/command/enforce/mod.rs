@@ -27,11 +27,12 @@ use crate::{
         error::EnforceError,
         input::Input,
         kernel::{self, Kernel, Request},
-        plan::text,
+        plan::text as plan_text,
         target::Id,
     },
     error::Error,
     sample::offloads::{FeatureNames, FeatureSet},
+    text::plain,
 };
 
 /// Does what the command line says; the exit code.
@@ -85,7 +86,11 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
         .map(|target| (target.id.clone(), target.master))
         .collect();
     if !args.json {
-        print(&text::rest(&plan))?;
+        match print_text(&plan_text::rest(&plan)) {
+            // Who reads no more wants it done all the same.
+            Err(Error::Closed) => {}
+            printed => printed?,
+        }
     }
     let around = around(&plan.changes, &masters, &plan.names);
     apply::run(&mut enforcer, &recovered, plan, &around, options).await
@@ -117,9 +122,54 @@ fn words(set: FeatureSet, on: FeatureSet, names: &FeatureNames) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
+/// The exit code of what was done, and told. Code 1 says that nothing was changed:
+/// if that is not so, it must not end with it because nobody could be told.
+fn ended(printed: Result<(), Error>, code: u8, has_changed: bool) -> Result<u8, Error> {
+    match printed {
+        Ok(()) | Err(Error::Closed) => Ok(code),
+        Err(Error::Io { what, source }) if has_changed => {
+            Err(EnforceError::Untold { what, source }.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Prints lines for people.
+fn print_text(text: &str) -> Result<(), Error> {
+    print(&plain_lines(text))
+}
+
+/// Names of interfaces and VMs may hold anything.
+fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
 fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(Error::stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_be_told_learns_the_code_of_what_was_done() {
+        let full = || Err(Error::stdout(io::ErrorKind::StorageFull.into()));
+        let closed = || Err(Error::stdout(io::ErrorKind::BrokenPipe.into()));
+        for code in [0, 4] {
+            assert_eq!(ended(Ok(()), code, true).expect("told"), code);
+            assert_eq!(ended(closed(), code, true).expect("closed"), code);
+        }
+        let code = |has_changed| ended(full(), 0, has_changed).expect_err("untold").code();
+        assert_eq!((code(true), code(false)), (4, 1));
+    }
+
+    #[test]
+    fn names_do_not_reach_the_terminal_as_they_are() {
+        let told = "commit 1\n  \u{1b}[31m: rx-gro on\n";
+        assert_eq!(plain_lines(told), "commit 1\n  ?[31m: rx-gro on\n");
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{defined::ToldDefinitions, print, switched, taken_back, words};
+use super::{defined::ToldDefinitions, ended, print, print_text, switched, taken_back, words};
 use crate::{
     enforce::{
         apply::{Recovered, TakenBack, Verdict},
@@ -69,7 +69,7 @@ impl<'a> Report<'a> {
     }
 
     /// The exit code.
-    pub(super) fn code(&self) -> u8 {
+    fn code(&self) -> u8 {
         let is_back = matches!(
             self.ending,
             Some(Told::TakenBack(_) | Told::TakenBackElsewhere { .. })
@@ -81,11 +81,16 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(super) fn print(&self) -> Result<(), Error> {
-        print(&match self.json {
-            true => format!("{:#}\n", self.value()),
-            false => self.head() + &self.end() + &self.definitions.text(),
-        })
+    /// Prints it; the exit code.
+    pub(super) fn end(&self) -> Result<u8, Error> {
+        let printed = match self.json {
+            true => print(&format!("{:#}\n", self.value())),
+            false => print_text(&(self.head() + &self.ending() + &self.definitions.text())),
+        };
+        let has_changed = self.commit.is_some()
+            || self.definitions.defined.is_some()
+            || !self.recovered.taken_back.is_empty();
+        ended(printed, self.code(), has_changed)
     }
 
     /// What was done, for people; once.
@@ -149,7 +154,7 @@ impl<'a> Report<'a> {
         text
     }
 
-    fn end(&self) -> String {
+    fn ending(&self) -> String {
         let changed = |verdict: &&Verdict| verdict.refused.is_none() && !verdict.sent.is_empty();
         let changed = self.verdicts.iter().filter(changed).count();
         let of = self.verdicts.len();

@@ -1,6 +1,6 @@
 //! `offwatch enforce rollback`.
 
-use super::{kernel, print, taken_back};
+use super::{ended, kernel, print, print_text, taken_back};
 use crate::{
     cli::enforce::StateArgs,
     enforce::{
@@ -24,11 +24,12 @@ pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
             recover(&mut *kernel()?, &store, &mut audit, &here, false, because)?
         }
     };
-    print(&match args.json {
-        true => taken_back::json("offwatch.enforce.rollback", &recovered.taken_back),
-        false => text(&store, &recovered),
-    })?;
-    taken_back::code(&recovered.taken_back)
+    let taken = &recovered.taken_back;
+    let printed = match args.json {
+        true => print(&taken_back::json("offwatch.enforce.rollback", taken)),
+        false => print_text(&text(&store, &recovered)),
+    };
+    ended(printed, taken_back::code(taken), !taken.is_empty())
 }
 
 fn text(store: &Store, recovered: &Recovered) -> String {

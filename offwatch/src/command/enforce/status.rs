@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{print, switched, words};
+use super::{print, print_text, switched, words};
 use crate::{
     cli::enforce::StateArgs,
     enforce::{
@@ -13,6 +13,7 @@ use crate::{
     },
     error::Error,
     sample::offloads::FeatureNames,
+    text::plain,
 };
 
 /// Tells of every commit, oldest first.
@@ -20,26 +21,26 @@ pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
     let store = Store::open(&args.state_dir);
     let here = Here::now()?;
     let journal = store.list()?;
-    print(&match args.json {
+    match args.json {
         true => {
             let commits = journal.iter().map(|commit| value(commit, &store, &here));
-            format!(
+            print(&format!(
                 "{:#}\n",
                 json!({
                     "schema": "offwatch.enforce.status",
                     "commits": commits.collect::<Vec<_>>(),
                 })
-            )
+            ))
         }
-        false if journal.is_empty() => format!(
+        false if journal.is_empty() => print_text(&format!(
             "nothing was changed: no commit in {}\n",
             store.directory().display()
-        ),
-        false => journal
-            .iter()
-            .map(|commit| text(commit, &store, &here))
-            .collect(),
-    })?;
+        )),
+        false => {
+            let commits = journal.iter().map(|commit| text(commit, &store, &here));
+            print_text(&commits.collect::<String>())
+        }
+    }?;
     Ok(0)
 }
 
@@ -107,10 +108,10 @@ fn told(entry: &Entry, names: &FeatureNames) -> Option<String> {
     let set = words(entry.set.mask, entry.set.on, names);
     let mut told = format!("{}: {set}", entry.id.dev);
     if let Some(owner) = &entry.owner {
-        told += &format!(" (VM {})", owner.vm);
+        told += &format!(" (VM {})", plain(&owner.vm));
     }
     if let Some(reason) = &entry.why.reason {
-        told += &format!(": {reason}");
+        told += &format!(": {}", plain(reason));
     }
     Some(told)
 }

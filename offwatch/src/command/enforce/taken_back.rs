@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::{
     enforce::apply::{Restored, TakenBack},
-    error::Error,
     sample::offloads::FeatureNames,
 };
 
@@ -12,11 +11,11 @@ use crate::{
 const PARTLY: u8 = 4;
 
 /// The exit code of a command that was to take something back.
-pub(super) fn code(taken: &[TakenBack]) -> Result<u8, Error> {
-    Ok(match taken.iter().all(TakenBack::is_complete) {
+pub(super) fn code(taken: &[TakenBack]) -> u8 {
+    match taken.iter().all(TakenBack::is_complete) {
         true => 0,
         false => PARTLY,
-    })
+    }
 }
 
 /// For people.

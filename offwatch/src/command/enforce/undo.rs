@@ -1,6 +1,6 @@
 //! `offwatch enforce undo`.
 
-use super::{kernel, print, taken_back};
+use super::{ended, kernel, print, print_text, taken_back};
 use crate::{
     cli::enforce::StateArgs,
     enforce::{
@@ -40,12 +40,12 @@ pub(super) fn run(commits: &[u64], all: bool, args: &StateArgs) -> Result<u8, Er
             )?);
         }
     }
-    print(&match (args.json, taken.is_empty()) {
-        (true, _) => taken_back::json("offwatch.enforce.undo", &taken),
-        (false, false) => taken_back::text(&taken),
-        (false, true) => "nothing to undo: no commit is confirmed\n".into(),
-    })?;
-    taken_back::code(&taken)
+    let printed = match (args.json, taken.is_empty()) {
+        (true, _) => print(&taken_back::json("offwatch.enforce.undo", &taken)),
+        (false, false) => print_text(&taken_back::text(&taken)),
+        (false, true) => print_text("nothing to undo: no commit is confirmed\n"),
+    };
+    ended(printed, taken_back::code(&taken), !taken.is_empty())
 }
 
 /// Oldest first.

@@ -1,7 +1,7 @@
 //! The one process that changes features.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -337,9 +337,28 @@ impl Enforcer {
         }
     }
 
+    /// Forgets interfaces that are not `there` any more, by ifindex.
+    pub fn retain(&mut self, there: &HashSet<u32>) {
+        self.covered.retain(|id, _| there.contains(&id.ifindex));
+    }
+
     fn write(&mut self, mut commit: Commit, state: &State) -> Result<Commit, EnforceError> {
         let locked = self.store.lock()?;
-        locked.begin(&mut commit, state)?;
+        let (kernel, here) = (&mut self.kernel, &self.here);
+        // Only asked if there are far too many.
+        let mut there: Option<HashSet<u32>> = None;
+        locked.begin(&mut commit, state, |old| {
+            let there = there.get_or_insert_with(|| {
+                let listed = kernel.list().unwrap_or_default();
+                listed.into_iter().map(|(ifindex, _)| ifindex).collect()
+            });
+            let mut entries = old.entries.iter();
+            // There is always one, lo.
+            !there.is_empty()
+                && old.definitions.is_none()
+                && here.whose(old) == Whose::Ours
+                && entries.all(|entry| !there.contains(&entry.id.ifindex))
+        })?;
         let told = self
             .audit
             .begins(commit.id, commit.policy_sha256.as_deref());

@@ -26,7 +26,7 @@ pub use self::{
     recover::{Recovered, recover},
     restore::Restored,
     session::{Outcome, Session, confirmable},
-    take_back::{TakenBack, take_back},
+    take_back::{TakenBack, take_back, take_back_unread},
     verdict::Verdict,
     wait::Ending,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     change::{Job, changed, unexpected},
     enforcer::Enforcer,
-    take_back::{TakenBack, take_back},
+    take_back::{TakenBack, take_back, take_back_unread},
     verdict::Verdict,
     wait::Signals,
 };
@@ -144,27 +144,36 @@ impl<'e> Session<'e> {
     /// Sees to it that the commit is watched, and tells how it stands: somebody
     /// else may have settled it.
     pub fn tend(&mut self) -> Result<State, EnforceError> {
-        let state = self.enforcer.store.state(self.commit.id)?;
-        if !state.is_settled() {
-            self.stay_watched()?;
-        }
-        Ok(state)
+        let read = self.enforcer.store.state(self.commit.id);
+        let tended = read.and_then(|state| {
+            if !state.is_settled() {
+                self.watch()?;
+            }
+            Ok(state)
+        });
+        tended.map_err(|error| self.give_up(error))
     }
 
     /// It stays.
     pub fn confirm(&mut self) -> Result<(), EnforceError> {
         let id = self.commit.id;
-        confirm(self.enforcer, id, |state| match state {
+        let confirmed = confirm(self.enforcer, id, |state| match state {
             State::Applying => Ok(()),
             other => confirmable(id, other),
-        })?;
+        });
+        confirmed.map_err(|error| self.give_up(error))?;
         self.end();
         Ok(())
     }
 
     /// Begins the time in which it is to be confirmed.
     pub fn wait_for_confirmation(&mut self, within: Duration) -> Result<u64, EnforceError> {
-        self.stay_watched()?;
+        let until = self.begin_to_wait(within);
+        until.map_err(|error| self.give_up(error))
+    }
+
+    fn begin_to_wait(&mut self, within: Duration) -> Result<u64, EnforceError> {
+        self.watch()?;
         let id = self.commit.id;
         let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
         let until_boottime_ns = clock::boottime_ns().saturating_add(within);
@@ -205,15 +214,32 @@ impl<'e> Session<'e> {
 
     /// Another watchdog if it has ended; what cannot be watched does not stay.
     fn stay_watched(&mut self) -> Result<(), EnforceError> {
-        if self.watch().is_ok() {
-            return Ok(());
+        let watched = self.watch();
+        watched.map_err(|error| self.give_up(error))
+    }
+
+    /// It cannot go on: what can neither be watched nor be told does not stay. What is
+    /// told then.
+    pub(super) fn give_up(&mut self, error: EnforceError) -> EnforceError {
+        use EnforceError::{Busy, NotConfirmable, TakenBack};
+        // Somebody else has settled it, or does.
+        if matches!(error, Busy | NotConfirmable { .. } | TakenBack { .. }) {
+            return error;
         }
-        let because = "its watchdog ended, and no other could be started".to_owned();
-        self.roll_back(&because)?;
-        Err(EnforceError::TakenBack {
-            commit: self.commit.id,
-            because,
-        })
+        let because = error.to_string();
+        match self.roll_back(&because) {
+            Ok(Some(_)) => {}
+            Ok(None) => return error,
+            Err(_) => {
+                let enforcer = &mut *self.enforcer;
+                let (kernel, audit) = (&mut *enforcer.kernel, &mut enforcer.audit);
+                if take_back_unread(kernel, audit, &self.commit).is_err() {
+                    return error;
+                }
+            }
+        }
+        let commit = self.commit.id;
+        EnforceError::TakenBack { commit, because }
     }
 
     /// Starts a watchdog if there is none.

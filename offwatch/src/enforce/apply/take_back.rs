@@ -43,6 +43,18 @@ impl TakenBack {
     }
 }
 
+/// Restores every interface of a commit of which the journal cannot be read any more:
+/// nobody can confirm it, and what nobody can confirm does not stay.
+pub fn take_back_unread(
+    kernel: &mut dyn Kernel,
+    audit: &mut Audit,
+    commit: &Commit,
+) -> Result<(), EnforceError> {
+    restore(kernel, audit, commit, Action::RollBack)?;
+    definitions::restore(commit);
+    Ok(())
+}
+
 /// Restores every interface of a commit while nobody else changes the journal, if
 /// it still stands as `still` says; `None` if it does not.
 pub fn take_back(

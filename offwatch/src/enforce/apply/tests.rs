@@ -282,6 +282,36 @@ fn what_a_crash_left_of_a_line_never_happened() {
     );
 }
 
+/// What is told of a commit that waits when its journal is no more as it was.
+fn told_without(journal: impl Fn(&std::path::Path)) -> EnforceError {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let before = host.features("tap0");
+    let change = host.change("tap0", &[(GRO, false)]);
+    let mut session = enforcer
+        .begin(vec![change], &[], Some(SOON))
+        .expect("a session");
+    session.apply_all().expect("applied");
+    session.wait_for_confirmation(SOON).expect("it waits");
+    assert_ne!(host.features("tap0"), before);
+    journal(&Store::open(&state.path()).path(1));
+    let error = session.tend().expect_err("it cannot be read");
+    assert_eq!(host.features("tap0"), before);
+    error
+}
+
+#[test]
+fn what_cannot_be_confirmed_any_more_does_not_stay() {
+    let damaged = told_without(|journal| fs::write(journal, "odd\n").expect("written"));
+    let gone = told_without(|journal| fs::remove_file(journal).expect("removed"));
+    for (error, because) in [(damaged, "line 1"), (gone, "there is no commit 1")] {
+        assert_eq!(error.code(), 4, "{error}");
+        let error = error.to_string();
+        assert!(error.starts_with("commit 1 was taken back: "), "{error}");
+        assert!(error.contains(because), "{error}");
+    }
+}
+
 #[test]
 fn the_confirmation_comes_in_time_or_not_at_all() {
     let (host, state) = (InMemory::with(&["tap0"]), State::new());
@@ -400,4 +430,46 @@ fn kept_changes_with_which_something_else_changes_are_taken_back() {
     let kept = enforcer.keep(&[change]).expect("kept");
     assert!(kept.taken_back.expect("taken back").is_complete());
     assert_eq!(host.features("tap0").wanted, before.wanted);
+}
+
+#[test]
+fn commits_of_interfaces_that_are_gone_do_not_add_up() {
+    let (host, state) = (InMemory::with(&["eth0"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let mut keep = |dev: &str| {
+        let change = host.change(dev, &[(GRO, false)]);
+        enforcer.keep(&[change]).expect("kept");
+    };
+    keep("eth0");
+    let mut last = None;
+    for number in 0..40 {
+        let dev = format!("tap{number}");
+        let ifindex = host.add(&dev);
+        keep(&dev);
+        if let Some(last) = last.replace(ifindex) {
+            host.0.borrow_mut().devices.remove(&last);
+        }
+    }
+    let numbers = Store::open(&state.path()).numbers().expect("numbers");
+    assert!(numbers.len() <= 11, "{numbers:?}");
+    assert_eq!(numbers.first(), Some(&1), "eth0 is there");
+    assert_eq!(numbers.last(), Some(&41));
+}
+
+#[test]
+fn what_is_gone_is_forgotten() {
+    let (host, state) = (InMemory::with(&["eth0", "tap0"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let changes = ["eth0", "tap0"].map(|dev| host.change(dev, &[(GRO, false)]));
+    let mut keep = |there: &[u32]| {
+        enforcer.retain(&there.iter().copied().collect());
+        let commits = changes.iter().map(|change| {
+            let kept = enforcer.keep(std::slice::from_ref(change));
+            kept.expect("kept").commit
+        });
+        commits.collect::<Vec<_>>()
+    };
+    assert_eq!(keep(&[1, 2]), [Some(1), Some(2)]);
+    assert_eq!(keep(&[1, 2]), [None, None]);
+    assert_eq!(keep(&[1]), [None, Some(3)]);
 }

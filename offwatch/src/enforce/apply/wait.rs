@@ -1,7 +1,7 @@
 //! Waits in the foreground until a commit is confirmed, or taken back.
 
 use std::{
-    io::{self, IsTerminal as _, Stdin},
+    io::{self, IsTerminal as _},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     time::Duration,
@@ -47,6 +47,8 @@ enum Event {
     Due,
     Confirmed,
     Signal(&'static str),
+    /// The terminal is gone.
+    HungUp,
     Look,
 }
 
@@ -79,7 +81,9 @@ impl Session<'_> {
     pub async fn await_confirmation(&mut self, until_ns: u64) -> Result<Ending, EnforceError> {
         let path = self.enforcer.store.path(self.commit.id);
         let signals = self.signals.take();
-        let mut events = Events::open(&path, until_ns, signals).map_err(EnforceError::Wait)?;
+        let events =
+            terminal().and_then(|terminal| Events::open(&path, until_ns, signals, terminal));
+        let mut events = events.map_err(EnforceError::Wait)?;
         loop {
             match self.tend()? {
                 State::Unconfirmed { .. } => {}
@@ -91,6 +95,11 @@ impl Session<'_> {
             }
             let because = match events.next().await.map_err(EnforceError::Wait)? {
                 Event::Look => continue,
+                // Others can confirm it. Its end would be told again and again.
+                Event::HungUp => {
+                    events.terminal = None;
+                    continue;
+                }
                 Event::Confirmed => {
                     match self.confirm() {
                         Err(EnforceError::NotConfirmable { .. }) => continue,
@@ -119,15 +128,29 @@ impl Session<'_> {
     }
 }
 
+/// Stdin, if somebody sits there.
+fn terminal() -> io::Result<Option<OwnedFd>> {
+    let stdin = io::stdin();
+    let terminal = stdin.is_terminal();
+    terminal
+        .then(|| stdin.as_fd().try_clone_to_owned())
+        .transpose()
+}
+
 struct Events {
     timer: AsyncFd<OwnedFd>,
     journal: Option<AsyncFd<OwnedFd>>,
-    terminal: Option<AsyncFd<Stdin>>,
+    terminal: Option<AsyncFd<OwnedFd>>,
     signals: Signals,
 }
 
 impl Events {
-    fn open(journal: &Path, until_ns: u64, signals: Option<Signals>) -> io::Result<Self> {
+    fn open(
+        journal: &Path,
+        until_ns: u64,
+        signals: Option<Signals>,
+        terminal: Option<OwnedFd>,
+    ) -> io::Result<Self> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
         let until = TimeSpec::from_duration(Duration::from_nanos(until_ns.max(1)));
@@ -135,17 +158,13 @@ impl Events {
             Expiration::OneShot(until),
             TimerSetTimeFlags::TFD_TIMER_ABSTIME,
         )?;
-        let terminal = io::stdin()
-            .is_terminal()
-            .then(|| readable(io::stdin()))
-            .transpose()?;
         Ok(Self {
             timer: readable(OwnedFd::from(timer))?,
             // Without it the state is read once a second.
             journal: watch_file(journal)
                 .ok()
                 .and_then(|journal| readable(OwnedFd::from(journal)).ok()),
-            terminal,
+            terminal: terminal.map(readable).transpose()?,
             signals: signals.map_or_else(Signals::catch, Ok)?,
         })
     }
@@ -176,9 +195,15 @@ impl Events {
                 Some(terminal) => {
                     let mut ready = terminal.readable().await?;
                     let mut line = [0; 256];
-                    let length = read(ready.get_inner().as_fd(), &mut line)?;
+                    let length = read(ready.get_inner().as_fd(), &mut line);
+                    let is_gone = ready.ready().is_read_closed() || length.is_err();
                     ready.clear_ready();
-                    io::Result::Ok(line[..length].contains(&b'\n'))
+                    let is_enter = line[..length.unwrap_or(0)].contains(&b'\n');
+                    io::Result::Ok(match (is_enter, is_gone) {
+                        (true, _) => Event::Confirmed,
+                        (false, true) => Event::HungUp,
+                        (false, false) => Event::Look,
+                    })
                 }
                 None => std::future::pending().await,
             }
@@ -191,10 +216,7 @@ impl Events {
             _ = interrupt.recv() => Ok(Event::Signal("it was interrupted")),
             _ = terminate.recv() => Ok(Event::Signal("it was terminated")),
             changed = changed => changed.map(|()| Event::Look),
-            enter = enter => enter.map(|enter| match enter {
-                true => Event::Confirmed,
-                false => Event::Look,
-            }),
+            enter = enter => enter,
             () = sleep(TEND) => Ok(Event::Look),
         }
     }
@@ -205,4 +227,30 @@ fn readable<Fd: AsFd + AsRawFd>(fd: Fd) -> io::Result<AsyncFd<Fd>> {
     // tell the same one each time.
     let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
     registered.map_err(|error| error.into_parts().1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Write as _};
+
+    use super::*;
+
+    /// What comes of what is typed, and of the end of the terminal.
+    #[tokio::test]
+    async fn a_terminal_that_is_gone_is_told_once() {
+        let journal = tempfile::NamedTempFile::new().expect("a file");
+        let events = |typed: &[u8]| {
+            let (terminal, other) = nix::unistd::pipe().expect("a pipe");
+            let mut other = File::from(other);
+            other.write_all(typed).expect("typed");
+            let until = u64::MAX / 4;
+            let events = Events::open(journal.path(), until, None, Some(terminal));
+            (events.expect("events"), other)
+        };
+        let (mut typed, _still_there) = events(b"\n");
+        assert!(matches!(typed.next().await, Ok(Event::Confirmed)));
+        let (mut gone, other) = events(b"");
+        drop(other);
+        assert!(matches!(gone.next().await, Ok(Event::HungUp)));
+    }
 }

@@ -41,7 +41,7 @@ pub(super) fn create(path: &Path, commit: &Commit, state: &State) -> Result<(), 
 fn write(path: &Path, commit: &Commit, state: &State) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).mode(MODE);
-    let mut file = options.open(path)?;
+    let mut file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
     let text = [line(commit)?, line(state)?].concat();
     file.write_all(&text)?;
     let end = libc::off_t::try_from(text.len()).unwrap_or(libc::off_t::MAX - ROOM_BYTES);
@@ -61,7 +61,8 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
 pub(super) fn append(path: &Path, state: &State) -> Result<(), EnforceError> {
     let appended = || -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let mut file = options.append(true).open(path)?;
+        let options = options.append(true).custom_flags(libc::O_NOFOLLOW);
+        let mut file = options.open(path)?;
         let whole = whole_lines(&fs::read(path)?) as u64;
         if whole < file.metadata()?.len() {
             file.set_len(whole)?;

@@ -15,7 +15,7 @@ use nix::{
 };
 
 use super::{Commit, State, file};
-use crate::enforce::error::EnforceError;
+use crate::enforce::{error::EnforceError, state_dir};
 
 const DIRECTORY: &str = "journal";
 const DIRECTORY_MODE: u32 = 0o700;
@@ -64,6 +64,7 @@ impl Store {
             path: store.directory.clone(),
             source,
         })?;
+        store.check()?;
         Ok(store)
     }
 
@@ -77,8 +78,15 @@ impl Store {
         self.directory.join(format!("{id:06}.{EXTENSION}"))
     }
 
+    /// Nobody else may have written what decides what is changed.
+    fn check(&self) -> Result<(), EnforceError> {
+        let state_dir = self.directory.parent().unwrap_or(&self.directory);
+        state_dir::check(state_dir, Some(&self.directory))
+    }
+
     /// Numbers of all commits, oldest first.
     pub fn numbers(&self) -> Result<Vec<u64>, EnforceError> {
+        self.check()?;
         let directory = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(|error| self.unreadable(error))?,
@@ -86,9 +94,11 @@ impl Store {
         let mut numbers = Vec::new();
         for entry in directory {
             let path = entry.map_err(|error| self.unreadable(error))?.path();
+            // What has another name was put there by hand.
             if path.extension().is_some_and(|found| found == EXTENSION)
                 && let Some(stem) = path.file_stem().and_then(|stem| stem.to_str())
                 && let Ok(number) = stem.parse()
+                && self.path(number) == path
             {
                 numbers.push(number);
             }
@@ -141,6 +151,7 @@ impl Store {
             .write(true)
             .create(true)
             .truncate(false)
+            .custom_flags(libc::O_NOFOLLOW)
             .mode(LOCK_MODE);
         let failed = |source| EnforceError::NoJournal {
             path: path.clone(),
@@ -182,17 +193,31 @@ pub struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    /// Writes a commit with its first state, durably, and gives it its number.
-    pub fn begin(&self, commit: &mut Commit, state: &State) -> Result<(), EnforceError> {
+    /// Writes a commit with its first state, durably, and gives it its number. If there
+    /// are far too many, old ones go, also confirmed ones that `is_gone`: that have
+    /// nothing left to take back.
+    pub fn begin(
+        &self,
+        commit: &mut Commit,
+        state: &State,
+        is_gone: impl FnMut(&Commit) -> bool,
+    ) -> Result<(), EnforceError> {
         let last = self.store.numbers()?.last().copied().unwrap_or(0);
-        commit.id = last + 1;
+        commit.id = last.checked_add(1).ok_or_else(|| EnforceError::NoJournal {
+            path: self.store.path(last),
+            source: io::Error::other("no number comes after this one; move it away"),
+        })?;
         file::create(&self.store.path(commit.id), commit, state)?;
-        self.prune(&commit.boot_id)
+        self.prune(&commit.boot_id, is_gone)
     }
 
     /// Removes the oldest commits if there are far too many: those that nobody can
     /// take back any more.
-    fn prune(&self, boot_id: &str) -> Result<(), EnforceError> {
+    fn prune(
+        &self,
+        boot_id: &str,
+        mut is_gone: impl FnMut(&Commit) -> bool,
+    ) -> Result<(), EnforceError> {
         let numbers = self.store.numbers()?;
         if numbers.len() <= 2 * KEPT {
             return Ok(());
@@ -201,7 +226,7 @@ impl Locked<'_> {
         for id in old {
             let Journalled { commit, state } = self.store.get(*id)?;
             let is_over = match state {
-                State::Confirmed => commit.boot_id != boot_id,
+                State::Confirmed => commit.boot_id != boot_id || is_gone(&commit),
                 state => state.is_settled(),
             };
             if is_over {
@@ -228,12 +253,8 @@ mod tests {
     use super::*;
     use crate::sample::offloads::FeatureNames;
 
-    #[test]
-    fn old_commits_go_when_nobody_can_take_them_back() {
-        let directory = tempfile::TempDir::new().expect("a directory");
-        let store = Store::create(directory.path()).expect("a journal");
-        let locked = store.lock().expect("a lock");
-        let commit = |boot_id: &str| Commit {
+    fn commit(boot_id: &str) -> Commit {
+        Commit {
             id: 0,
             boot_id: boot_id.into(),
             netns_cookie: None,
@@ -245,8 +266,18 @@ mod tests {
             names: FeatureNames::default(),
             entries: Vec::new(),
             definitions: None,
+        }
+    }
+
+    #[test]
+    fn old_commits_go_when_nobody_can_take_them_back() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let store = Store::create(directory.path()).expect("a journal");
+        let locked = store.lock().expect("a lock");
+        let add = |boot_id, state| {
+            let begun = locked.begin(&mut commit(boot_id), &state, |_| false);
+            begun.expect("it");
         };
-        let add = |boot_id, state| locked.begin(&mut commit(boot_id), &state).expect("it");
         add("this", State::Confirmed);
         add("this", State::Applying);
         add("another", State::Confirmed);
@@ -257,5 +288,29 @@ mod tests {
         assert_eq!(numbers.len(), KEPT + 2);
         assert_eq!(numbers[..3], [1, 2, KEPT as u64 + 2]);
         assert_eq!(numbers.last(), Some(&(2 * KEPT as u64 + 1)));
+    }
+
+    #[test]
+    fn files_of_other_names_are_no_commits() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let store = Store::create(directory.path()).expect("a journal");
+        for name in ["7", "+00009", "0000012", "000012"] {
+            fs::write(store.directory().join(name).with_extension(EXTENSION), "").expect("it");
+        }
+        assert_eq!(store.numbers().expect("numbers"), [12]);
+    }
+
+    #[test]
+    fn the_last_number_is_not_followed_by_the_first() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let store = Store::create(directory.path()).expect("a journal");
+        fs::write(store.path(u64::MAX), "").expect("written");
+        let locked = store.lock().expect("a lock");
+        let mut commit = commit("this");
+        let error = locked
+            .begin(&mut commit, &State::Applying, |_| false)
+            .expect_err("no number");
+        assert!(error.to_string().contains("move it away"), "{error}");
+        assert_eq!(store.numbers().expect("numbers"), [u64::MAX]);
     }
 }

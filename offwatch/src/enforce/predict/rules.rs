@@ -184,6 +184,15 @@ impl<'names> Rules<'names> {
         set
     }
 
+    /// The same of a bridge: on some kernels the one of all kinds that goes with
+    /// [`PARTIAL`] there.
+    pub(super) fn partial_of_bridge(&self, features: &Features) -> FeatureSet {
+        match (features.active & self.partial).is_empty() {
+            true => FeatureSet::default(),
+            false => set(self.names, &["tx-esp-segmentation"]),
+        }
+    }
+
     /// What a card with these features may do in part only: nothing if it does
     /// not offer to.
     pub(super) fn partial(&self, features: &Features) -> FeatureSet {

@@ -199,6 +199,7 @@ impl<W: Wanted> Keeper for Live<W> {
             .collect();
         self.changes.retain(|ifindex, _| there.contains(ifindex));
         self.changed.retain(|ifindex| there.contains(ifindex));
+        self.enforcer.retain(&there);
         Ok(planned)
     }
 

@@ -14,7 +14,7 @@ pub use self::process::{PROGRAM, Prepared, Watchdog, told};
 use self::wait::Waiting;
 pub(super) use self::wait::watch_file;
 use super::{
-    apply::take_back,
+    apply::{take_back, take_back_unread},
     audit::{Action, Audit},
     error::EnforceError,
     here::Here,
@@ -40,7 +40,12 @@ pub fn run(kernel: &mut dyn Kernel, state_dir: &Path, commit: u64) -> Result<(),
     let mut tries = 0;
     loop {
         match watch(kernel, &store, &mut audit, &commit, &mut waiting) {
-            Err(error) if tries == TRIES => return Err(error),
+            Err(error) if tries == TRIES => {
+                if store.get(commit.id).is_err() {
+                    take_back_unread(kernel, &mut audit, &commit)?;
+                }
+                return Err(error);
+            }
             Err(_) => {
                 tries += 1;
                 thread::sleep(RETRY);

@@ -50,7 +50,6 @@ const WITHOUT_BEARING: &[&str] = &[
     "namespaces",
     "policing",
     "predict",
-    "retransmits",
     "set_features",
     "setup",
     "shaping",
