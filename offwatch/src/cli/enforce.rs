@@ -36,19 +36,23 @@ pub struct EnforceArgs {
     #[arg(long, group = "mode")]
     pub watch: bool,
     /// Take it back unless it is confirmed within this time, such as 120s
-    #[arg(long, value_name = "TIME", requires = "apply", value_parser = deadline,
+    // What an argument requires is not missed where it conflicts with another one of
+    // the mode: so the other ones are named.
+    #[arg(long, value_name = "TIME", requires = "apply",
+          conflicts_with_all = ["watch", "dry_run"], value_parser = deadline,
           allow_hyphen_values = true)]
     pub confirm: Option<Duration>,
     /// Do not wait for the confirmation; the watchdog does
-    #[arg(long, requires = "apply")]
+    #[arg(long, requires = "apply", conflicts_with_all = ["watch", "dry_run"])]
     pub detach: bool,
     /// Change one interface first, then few, then all, and take it back if one fares
     /// worse than those that are not changed
-    #[arg(long, requires = "apply")]
+    #[arg(long, requires = "apply", conflicts_with_all = ["watch", "dry_run"])]
     pub canary: bool,
     /// Also change the definitions of VMs where only they decide; it takes effect at the
     /// next cold start
-    #[arg(long, requires = "apply", conflicts_with = "detach")]
+    #[arg(long, requires = "apply",
+          conflicts_with_all = ["watch", "dry_run", "detach"])]
     pub write_xml: bool,
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
@@ -129,7 +133,30 @@ pub(crate) fn deadline(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parsed(args: &[&str]) -> Result<EnforceArgs, clap::Error> {
+        let words = ["offwatch", "enforce"].iter().chain(args);
+        match Cli::try_parse_from(words)?.command {
+            Command::Enforce(args) => Ok(*args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_of_apply_is_of_no_other_mode() {
+        let own = ["--confirm=2s", "--detach", "--canary", "--write-xml"];
+        for own in own {
+            assert!(parsed(&["--apply", own]).is_ok(), "{own}");
+            for mode in [&["--watch"][..], &["--dry-run"], &[]] {
+                let error = parsed(&[mode, &[own]].concat()).expect_err(own);
+                assert_eq!(error.exit_code(), 2, "{own} with {mode:?}: {error}");
+            }
+        }
+    }
 
     #[test]
     fn deadlines_are_times() {

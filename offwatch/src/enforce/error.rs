@@ -61,6 +61,12 @@ pub enum EnforceError {
         /// How long.
         left_s: u64,
     },
+    /// With `--detach` nobody waits, so that there must be a deadline.
+    #[error(
+        "--detach leaves a commit to its deadline, and there is none: give --confirm TIME, or set \
+         defaults.confirm in the policy; nothing was changed"
+    )]
+    NoDeadline,
     /// What was to be confirmed cannot be any more.
     #[error("commit {commit} cannot be confirmed: {because}")]
     NotConfirmable {
@@ -120,6 +126,8 @@ fn process(pid: Option<u32>) -> String {
 
 /// Nothing was changed.
 const FAILURE: u8 = 1;
+/// The command line asks for what cannot be.
+const USAGE: u8 = 2;
 /// It was taken back.
 const TAKEN_BACK: u8 = 4;
 
@@ -128,6 +136,7 @@ impl EnforceError {
     pub fn code(&self) -> u8 {
         match self {
             Self::TakenBack { .. } => TAKEN_BACK,
+            Self::NoDeadline => USAGE,
             _ => FAILURE,
         }
     }

@@ -17,6 +17,7 @@ mod watchdog;
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
+    time::Duration,
 };
 
 pub use self::apply::Options;
@@ -62,6 +63,7 @@ async fn change(args: &EnforceArgs) -> Result<u8, Error> {
 
 /// `--apply`.
 async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
+    let confirm_within = deadline(args, input)?;
     let settings = Settings {
         policy_sha256: input.sha256.clone(),
         ..Settings::new(&args.state_dir)
@@ -72,9 +74,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let of_policy = input.policy.as_ref();
     let options = Options {
         canary: canary::wanted(args, of_policy.map(|(_, policy)| policy)),
-        confirm_within: args
-            .confirm
-            .or(of_policy.and_then(|(_, policy)| policy.confirm)),
+        confirm_within,
         detach: args.detach,
         json: args.json,
         write_xml: args.write_xml,
@@ -89,6 +89,16 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     }
     let around = around(&plan.changes, &masters, &plan.names);
     apply::run(&mut enforcer, &recovered, plan, &around, options).await
+}
+
+/// Within which time the changes are to be confirmed.
+fn deadline(args: &EnforceArgs, input: &Input) -> Result<Option<Duration>, EnforceError> {
+    let of_policy = input.policy.as_ref();
+    let of_policy = of_policy.and_then(|(_, policy)| policy.confirm);
+    match args.confirm.or(of_policy) {
+        None if args.detach => Err(EnforceError::NoDeadline),
+        within => Ok(within),
+    }
 }
 
 /// The way to this kernel's features.
@@ -122,4 +132,44 @@ fn print(text: &str) -> Result<(), Error> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(Error::stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::{Cli, Command},
+        enforce::policy::Policy,
+    };
+
+    #[test]
+    fn who_detaches_has_a_deadline() {
+        let within = |words: &[&str], of_policy: Option<u64>| {
+            let words = ["offwatch", "enforce", "--apply"].iter().chain(words);
+            let Ok(Command::Enforce(args)) = Cli::try_parse_from(words).map(|cli| cli.command)
+            else {
+                panic!("not understood");
+            };
+            let policy = Policy {
+                confirm: of_policy.map(Duration::from_secs),
+                ..Policy::default()
+            };
+            let input = Input {
+                policy: Some(("policy.toml".into(), policy)),
+                ..Input::default()
+            };
+            deadline(&args, &input)
+        };
+        let error = within(&["--detach"], None).expect_err("no deadline");
+        assert_eq!(error.code(), 2);
+        let seconds = |within: Result<Option<Duration>, EnforceError>| {
+            within.expect("a deadline").map(|within| within.as_secs())
+        };
+        assert_eq!(seconds(within(&["--detach"], Some(9))), Some(9));
+        let both = ["--detach", "--confirm", "2s"];
+        assert_eq!(seconds(within(&both, Some(9))), Some(2));
+        assert_eq!(seconds(within(&[], None)), None);
+    }
 }
