@@ -47,6 +47,11 @@ pub enum EnforceError {
         /// What they would share, with a space before it.
         of: &'static str,
     },
+    /// A `--watch` would apply again what is undone.
+    #[error(
+        "a --watch runs (pid {0}) and would apply it again: stop it first; nothing was changed"
+    )]
+    WatchRuns(u32),
     /// Another process works on the journal and does not end.
     #[error("the journal is in use by another offwatch for too long; nothing was changed")]
     Busy,
@@ -70,6 +75,14 @@ pub enum EnforceError {
     /// What was to be confirmed cannot be any more.
     #[error("commit {commit} cannot be confirmed: {because}")]
     NotConfirmable {
+        /// Which.
+        commit: u64,
+        /// Why.
+        because: String,
+    },
+    /// Nothing waits for a confirmation any more.
+    #[error("nothing to confirm: commit {commit} was taken back, because {because}")]
+    TooLate {
         /// Which.
         commit: u64,
         /// Why.

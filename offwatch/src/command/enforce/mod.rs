@@ -9,6 +9,7 @@ mod planned;
 mod report;
 mod rollback;
 mod status;
+mod still;
 mod taken_back;
 mod undo;
 mod watch;
@@ -40,7 +41,7 @@ pub async fn run(args: &EnforceArgs) -> Result<u8, Error> {
     match &args.command {
         Some(EnforceCommand::Confirm(state)) => confirm::run(state),
         Some(EnforceCommand::Rollback(state)) => rollback::run(state),
-        Some(EnforceCommand::Status(state)) => status::run(state),
+        Some(EnforceCommand::Status { all, state }) => status::run(*all, state),
         Some(EnforceCommand::Undo {
             commits,
             all,
