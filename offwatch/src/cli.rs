@@ -63,6 +63,7 @@ pub enum Command {
     #[command(after_help = ADVISE_HELP)]
     Advise(Box<AdviseArgs>),
     /// Keep offloads as a policy or an advice has them, with a way back
+    #[command(after_help = enforce::HELP)]
     Enforce(Box<enforce::EnforceArgs>),
     /// Tell what can be observed on this host, and why not
     Doctor(DoctorArgs),

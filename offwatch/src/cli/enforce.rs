@@ -12,6 +12,17 @@ pub const STATE_DIRECTORY: &str = "/var/lib/offwatch";
 /// The policy, unless the user names one.
 pub const POLICY_FILE: &str = "/etc/offwatch/policy.toml";
 
+/// Below the help of `enforce`.
+pub(super) const HELP: &str = "\
+--confirm, --detach, --canary and --write-xml are of --apply alone; --exit-code is of \
+--dry-run. While --watch runs, SIGHUP has it read the policy again. docs/policy.md tells \
+how to write a policy, docs/enforce.md what holds.\n\n\
+Exit codes: 0 ok; 1 failure, and nothing was changed; 2 usage; 3 with --exit-code if there \
+is something to change; 4 not all that was asked for is so, or it was taken back.";
+const ENDS: &str = "Exit codes: 0 ok, 1 failure, 2 usage.";
+const ENDS_TAKEN_BACK: &str = "\
+Exit codes: 0 ok, 1 failure, 2 usage, 4 not all of it could be taken back.";
+
 /// Arguments of `enforce`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -36,19 +47,23 @@ pub struct EnforceArgs {
     #[arg(long, group = "mode")]
     pub watch: bool,
     /// Take it back unless it is confirmed within this time, such as 120s
-    #[arg(long, value_name = "TIME", requires = "apply", value_parser = deadline,
+    // What an argument requires is not missed where it conflicts with another one of
+    // the mode: so the other ones are named.
+    #[arg(long, value_name = "TIME", requires = "apply",
+          conflicts_with_all = ["watch", "dry_run"], value_parser = deadline,
           allow_hyphen_values = true)]
     pub confirm: Option<Duration>,
     /// Do not wait for the confirmation; the watchdog does
-    #[arg(long, requires = "apply")]
+    #[arg(long, requires = "apply", conflicts_with_all = ["watch", "dry_run"])]
     pub detach: bool,
     /// Change one interface first, then few, then all, and take it back if one fares
     /// worse than those that are not changed
-    #[arg(long, requires = "apply")]
+    #[arg(long, requires = "apply", conflicts_with_all = ["watch", "dry_run"])]
     pub canary: bool,
     /// Also change the definitions of VMs where only they decide; it takes effect at the
     /// next cold start
-    #[arg(long, requires = "apply", conflicts_with = "detach")]
+    #[arg(long, requires = "apply",
+          conflicts_with_all = ["watch", "dry_run", "detach"])]
     pub write_xml: bool,
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
@@ -74,12 +89,24 @@ pub struct EnforceArgs {
 #[derive(Debug, Subcommand)]
 pub enum EnforceCommand {
     /// Keep what was applied with --confirm
+    #[command(after_help = ENDS)]
     Confirm(StateArgs),
     /// Take back what is not confirmed
+    #[command(after_help = ENDS_TAKEN_BACK)]
     Rollback(StateArgs),
     /// Tell what was changed, and how it stands
-    Status(StateArgs),
+    #[command(after_help = ENDS)]
+    Status {
+        /// All commits: otherwise the last 20 and those that can still be taken back;
+        /// JSON has all
+        #[arg(long)]
+        all: bool,
+        /// Where they are.
+        #[command(flatten)]
+        state: StateArgs,
+    },
     /// Take back what was confirmed: the last commit, or those named
+    #[command(after_help = ENDS_TAKEN_BACK)]
     Undo {
         /// Numbers of commits, as status tells them.
         #[arg(value_name = "COMMIT", conflicts_with = "all")]
@@ -129,7 +156,48 @@ pub(crate) fn deadline(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
     use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parsed(args: &[&str]) -> Result<EnforceArgs, clap::Error> {
+        let words = ["offwatch", "enforce"].iter().chain(args);
+        match Cli::try_parse_from(words)?.command {
+            Command::Enforce(args) => Ok(*args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_of_apply_is_of_no_other_mode() {
+        let own = ["--confirm=2s", "--detach", "--canary", "--write-xml"];
+        for own in own {
+            assert!(parsed(&["--apply", own]).is_ok(), "{own}");
+            for mode in [&["--watch"][..], &["--dry-run"], &[]] {
+                let error = parsed(&[mode, &[own]].concat()).expect_err(own);
+                assert_eq!(error.exit_code(), 2, "{own} with {mode:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_help_has_the_exit_codes() {
+        let command = Cli::command();
+        let enforce = command.find_subcommand("enforce").expect("enforce");
+        let help = |command: &clap::Command| {
+            let help = command.get_after_help();
+            help.map(ToString::to_string).unwrap_or_default()
+        };
+        let own = help(enforce);
+        for word in ["Exit codes: 0", "SIGHUP", "docs/policy.md", "--canary"] {
+            assert!(own.contains(word), "{word}: {own}");
+        }
+        let all = enforce.get_subcommands();
+        for command in all.filter(|command| !command.is_hide_set()) {
+            assert!(help(command).contains("Exit codes: 0"), "{command}");
+        }
+    }
 
     #[test]
     fn deadlines_are_times() {

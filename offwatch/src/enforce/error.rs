@@ -68,6 +68,11 @@ pub enum EnforceError {
         /// Its user, if known.
         uid: Option<u32>,
     },
+    /// A `--watch` would apply again what is undone.
+    #[error(
+        "a --watch runs (pid {0}) and would apply it again: stop it first; nothing was changed"
+    )]
+    WatchRuns(u32),
     /// Another process works on the journal and does not end.
     #[error("the journal is in use by another offwatch for too long; nothing was changed")]
     Busy,
@@ -82,9 +87,23 @@ pub enum EnforceError {
         /// How long.
         left_s: u64,
     },
+    /// With `--detach` nobody waits, so that there must be a deadline.
+    #[error(
+        "--detach leaves a commit to its deadline, and there is none: give --confirm TIME, or set \
+         defaults.confirm in the policy; nothing was changed"
+    )]
+    NoDeadline,
     /// What was to be confirmed cannot be any more.
     #[error("commit {commit} cannot be confirmed: {because}")]
     NotConfirmable {
+        /// Which.
+        commit: u64,
+        /// Why.
+        because: String,
+    },
+    /// Nothing waits for a confirmation any more.
+    #[error("nothing to confirm: commit {commit} was taken back, because {because}")]
+    TooLate {
         /// Which.
         commit: u64,
         /// Why.
@@ -153,6 +172,8 @@ fn user(uid: Option<u32>) -> String {
 
 /// Nothing was changed.
 const FAILURE: u8 = 1;
+/// The command line asks for what cannot be.
+const USAGE: u8 = 2;
 /// It was taken back, or nobody could be told.
 const NOT_AS_TOLD: u8 = 4;
 
@@ -161,6 +182,7 @@ impl EnforceError {
     pub fn code(&self) -> u8 {
         match self {
             Self::TakenBack { .. } | Self::Untold { .. } => NOT_AS_TOLD,
+            Self::NoDeadline => USAGE,
             _ => FAILURE,
         }
     }

@@ -8,7 +8,7 @@ use crate::{
         audit::Audit,
         error::EnforceError,
         here::{Here, Whose},
-        journal::{State, Store},
+        journal::{Commit, State, Store},
     },
     error::Error,
 };
@@ -18,23 +18,36 @@ pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
     let store = Store::open(&args.state_dir);
     let here = Here::now()?;
     let mut waits = Vec::new();
-    let mut settled = None;
+    let (mut settled, mut elsewhere) = (None, None);
     for journalled in store.list()? {
         let id = journalled.commit.id;
         match (&journalled.state, here.whose(&journalled.commit)) {
             (state, Whose::Ours) if !state.is_settled() => waits.push(id),
-            (_, whose) => settled = Some((id, journalled.state, whose)),
+            (state, Whose::OtherNamespace) if !state.is_settled() => elsewhere = Some(id),
+            (_, Whose::Ours) => settled = Some((journalled.commit, journalled.state)),
+            _ => {}
         }
     }
     if waits.is_empty() {
         // Who comes too late learns what became of it.
-        return Err(match settled {
-            Some((id, state, Whose::Ours)) => apply::confirmable(id, &state)
-                .err()
-                .unwrap_or(EnforceError::NothingWaits),
-            Some((commit, _, Whose::OtherNamespace)) => EnforceError::NotConfirmable {
+        return Err(match (elsewhere, settled) {
+            (Some(commit), _) => EnforceError::NotConfirmable {
                 commit,
                 because: "it belongs to another network namespace".into(),
+            },
+            (
+                None,
+                Some((
+                    Commit {
+                        id,
+                        confirm_within_s: Some(_),
+                        ..
+                    },
+                    State::RolledBack { because, .. },
+                )),
+            ) => EnforceError::TooLate {
+                commit: id,
+                because,
             },
             _ => EnforceError::NothingWaits,
         }
@@ -60,4 +73,24 @@ pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
             .collect(),
     };
     ended(print(&told), 0, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enforce::apply::testing::{self, GRO, InMemory};
+
+    #[test]
+    fn a_commit_that_waits_for_nothing_is_not_told_of() {
+        let (host, state) = (InMemory::with(&["tap0"]), testing::State::new());
+        let changes = vec![host.change("tap0", &[(GRO, false)])];
+        state.enforcer(&host).keep(&changes).expect("kept");
+        let args = StateArgs {
+            state_dir: state.path(),
+            json: false,
+        };
+        let error = run(&args).expect_err("nothing waits");
+        let told = "nothing to confirm: no commit waits for a confirmation";
+        assert_eq!((error.to_string().as_str(), error.code()), (told, 1));
+    }
 }

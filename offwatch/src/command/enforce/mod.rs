@@ -9,6 +9,7 @@ mod planned;
 mod report;
 mod rollback;
 mod status;
+mod still;
 mod taken_back;
 mod undo;
 mod watch;
@@ -17,6 +18,7 @@ mod watchdog;
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
+    time::Duration,
 };
 
 pub use self::apply::Options;
@@ -40,7 +42,7 @@ pub async fn run(args: &EnforceArgs) -> Result<u8, Error> {
     match &args.command {
         Some(EnforceCommand::Confirm(state)) => confirm::run(state),
         Some(EnforceCommand::Rollback(state)) => rollback::run(state),
-        Some(EnforceCommand::Status(state)) => status::run(state),
+        Some(EnforceCommand::Status { all, state }) => status::run(*all, state),
         Some(EnforceCommand::Undo {
             commits,
             all,
@@ -63,6 +65,7 @@ async fn change(args: &EnforceArgs) -> Result<u8, Error> {
 
 /// `--apply`.
 async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
+    let confirm_within = deadline(args, input)?;
     let settings = Settings {
         policy_sha256: input.sha256.clone(),
         ..Settings::new(&args.state_dir)
@@ -73,9 +76,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     let of_policy = input.policy.as_ref();
     let options = Options {
         canary: canary::wanted(args, of_policy.map(|(_, policy)| policy)),
-        confirm_within: args
-            .confirm
-            .or(of_policy.and_then(|(_, policy)| policy.confirm)),
+        confirm_within,
         detach: args.detach,
         json: args.json,
         write_xml: args.write_xml,
@@ -94,6 +95,16 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
     }
     let around = around(&plan.changes, &masters, &plan.names);
     apply::run(&mut enforcer, &recovered, plan, &around, options).await
+}
+
+/// Within which time the changes are to be confirmed.
+fn deadline(args: &EnforceArgs, input: &Input) -> Result<Option<Duration>, EnforceError> {
+    let of_policy = input.policy.as_ref();
+    let of_policy = of_policy.and_then(|(_, policy)| policy.confirm);
+    match args.confirm.or(of_policy) {
+        None if args.detach => Err(EnforceError::NoDeadline),
+        within => Ok(within),
+    }
 }
 
 /// The way to this kernel's features.
@@ -153,7 +164,13 @@ fn print(text: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::{
+        cli::{Cli, Command},
+        enforce::policy::Policy,
+    };
 
     #[test]
     fn who_cannot_be_told_learns_the_code_of_what_was_done() {
@@ -171,5 +188,34 @@ mod tests {
     fn names_do_not_reach_the_terminal_as_they_are() {
         let told = "commit 1\n  \u{1b}[31m: rx-gro on\n";
         assert_eq!(plain_lines(told), "commit 1\n  ?[31m: rx-gro on\n");
+    }
+
+    #[test]
+    fn who_detaches_has_a_deadline() {
+        let within = |words: &[&str], of_policy: Option<u64>| {
+            let words = ["offwatch", "enforce", "--apply"].iter().chain(words);
+            let Ok(Command::Enforce(args)) = Cli::try_parse_from(words).map(|cli| cli.command)
+            else {
+                panic!("not understood");
+            };
+            let policy = Policy {
+                confirm: of_policy.map(Duration::from_secs),
+                ..Policy::default()
+            };
+            let input = Input {
+                policy: Some(("policy.toml".into(), policy)),
+                ..Input::default()
+            };
+            deadline(&args, &input)
+        };
+        let error = within(&["--detach"], None).expect_err("no deadline");
+        assert_eq!(error.code(), 2);
+        let seconds = |within: Result<Option<Duration>, EnforceError>| {
+            within.expect("a deadline").map(|within| within.as_secs())
+        };
+        assert_eq!(seconds(within(&["--detach"], Some(9))), Some(9));
+        let both = ["--detach", "--confirm", "2s"];
+        assert_eq!(seconds(within(&both, Some(9))), Some(2));
+        assert_eq!(seconds(within(&[], None)), None);
     }
 }

@@ -54,6 +54,9 @@ pub(super) fn narrow(plan: &mut Plan, targets: &Targets, filter: &Filter) {
 fn is_left_shown(left: &Left, targets: &Targets, filter: &Filter) -> bool {
     let targets = &targets.targets;
     let vm_of = |target: &Target| target.owner.as_ref().map(|owner| owner.vm.clone());
+    if let Some(dev) = &left.missing {
+        return filter.shows(None, Some(dev));
+    }
     if let Some(target) = targets.iter().find(|target| target.id.dev == left.what) {
         return filter.shows(vm_of(target).as_deref(), Some(&left.what));
     }
@@ -103,6 +106,7 @@ mod tests {
         let left = |what: &str| Left {
             what: what.into(),
             because: String::new(),
+            missing: (what == "policy.toml:9").then(|| "tap9".into()),
             why: Why::default(),
         };
         let definitions = ["a", "b"].map(|vm| Definition {
@@ -115,7 +119,9 @@ mod tests {
         let mut plan = Plan {
             changes: changes.collect(),
             definitions: definitions.into(),
-            left: ["vnet0", "b", "policy.toml:3"].map(left).into(),
+            left: ["vnet0", "b", "policy.toml:3", "policy.toml:9"]
+                .map(left)
+                .into(),
             ..Plan::default()
         };
         let targets = Targets {
@@ -133,7 +139,8 @@ mod tests {
     #[test]
     fn what_is_chosen_is_planned() {
         let all = ["vnet0", "vnet1", "eth0"].map(String::from);
-        assert_eq!(chosen(&[], &[]), (all.into(), 2, 3));
+        assert_eq!(chosen(&[], &[]), (all.into(), 2, 4));
+        // What is not there is not chosen.
         assert_eq!(chosen(&["a"], &[]), (vec!["vnet0".into()], 1, 2));
         assert_eq!(chosen(&[], &["eth0"]), (vec!["eth0".into()], 0, 2));
         assert_eq!(chosen(&[], &["vnet1"]), (vec!["vnet1".into()], 1, 2));

@@ -75,7 +75,8 @@ impl<'a> Report<'a> {
             Some(Told::TakenBack(_) | Told::TakenBackElsewhere { .. })
         );
         let is_whole = self.verdicts.iter().all(Verdict::is_complete);
-        match is_back || !is_whole || !self.definitions.is_complete() {
+        let is_missing = self.left.iter().any(|left| left.missing.is_some());
+        match is_back || is_missing || !is_whole || !self.definitions.is_complete() {
             true => PARTLY,
             false => 0,
         }
@@ -159,7 +160,7 @@ impl<'a> Report<'a> {
         let changed = self.verdicts.iter().filter(changed).count();
         let of = self.verdicts.len();
         match &self.ending {
-            None => format!("nothing to change: {of} interfaces are asked for it already\n"),
+            None => self.nothing_sent(),
             Some(Told::Confirmed) => format!("{changed} of {of} interfaces changed; confirmed\n"),
             Some(Told::Waits(within)) => {
                 let within = within.as_secs();
@@ -175,6 +176,22 @@ impl<'a> Report<'a> {
                     text += &format!("  {dev} could not be set back: {reason}\n");
                 }
                 text
+            }
+        }
+    }
+
+    /// Nothing was sent: whether all is as asked for, or cannot be.
+    fn nothing_sent(&self) -> String {
+        let of = self.verdicts.len();
+        let verdicts = self.verdicts.iter();
+        let wrong = verdicts.filter(|verdict| !verdict.is_as_asked()).count();
+        match (of, wrong) {
+            (0, _) => "nothing to change: no interface matches\n".into(),
+            (1, 0) => "nothing to change: 1 interface is as asked for already\n".into(),
+            (of, 0) => format!("nothing to change: {of} interfaces are as asked for already\n"),
+            (1, _) => "nothing to send: 1 interface is not as asked for\n".into(),
+            (of, wrong) => {
+                format!("nothing to send: {wrong} of {of} interfaces are not as asked for\n")
             }
         }
     }
@@ -213,7 +230,9 @@ impl<'a> Report<'a> {
         };
         let recovered = self.recovered.taken_back.iter();
         let left = self.left.iter();
-        let left = left.map(|left| json!({ "what": left.what, "because": left.because }));
+        let left = left.map(
+            |left| json!({ "what": left.what, "because": left.because, "missing": left.missing }),
+        );
         json!({
             "schema": "offwatch.enforce.apply",
             "commit": self.commit,
@@ -226,5 +245,64 @@ impl<'a> Report<'a> {
             "left": left.collect::<Vec<_>>(),
             "recovered": recovered.map(taken_back::value).collect::<Vec<_>>(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enforce::{
+        apply::testing::{FIXED, InMemory, State, TSO},
+        plan::{Because, Unmet, Why},
+    };
+
+    /// The last line and the exit code of changes of which nothing is sent.
+    fn told(host: &InMemory, unmet: &[(&str, Because)]) -> (String, u8) {
+        let changes = unmet.iter().map(|(dev, because)| {
+            let mut change = host.change(dev, &[(TSO, true)]);
+            let unmet = Unmet {
+                bit: FIXED,
+                because: because.clone(),
+            };
+            change.unmet.push(unmet);
+            change
+        });
+        let mut changes: Vec<_> = changes.collect();
+        changes.push(host.change("tap9", &[(TSO, true)]));
+        let state = State::new();
+        let mut enforcer = state.enforcer(host);
+        let (names, recovered) = (enforcer.names().clone(), Recovered::default());
+        let mut report = Report::new(&names, false, &recovered);
+        report.verdicts = enforcer.verify(&changes).expect("verdicts");
+        (report.ending(), report.code())
+    }
+
+    #[test]
+    fn what_is_not_as_asked_is_not_said_to_be() {
+        let host = InMemory::with(&["tap0", "tap9"]);
+        let as_asked = "nothing to change: 1 interface is as asked for already\n";
+        assert_eq!(told(&host, &[]), (as_asked.into(), 0));
+        let wrong = "nothing to send: 1 of 2 interfaces are not as asked for\n";
+        assert_eq!(told(&host, &[("tap0", Because::Fixed)]), (wrong.into(), 4));
+        // Only the guest can do something about it.
+        let declined = told(&host, &[("tap0", Because::NotNegotiated)]);
+        assert_eq!(declined, (wrong.into(), 0));
+    }
+
+    #[test]
+    fn that_nothing_matches_is_said() {
+        let (names, recovered) = (FeatureNames::default(), Recovered::default());
+        let mut report = Report::new(&names, false, &recovered);
+        let left = |missing: Option<&str>| Left {
+            what: "policy.toml:2".into(),
+            because: "nothing matches".into(),
+            missing: missing.map(str::to_owned),
+            why: Why::default(),
+        };
+        report.left = vec![left(None)];
+        assert_eq!(report.ending(), "nothing to change: no interface matches\n");
+        assert_eq!(report.code(), 0);
+        report.left = vec![left(Some("vent0"))];
+        assert_eq!(report.code(), 4);
     }
 }

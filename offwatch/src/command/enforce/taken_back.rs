@@ -26,6 +26,7 @@ pub(super) fn text(taken: &[TakenBack]) -> String {
             "commit {} is taken back: {}\n",
             commit.commit, commit.because
         );
+        let head = text.len();
         for interface in &commit.interfaces {
             if let Some(told) = told(interface, &commit.names) {
                 text += &format!("  {}: {told}\n", interface.id.dev);
@@ -36,6 +37,9 @@ pub(super) fn text(taken: &[TakenBack]) -> String {
                 None => format!("  {}: its definition is as before\n", card.name),
                 Some(failed) => format!("  {} could not be set back: {failed}\n", card.name),
             };
+        }
+        if text.len() == head {
+            text += "  nothing had to be sent: all is as before already\n";
         }
         if let Some(error) = &commit.untold {
             text += &format!("  {error}; it is taken back once more at the next start\n");
@@ -98,4 +102,34 @@ pub(super) fn value(commit: &TakenBack) -> Value {
         "definitions": definitions.collect::<Vec<_>>(),
         "untold": commit.untold.as_ref().map(ToString::to_string),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enforce::{
+        apply::testing::{GRO, InMemory, State},
+        journal::Store,
+    };
+
+    #[test]
+    fn it_is_told_whether_something_was_sent() {
+        let told = |is_changed_back: bool| {
+            let (host, state) = (InMemory::with(&["tap0"]), State::new());
+            let before = host.features("tap0");
+            let changes = vec![host.change("tap0", &[(GRO, false)])];
+            let mut enforcer = state.enforcer(&host);
+            enforcer.keep(&changes).expect("kept");
+            if is_changed_back {
+                host.edit("tap0", |device| device.features = before);
+            }
+            let commit = Store::open(&state.path()).get(1).expect("it").commit;
+            let taken = enforcer.take_back(&commit, "a test").expect("done");
+            text(&[taken.expect("taken back")])
+        };
+        let head = "commit 1 is taken back: a test\n";
+        assert_eq!(told(false), format!("{head}  tap0: rx-gro on\n"));
+        let nothing = "  nothing had to be sent: all is as before already\n";
+        assert_eq!(told(true), format!("{head}{nothing}"));
+    }
 }

@@ -107,13 +107,16 @@ impl Verdict {
         matches!(self.refused, Some(Refusal::NotPermitted))
     }
 
-    /// Whether all that the host can do about what was asked for is done: what is
-    /// not so needs another driver, or a guest that negotiates it.
+    /// Whether all that was asked for is so, but for what a guest has yet to
+    /// negotiate: it is asked of the kernel, and is so as soon as the guest accepts it.
     pub fn is_complete(&self) -> bool {
-        let left = |unmet: &Unmet| {
-            self.asked.mask.contains(unmet.bit) && unmet.because != Because::NotNegotiated
-        };
+        let left = |unmet: &Unmet| unmet.because != Because::NotNegotiated;
         self.refused.is_none() && !self.unmet.iter().any(left)
+    }
+
+    /// Whether all that was asked for is so, whoever would have to do something.
+    pub fn is_as_asked(&self) -> bool {
+        self.refused.is_none() && self.unmet.is_empty()
     }
 }
 

@@ -92,8 +92,12 @@ impl Making<'_> {
         };
         let what = item.dev.as_ref().or(item.vm.as_ref());
         let what = what.map_or("host", |name| name).to_owned();
-        self.left
-            .extend(because.map(|because| Left { what, because, why }));
+        self.left.extend(because.map(|because| Left {
+            what,
+            because,
+            missing: None,
+            why,
+        }));
         Ok(())
     }
 

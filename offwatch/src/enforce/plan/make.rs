@@ -4,6 +4,7 @@ use super::{
     Change, Left, Plan, Unmet, Why,
     definitions::Definitions,
     demand::{Demand, Demands, is_about, is_named, why},
+    missing::{missing, not_there},
     state,
 };
 use crate::{
@@ -168,19 +169,27 @@ impl Making<'_> {
                 self.left.push(Left {
                     what: target.id.dev.clone(),
                     because: because.into(),
+                    missing: None,
                     why: why.clone(),
                 });
             }
         }
         if !is_met {
-            let because = match &self.targets.vms_unknown {
-                Some(reason) if rule.matches.asks_for_vms() => {
+            let missing = missing(&rule.matches, self.targets);
+            let because = match (&missing, &self.targets.vms_unknown) {
+                (Some(dev), _) => not_there(dev, self.targets),
+                (None, Some(reason)) if rule.matches.asks_for_vms() => {
                     format!("matches no VM that is known, and not all are: {reason}")
                 }
                 _ => "matches no interface that there is now".into(),
             };
             let what = why.place();
-            self.left.push(Left { what, because, why });
+            self.left.push(Left {
+                what,
+                because,
+                missing,
+                why,
+            });
         }
         Ok(())
     }
@@ -203,6 +212,7 @@ impl Making<'_> {
                 self.left.push(Left {
                     what: target.id.dev.clone(),
                     because,
+                    missing: None,
                     why: demands.why(),
                 });
                 continue;

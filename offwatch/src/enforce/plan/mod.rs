@@ -5,6 +5,7 @@ mod definitions;
 mod demand;
 pub mod json;
 mod make;
+mod missing;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -182,6 +183,8 @@ pub struct Left {
     pub what: String,
     /// Why.
     pub because: String,
+    /// The interface that a rule names, letter by letter, and that is not there.
+    pub missing: Option<String>,
     /// Where it is asked for.
     pub why: Why,
 }

@@ -476,3 +476,22 @@ fn a_long_plan_is_shortened_and_fits_a_terminal() {
     // A command that goes on in a second line can be copied.
     assert!(text.contains(" \\\n"), "{text}");
 }
+
+#[test]
+fn a_name_that_is_not_there_is_told_with_the_nearest() {
+    let targets = targets([tap(10, "vnet0", None), tap(11, "tap-of-db", None)]);
+    let left = |matches: &str| {
+        let plan = planned(&targets, &rule(matches, "features = { tso = false }"));
+        let left = plan.expect("a plan").left.remove(0);
+        (left.because, left.missing)
+    };
+    let typo = "there is no interface vent0 now; there is vnet0";
+    let missing = Some("vent0".into());
+    assert_eq!(left("device = 'vent0'"), (typo.into(), missing));
+    let (because, _) = left("device = 'enp7s0f1'");
+    assert_eq!(because, "there is no interface enp7s0f1 now");
+    let nothing = "matches no interface that there is now";
+    for matches in ["device = 'vent*'", "device = 'vnet0', driver = 'veth'"] {
+        assert_eq!(left(matches), (nothing.into(), None), "{matches}");
+    }
+}

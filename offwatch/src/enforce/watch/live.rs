@@ -17,7 +17,7 @@ use super::{
     programs,
     reconciler::Desired,
     run::{Changed, Drifted, Keeper, Planned},
-    told::{contested, switched, whose},
+    told::{again, contested, kept, switched, unmet, whose},
 };
 use crate::{
     enforce::{
@@ -30,7 +30,10 @@ use crate::{
         target::{Id, Targets},
     },
     error::Error,
-    sample::{Kind, offloads::Features},
+    sample::{
+        Kind,
+        offloads::{FeatureSet, Features},
+    },
 };
 
 /// What is wanted of this host's interfaces.
@@ -59,12 +62,12 @@ pub struct Live<W> {
     log: Log,
     /// The last plan, by ifindex.
     changes: HashMap<u32, Change>,
-    /// Interfaces that were changed before, by ifindex.
-    changed: HashSet<u32>,
+    /// Features that were switched before, by ifindex.
+    changed: HashMap<u32, FeatureSet>,
     /// What was told that it is left, and why.
     left: HashSet<String>,
-    /// How many interfaces the last plan spoke of.
-    told: Option<usize>,
+    /// How many interfaces the last plan spoke of, and how many will not be as asked.
+    told: Option<(usize, usize)>,
 }
 
 impl<W: Wanted> Live<W> {
@@ -76,7 +79,7 @@ impl<W: Wanted> Live<W> {
             gatherer,
             log,
             changes: HashMap::new(),
-            changed: HashSet::new(),
+            changed: HashMap::new(),
             left: HashSet::new(),
             told: None,
         }
@@ -93,19 +96,22 @@ impl<W: Wanted> Live<W> {
                     false => format!("{}: left: {} ({place})", left.what, left.because),
                 }
             })
+            .chain(
+                plan.changes
+                    .iter()
+                    .flat_map(|change| unmet(&plan.names, change)),
+            )
             .collect();
         let mut new: Vec<_> = left.difference(&self.left).collect();
         new.sort();
         new.iter()
             .for_each(|line| self.log.line(Level::Notice, line));
         self.left = left;
-        let count = plan.changes.len();
-        if self.told.replace(count) != Some(count) {
-            let line = match count {
-                1 => "1 interface is kept as asked".to_owned(),
-                count => format!("{count} interfaces are kept as asked"),
-            };
-            self.log.line(Level::Info, &line);
+        let of_unmet = plan.changes.iter();
+        let of_unmet = of_unmet.filter(|change| !change.unmet.is_empty()).count();
+        let counts = (plan.changes.len(), of_unmet);
+        if self.told.replace(counts) != Some(counts) {
+            self.log.line(Level::Info, &kept(counts.0, counts.1));
         }
     }
 
@@ -135,10 +141,8 @@ impl<W: Wanted> Live<W> {
         match &verdict.refused {
             None if verdict.sent.is_empty() => {}
             None => {
-                let again = match self.changed.insert(verdict.id.ifindex) {
-                    true => "",
-                    false => "again ",
-                };
+                let before = self.changed.entry(verdict.id.ifindex).or_default();
+                let again = again(before, verdict.sent.mask);
                 let told = switched(self.enforcer.names(), verdict);
                 self.log.line(Level::Info, &format!("{of}: {again}{told}"));
             }
@@ -198,7 +202,7 @@ impl<W: Wanted> Keeper for Live<W> {
             .map(|target| target.id.ifindex)
             .collect();
         self.changes.retain(|ifindex, _| there.contains(ifindex));
-        self.changed.retain(|ifindex| there.contains(ifindex));
+        self.changed.retain(|ifindex, _| there.contains(ifindex));
         self.enforcer.retain(&there);
         Ok(planned)
     }

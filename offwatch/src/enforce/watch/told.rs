@@ -4,6 +4,7 @@ use super::contest::{Evidence, Likely};
 use crate::{
     enforce::{
         apply::Verdict,
+        plan::Change,
         target::{Id, Owner},
     },
     sample::offloads::{FeatureNames, FeatureSet},
@@ -37,6 +38,45 @@ pub(super) fn switched(names: &FeatureNames, verdict: &Verdict) -> String {
         told += &format!("; {} changed with it, unforeseen", unexpected.join(", "));
     }
     told
+}
+
+/// How many interfaces are kept as asked, and how many cannot wholly be so.
+pub(super) fn kept(all: usize, of_unmet: usize) -> String {
+    let kept = match all - of_unmet {
+        1 => "1 interface is kept as asked".to_owned(),
+        kept => format!("{kept} interfaces are kept as asked"),
+    };
+    match of_unmet {
+        0 => kept,
+        of_unmet => format!("{kept}, {of_unmet} as far as it can be"),
+    }
+}
+
+/// What of an interface will not be as asked, a line each.
+pub(super) fn unmet(names: &FeatureNames, change: &Change) -> Vec<String> {
+    let whose = whose(&change.id, change.owner.as_ref());
+    let lines = change.unmet.iter().filter_map(|unmet| {
+        let state = match change.predicted_active.contains(unmet.bit) {
+            true => "on",
+            false => "off",
+        };
+        let because = unmet.because.told(names);
+        Some(format!(
+            "{whose}: {} stays {state}: {because}",
+            names.name(unmet.bit)?
+        ))
+    });
+    lines.collect()
+}
+
+/// The word for features that all were switched before; adds them to these.
+pub(super) fn again(before: &mut FeatureSet, sent: FeatureSet) -> &'static str {
+    let new = sent - *before;
+    *before = *before | sent;
+    match new.is_empty() {
+        true => "again ",
+        false => "",
+    }
 }
 
 /// That an interface is contested: what was seen, and who it likely is.
@@ -87,4 +127,43 @@ pub(super) fn contested(
         }
     };
     format!("{seen}; {why}. Once it is settled, have the policy read again (SIGHUP)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enforce::{
+        apply::testing::{CHECKSUM, FIXED, GRO, InMemory, TSO, set},
+        kernel::Kernel as _,
+        plan::{Because, Unmet},
+    };
+
+    #[test]
+    fn only_what_is_as_asked_is_said_to_be_kept_so() {
+        assert_eq!(kept(1, 0), "1 interface is kept as asked");
+        let some = "2 interfaces are kept as asked, 1 as far as it can be";
+        assert_eq!(kept(3, 1), some);
+        let mut host = InMemory::with(&["tap0"]);
+        let mut change = host.change("tap0", &[(GRO, false)]);
+        let names = host.names().expect("names");
+        assert!(unmet(&names, &change).is_empty());
+        let because = Because::Needs(CHECKSUM);
+        change.unmet.push(Unmet { bit: TSO, because });
+        change.unmet.push(Unmet {
+            bit: FIXED,
+            because: Because::Fixed,
+        });
+        let lines = unmet(&names, &change);
+        let fixed = "tap0: loopback stays off: cannot be switched on this interface";
+        assert_eq!((lines.len(), lines[1].as_str()), (2, fixed));
+    }
+
+    #[test]
+    fn a_feature_that_is_switched_first_is_not_switched_again() {
+        let mut before = FeatureSet::default();
+        assert_eq!(again(&mut before, set(&[GRO])), "");
+        assert_eq!(again(&mut before, set(&[GRO])), "again ");
+        assert_eq!(again(&mut before, set(&[TSO])), "");
+        assert_eq!(again(&mut before, set(&[GRO, TSO])), "again ");
+    }
 }
