@@ -522,7 +522,7 @@ fn on_small_disk(bed: &Bed, mut command: Command, free_pages: Option<usize>) -> 
             unshare(CloneFlags::CLONE_NEWNS)?;
             let none = None::<&str>;
             mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-            let size = format!("size={}", PAGES * PAGE_BYTES);
+            let size = format!("size={},mode=700", PAGES * PAGE_BYTES);
             let flags = match free_pages {
                 Some(_) => MsFlags::empty(),
                 None => MsFlags::MS_RDONLY,

@@ -113,7 +113,7 @@ fn every_bit_is_as_ethtool_has_it() -> Result<()> {
     let reason = |of: &BTreeMap<String, Value>, name: &str| of[name]["unmet"].clone();
     assert_eq!(reason(&all["tap0"], CHECKSUM)["because"], "not_negotiated");
     assert_eq!(reason(&all["tap0"], TSO)["because"], "needs");
-    assert_eq!(all["tap0"][CHECKSUM]["guest"], "declined");
+    assert_eq!(all["tap0"][CHECKSUM]["guest"], "not_negotiated");
     assert_eq!(all["br0"]["tx-gso-robust"]["unmet"]["because"], "ports");
 
     tap.set_offloads(Offloads::ALL)?;

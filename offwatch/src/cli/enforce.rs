@@ -46,7 +46,8 @@ pub struct EnforceArgs {
     /// Change it and keep it so: for new interfaces, and after each negotiation of a guest
     #[arg(long, group = "mode")]
     pub watch: bool,
-    /// Take it back unless it is confirmed within this time, such as 120s
+    /// Take it back unless it is confirmed within this time, such as 120s or 2m; a
+    /// plain number is seconds
     // What an argument requires is not missed where it conflicts with another one of
     // the mode: so the other ones are named.
     #[arg(long, value_name = "TIME", requires = "apply",

@@ -9,7 +9,7 @@ use super::kernel::Refusal;
 #[derive(Debug, thiserror::Error)]
 pub enum EnforceError {
     /// A file of the state directory cannot be used.
-    #[error("{what} {path}: {source}", path = .path.display())]
+    #[error("{what} {path}: {source}{}", as_root(.source), path = .path.display())]
     State {
         /// What was tried.
         what: &'static str,
@@ -19,7 +19,10 @@ pub enum EnforceError {
         source: io::Error,
     },
     /// The journal cannot be written: without it there is no way back.
-    #[error("cannot write the journal {path}: {source}; nothing was changed", path = .path.display())]
+    #[error(
+        "cannot write the journal {path}: {source}; nothing was changed{}",
+        as_root(.source), path = .path.display()
+    )]
     NoJournal {
         /// Which file.
         path: PathBuf,
@@ -162,6 +165,14 @@ pub enum EnforceError {
     Wait(io::Error),
 }
 
+/// What helps where something is not permitted.
+fn as_root(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run as root",
+        _ => "",
+    }
+}
+
 fn process(pid: Option<u32>) -> String {
     pid.map_or_else(|| "pid unknown".into(), |pid| format!("pid {pid}"))
 }
@@ -185,5 +196,28 @@ impl EnforceError {
             Self::NoDeadline => USAGE,
             _ => FAILURE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lacks_permission_is_told_to_be_root() {
+        let told = |number| {
+            let source = || io::Error::from_raw_os_error(number);
+            let path = PathBuf::from("journal");
+            let read = EnforceError::State {
+                what: "cannot read the journal",
+                path: path.clone(),
+                source: source(),
+            };
+            let source = source();
+            let write = EnforceError::NoJournal { path, source };
+            [read, write].map(|error| error.to_string().ends_with("; run as root"))
+        };
+        assert_eq!(told(libc::EACCES), [true, true]);
+        assert_eq!(told(libc::ENOSPC), [false, false]);
     }
 }

@@ -30,6 +30,9 @@ pub enum InputError {
     /// Neither is there a policy nor was an advice given.
     #[error("there is no {POLICY_FILE}; write one, or name another with --policy or --from")]
     NoPolicy,
+    /// A policy from stdin: nobody could say who wrote it.
+    #[error("a policy is a file that root owns; --policy - is not read (--from - is)")]
+    PolicyOfStdin,
     /// What was given is no advice.
     #[error("{}: {error}", path.display())]
     Advice {
@@ -61,6 +64,9 @@ impl Input {
     /// Reads what the command line names; without a name, the policy of this host.
     /// An advice of `-` is read from stdin.
     pub fn read(policy: Option<&Path>, from: Option<&Path>) -> Result<Self, InputError> {
+        if policy.is_some_and(|path| path.as_os_str() == "-") {
+            return Err(InputError::PolicyOfStdin);
+        }
         let mut input = Self::default();
         let default = from.is_none().then_some(Path::new(POLICY_FILE));
         if let Some(path) = policy.or(default) {
@@ -120,5 +126,19 @@ impl Input {
             needs
         })?;
         Ok((make(&targets, sources)?, targets))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_a_file() {
+        let error = Input::read(Some(Path::new("-")), None).expect_err("no file");
+        assert!(
+            error.to_string().starts_with("a policy is a file"),
+            "{error}"
+        );
     }
 }

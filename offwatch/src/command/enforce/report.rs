@@ -145,8 +145,8 @@ impl<'a> Report<'a> {
             let because = unmet.because.told(self.names);
             // Of what cannot be switched it is not told which way.
             match verdict.asked.mask.contains(unmet.bit) {
-                true => line(&format!("{name} is not {on}: it "), &because),
-                false => line(&format!("{name} is left: it "), &because),
+                true => line(&format!("{name} is not {on}: "), &because),
+                false => line(&format!("{name} is left: "), &because),
             }
         }
         if verdict.sent.is_empty() && verdict.unmet.is_empty() && along.is_empty() {

@@ -80,7 +80,11 @@ pub(super) fn json(schema: &str, taken: &[TakenBack]) -> String {
 
 pub(super) fn value(commit: &TakenBack) -> Value {
     let names = &commit.names;
-    let interfaces = commit.interfaces.iter().map(|interface| {
+    let interfaces = commit
+        .interfaces
+        .iter()
+        .filter(|interface| told(interface, names).is_some());
+    let interfaces = interfaces.map(|interface| {
         json!({
             "dev": interface.id.dev,
             "ifindex": interface.id.ifindex,
@@ -107,9 +111,14 @@ pub(super) fn value(commit: &TakenBack) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::enforce::{
-        apply::testing::{GRO, InMemory, State},
-        journal::Store,
+    use crate::{
+        enforce::{
+            apply::testing::{GRO, InMemory, State},
+            journal::Store,
+            kernel::Request,
+            target::Id,
+        },
+        sample::offloads::FeatureSet,
     };
 
     #[test]
@@ -131,5 +140,34 @@ mod tests {
         assert_eq!(told(false), format!("{head}  tap0: rx-gro on\n"));
         let nothing = "  nothing had to be sent: all is as before already\n";
         assert_eq!(told(true), format!("{head}{nothing}"));
+    }
+
+    #[test]
+    fn json_is_about_what_was_sent() {
+        let names = FeatureNames(vec!["rx-gro".into()]);
+        let restored = |dev: &str| Restored {
+            id: Id {
+                dev: dev.into(),
+                ..Id::default()
+            },
+            sent: Request::default(),
+            refused: None,
+            not_wanted: FeatureSet::default(),
+            not_active: FeatureSet::default(),
+        };
+        let (mut tap, bridge) = (restored("tap0"), restored("br0"));
+        tap.sent.switch(0, true);
+        let taken = TakenBack {
+            commit: 1,
+            because: "a test".into(),
+            names,
+            interfaces: vec![bridge, tap],
+            cards: Vec::new(),
+            untold: None,
+        };
+        let value = value(&taken);
+        let interfaces = value["interfaces"].as_array().expect("a list");
+        assert_eq!(interfaces.len(), 1, "{interfaces:?}");
+        assert_eq!(interfaces[0]["dev"], "tap0");
     }
 }

@@ -96,8 +96,11 @@ pub(super) struct Feature {
 pub(super) enum Guest {
     /// It accepts it.
     Accepted,
-    /// It does not, or no driver has negotiated yet.
+    /// It does not, though another feature of its was accepted.
     Declined,
+    /// No driver has accepted anything: none has started yet, or it declines all of
+    /// it. The kernel does not tell these apart.
+    NotNegotiated,
     /// It may or may not: the kernel does not tell a feature that was declined
     /// from one that somebody has switched off since.
     Unknown,
@@ -153,7 +156,7 @@ fn interface(targets: &Targets, target: &Target, is_without_gro: bool) -> Interf
         unmet: unmet
             .iter()
             .find(|unmet| unmet.bit == bit)
-            .map(|unmet| self::unmet(&unmet.because, names)),
+            .map(|unmet| self::unmet(&unmet.because, guest(&negotiated, bit), names)),
         inert: (name == GRO && is_without_gro).then_some(GRO_INERT),
     };
     let named = names
@@ -195,17 +198,21 @@ fn guest(negotiated: &Negotiated, bit: usize) -> Option<Guest> {
     let is_in = |set: FeatureSet| set.contains(bit);
     match () {
         () if is_in(negotiated.accepted) => Some(Guest::Accepted),
+        () if is_in(negotiated.declined) && negotiated.accepted.is_empty() => {
+            Some(Guest::NotNegotiated)
+        }
         () if is_in(negotiated.declined) => Some(Guest::Declined),
         () if is_in(negotiated.unknown) => Some(Guest::Unknown),
         () => None,
     }
 }
 
-fn unmet(because: &Because, names: &FeatureNames) -> Unmet {
+fn unmet(because: &Because, guest: Option<Guest>, names: &FeatureNames) -> Unmet {
     let (word, feature) = match because {
         Because::Fixed => ("fixed", None),
         Because::Needs(bit) => ("needs", Some(bit)),
         Because::Excludes(bit) => ("excludes", Some(bit)),
+        Because::NotNegotiated if guest == Some(Guest::Declined) => ("declined", None),
         Because::NotNegotiated => ("not_negotiated", None),
         Because::Ports => ("ports", None),
         Because::Driver => ("driver", None),
@@ -214,5 +221,27 @@ fn unmet(because: &Because, names: &FeatureNames) -> Unmet {
         because: word,
         feature: feature.and_then(|bit| names.name(*bit)).map(Into::into),
         told: because.told(names),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guest_and_the_reason_agree() {
+        let names = FeatureNames(vec!["tx-udp-segmentation".into()]);
+        let told = |accepted: &[usize]| {
+            let negotiated = Negotiated {
+                accepted: accepted.iter().copied().collect(),
+                declined: [0].into_iter().collect(),
+                ..Negotiated::default()
+            };
+            let guest = guest(&negotiated, 0);
+            let unmet = unmet(&Because::NotNegotiated, guest, &names);
+            (guest, unmet.because)
+        };
+        assert_eq!(told(&[]), (Some(Guest::NotNegotiated), "not_negotiated"));
+        assert_eq!(told(&[1]), (Some(Guest::Declined), "declined"));
     }
 }

@@ -133,6 +133,7 @@ impl InMemory {
         Change {
             id: self.id(dev),
             owner: None,
+            is_tap: false,
             master: None,
             why: Why {
                 reason: Some("a test".into()),

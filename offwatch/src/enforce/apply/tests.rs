@@ -304,7 +304,10 @@ fn told_without(journal: impl Fn(&std::path::Path)) -> EnforceError {
 fn what_cannot_be_confirmed_any_more_does_not_stay() {
     let damaged = told_without(|journal| fs::write(journal, "odd\n").expect("written"));
     let gone = told_without(|journal| fs::remove_file(journal).expect("removed"));
-    for (error, because) in [(damaged, "line 1"), (gone, "there is no commit 1")] {
+    for (error, because) in [
+        (damaged, "000001.jsonl, line "),
+        (gone, "there is no commit 1"),
+    ] {
         assert_eq!(error.code(), 4, "{error}");
         let error = error.to_string();
         assert!(error.starts_with("commit 1 was taken back: "), "{error}");

@@ -4,7 +4,7 @@ use crate::{
     enforce::{
         kernel::{Refusal, Reply, Request},
         plan::{Because, Change, Unmet},
-        predict::{Device, predict},
+        predict::{self, Device, predict},
         target::Id,
     },
     sample::offloads::{FeatureNames, FeatureSet, Features},
@@ -59,15 +59,14 @@ impl Verdict {
         let along = reply.changed - asked.mask;
         let foreseen = foreseen(names, change, sent, &before);
         let wrong = after.map_or(asked.mask, |after| (after.active ^ asked.on) & asked.mask);
+        let found = after.map(|after| predict::unmet(names, &device(change), &after));
+        let found = found.unwrap_or_default();
         let because = |bit| {
             let planned = change.unmet.iter().find(|unmet| unmet.bit == bit);
-            planned.map_or_else(
-                || match change.lost_at_negotiation.contains(bit) {
-                    true => Because::NotNegotiated,
-                    false => Because::Driver,
-                },
-                |unmet| unmet.because.clone(),
-            )
+            // Of what was not certain before it was done, it can be said now.
+            let now = || found.iter().find(|unmet| unmet.bit == bit);
+            let known = planned.or_else(now);
+            known.map_or(Because::Driver, |unmet| unmet.because.clone())
         };
         let unswitchable = change
             .unmet
@@ -120,19 +119,61 @@ impl Verdict {
     }
 }
 
+fn device(change: &Change) -> Device {
+    match change.is_tap {
+        true => Device::Tap,
+        false => Device::Other,
+    }
+}
+
 /// What may change with a request. An interface that is not any more as it was when
 /// the plan was made, as a guest may have negotiated since, is looked at anew.
 fn foreseen(names: &FeatureNames, change: &Change, sent: Request, before: &Features) -> FeatureSet {
     if *before == change.before {
         return change.collateral() | change.uncertain;
     }
-    let device = match change.lost_at_negotiation.is_empty() {
-        true => Device::Other,
-        false => Device::Tap,
-    };
-    let prediction = predict(names, &device, before, &sent);
+    let prediction = predict(names, &device(change), before, &sent);
     (before.active ^ prediction.active)
         | prediction.uncertain
         | change.collateral()
         | change.uncertain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 3] = [
+        "tx-scatter-gather",
+        "tx-checksum-ip-generic",
+        "tx-udp-segmentation",
+    ];
+
+    #[test]
+    fn what_no_guest_accepts_is_not_the_drivers_fault() {
+        let names = FeatureNames(NAMES.map(String::from).to_vec());
+        let of = |bits: &[usize]| bits.iter().copied().collect::<FeatureSet>();
+        let features = |wanted: &[usize]| Features {
+            changeable: of(&[0, 1, 2]),
+            wanted: of(wanted),
+            active: of(&[0, 1]),
+            never_changed: FeatureSet::default(),
+        };
+        let mut change = Change {
+            before: features(&[0, 1]),
+            is_tap: true,
+            ..Change::default()
+        };
+        change.asked.switch(2, true);
+        let because = |change: &Change| {
+            let reply = Ok(Reply::default());
+            let after = Ok(features(&[0, 1, 2]));
+            let (sent, before) = (change.asked, change.before);
+            let verdict = Verdict::new(&names, change, sent, before, reply, after);
+            verdict.unmet[0].because.clone()
+        };
+        assert_eq!(because(&change), Because::NotNegotiated);
+        change.is_tap = false;
+        assert_eq!(because(&change), Because::Driver);
+    }
 }

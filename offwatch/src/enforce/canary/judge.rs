@@ -216,11 +216,12 @@ pub(super) fn too_little(settings: &Settings, series: &Series<'_>, when: &str) -
     if bytes_per_s < settings.floor_bytes_per_s {
         let floor = settings.floor_bytes_per_s;
         return Some(format!(
-            "{bytes_per_s:.0} bytes/s {when}; {floor:.0} are needed"
+            "{bytes_per_s:.0} bytes/s {when}; {floor:.0} are needed (floor_bytes_per_s)"
         ));
     }
     let floor = settings.floor_packets;
-    (packets < floor).then(|| format!("{packets} frames {when}; {floor} are needed"))
+    (packets < floor)
+        .then(|| format!("{packets} frames {when}; {floor} are needed (floor_packets)"))
 }
 
 /// Those that apply to an interface with this traffic.

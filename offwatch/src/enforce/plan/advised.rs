@@ -19,8 +19,16 @@ impl Making<'_> {
         sources: Sources<'_>,
     ) -> Result<(), PlanError> {
         for item in &advice.items {
-            if let Some(why) = self.chosen(advice, item, sources) {
-                self.item(item, why)?;
+            match self.chosen(advice, item, sources) {
+                Some(why) => self.item(item, why)?,
+                // What is for people is not for a rule to take.
+                None if matches!(item.what, What::Left(_)) => {}
+                None => self.left.push(Left {
+                    what: named(item),
+                    because: "no rule of the policy takes it".into(),
+                    missing: None,
+                    why: own(advice, item),
+                }),
             }
         }
         Ok(())
@@ -28,11 +36,7 @@ impl Making<'_> {
 
     /// Why a part of the advice is taken; none if the policy names others.
     fn chosen(&self, advice: &FromAdvice, item: &Item, sources: Sources<'_>) -> Option<Why> {
-        let own = Why {
-            file: Some(advice.file.clone()),
-            advice: Some(item.rule.clone()),
-            ..Why::default()
-        };
+        let own = own(advice, item);
         if sources.policy.is_none() {
             return Some(own);
         }
@@ -87,11 +91,10 @@ impl Making<'_> {
                     self.demands[at].add(demands, why, true);
                     return Ok(());
                 }
-                Err(because) => Some(because),
+                Err(because) => Some(format!("{because}; run advise again")),
             },
         };
-        let what = item.dev.as_ref().or(item.vm.as_ref());
-        let what = what.map_or("host", |name| name).to_owned();
+        let what = named(item);
         self.left.extend(because.map(|because| Left {
             what,
             because,
@@ -132,6 +135,21 @@ impl Making<'_> {
             }),
         };
         features.iter().map(demand).collect()
+    }
+}
+
+/// What a part of an advice is about.
+fn named(item: &Item) -> String {
+    let what = item.dev.as_ref().or(item.vm.as_ref());
+    what.map_or("host", |name| name).to_owned()
+}
+
+/// Where it comes from.
+fn own(advice: &FromAdvice, item: &Item) -> Why {
+    Why {
+        file: Some(advice.file.clone()),
+        advice: Some(item.rule.clone()),
+        ..Why::default()
     }
 }
 

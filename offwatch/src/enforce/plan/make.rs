@@ -248,6 +248,7 @@ fn change(targets: &Targets, target: &Target, request: Request, why: Why) -> Cha
     Change {
         id: target.id.clone(),
         owner: target.owner.clone(),
+        is_tap: target.kind == Kind::Tap,
         master: target.master,
         why,
         before,

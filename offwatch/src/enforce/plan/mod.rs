@@ -52,6 +52,8 @@ pub struct Change {
     pub id: Id,
     /// Whose it is.
     pub owner: Option<Owner>,
+    /// A guest's driver decides about some of its features.
+    pub is_tap: bool,
     /// ifindex of the bridge, bond or switch it belongs to.
     pub master: Option<u32>,
     /// Why.

@@ -220,6 +220,50 @@ fn what_was_asked_in_vain_and_now_can_be_is_told() {
     }
 }
 
+/// A tap of which no guest's driver has accepted anything.
+fn unnegotiated() -> Target {
+    let mut tap = tap(3, "vnet0", Some("db"));
+    tap.features.active = set(&[SG, GSO, GRO]);
+    tap.features.changeable = tap.features.changeable | set(&[MANGLEID]);
+    tap
+}
+
+#[test]
+fn every_feature_that_is_sent_has_its_line() {
+    let told = |tap: Target, asks: &str| {
+        let plan = planned(&targets([tap]), &rule("vm = \"db\"", asks)).expect("a plan");
+        let text = text::of(&plan);
+        let of = |bit: usize| text.lines().find(|line| line.contains(NAMES[bit]));
+        [TSO, MANGLEID, TSO6].map(|bit| of(bit).unwrap_or_default().trim().to_owned())
+    };
+    let off = told(unnegotiated(), "features.tso = false");
+    assert_eq!(
+        off,
+        [
+            "tx-tcp-segmentation: off [requested on] -> off",
+            "",
+            "tx-tcp6-segmentation: off [requested on] -> off"
+        ]
+    );
+    let on = told(
+        unnegotiated(),
+        "features.tx-tcp-mangleid-segmentation = true",
+    );
+    assert_eq!(
+        on[1],
+        "tx-tcp-mangleid-segmentation: asked for, stays off: needs tx-tcp-segmentation,"
+    );
+    // Not asked of the kernel so far: the guest may accept it, or not.
+    let mut open = unnegotiated();
+    open.features.wanted = set(&[SG, CSUM, TSO6, GSO, GRO]);
+    open.features.active = open.features.wanted;
+    let on = told(open, "features.tx-tcp-segmentation = true");
+    assert_eq!(
+        on[0],
+        "tx-tcp-segmentation: off -> on, if the guest's driver accepts it"
+    );
+}
+
 #[test]
 fn taps_of_nobody_are_changed_only_by_name() {
     let mut targets = targets([tap(3, "vnet0", None), tap(4, "vnet1", None)]);
@@ -351,9 +395,13 @@ fn an_advice_is_about_the_interface_that_it_saw() {
         (
             "db",
             4,
-            "vnet0: the one with ifindex 4 is gone, or has another name now",
+            "vnet0: the one with ifindex 4 is gone, or has another name now; run advise again",
         ),
-        ("web", 3, "vnet0: it belongs to VM db now, not to web"),
+        (
+            "web",
+            3,
+            "vnet0: it belongs to VM db now, not to web; run advise again",
+        ),
     ] {
         let plan = of(vm, ifindex);
         assert_eq!(
@@ -376,7 +424,7 @@ fn an_advice_is_about_the_interface_that_it_saw() {
     let plan = advised(&elsewhere, &advice("db", 3, None), None).expect("a plan");
     assert_eq!(
         left(&plan),
-        ["vnet0: the advice is about another network namespace"]
+        ["vnet0: the advice is about another network namespace; run advise again"]
     );
 }
 
@@ -396,6 +444,14 @@ fn a_policy_says_what_of_an_advice_is_taken() {
     assert_eq!(taken(&rule("advice = \"tap-no-tso\", vm = \"web\"", "")), 0);
     assert_eq!(taken(&rule("advice = \"tap-sg-off\"", "")), 0);
     assert_eq!(taken(""), 0);
+    let none = advised(
+        &targets,
+        &advice,
+        Some(&rule("advice = \"tap-sg-off\"", "")),
+    );
+    let none = none.expect("a plan");
+    assert_eq!(left(&none), ["vnet0: no rule of the policy takes it"]);
+    assert_eq!(none.left[0].why.place(), "- [tap-no-tso]");
     let both = rule("advice = \"tap-no-tso\"", "") + &rule("vm = \"db\"", "features.gro = true");
     let error = advised(&targets, &advice, Some(&both)).expect_err("a contradiction");
     assert!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, Definition, Plan, Why, name, state};
+use super::{Change, Definition, Plan, Unmet, Why, name, state};
 use crate::{
     sample::offloads::FeatureSet,
     text::{INDENT, paragraph, plain, shell_command},
@@ -92,6 +92,7 @@ fn interface(text: &mut String, plan: &Plan, change: &Change) {
     for bit in ((change.send.mask | (change.asked.mask & changing)) - unmet).iter() {
         becomes(text, change, bit, name(names, bit), "");
     }
+    asked_in_vain(text, plan, change);
     stays(text, plan, change);
     for bit in change.collateral().iter() {
         becomes(
@@ -122,18 +123,53 @@ fn interface(text: &mut String, plan: &Plan, change: &Change) {
 fn becomes(text: &mut String, change: &Change, bit: usize, name: &str, because: &str) {
     let now = change.before.active.contains(bit);
     let then = change.predicted_active.contains(bit);
-    let words = match now == then {
+    let asked = change.asked.on.contains(bit);
+    // What depends on the guest, or on what nobody knows of the driver.
+    let is_in_doubt = change.asked.mask.contains(bit) && then != asked;
+    let words = if is_in_doubt {
+        let whose = if change.is_tap { "the guest's" } else { "its" };
+        let (now, asked) = (requested(change, bit), state(asked));
+        format!("{name}: {now} -> {asked}, if {whose} driver accepts it{because}")
+    } else if now == then {
         // It is so for another reason: from now on also because it is asked for.
-        true => format!("{name}: is {}, and is asked to be{because}", state(now)),
-        false => format!("{name}: {} -> {}{because}", state(now), state(then)),
+        let now = requested(change, bit);
+        format!("{name}: {now} -> {}{because}", state(then))
+    } else {
+        format!("{name}: {} -> {}{because}", state(now), state(then))
     };
     paragraph(text, "  ", &words);
 }
 
-/// What is not met, a line for each reason.
+/// How a feature is, and what is asked of the kernel if it is something else; as
+/// ethtool has it.
+fn requested(change: &Change, bit: usize) -> String {
+    let now = change.before.active.contains(bit);
+    let wanted = change.before.wanted.contains(bit);
+    match now == wanted {
+        true => state(now).into(),
+        false => format!("{} [requested {}]", state(now), state(wanted)),
+    }
+}
+
+/// What is sent and will not be so for now.
+fn asked_in_vain(text: &mut String, plan: &Plan, change: &Change) {
+    for unmet in change.unmet.iter().filter(|unmet| is_sent(change, unmet)) {
+        let name = name(&plan.names, unmet.bit);
+        let state = state(change.predicted_active.contains(unmet.bit));
+        let because = unmet.because.told(&plan.names);
+        let words = format!("{name}: asked for, stays {state}: {because}");
+        paragraph(text, "  ", &words);
+    }
+}
+
+fn is_sent(change: &Change, unmet: &Unmet) -> bool {
+    change.send.mask.contains(unmet.bit)
+}
+
+/// What is not met and is not sent, a line for each reason.
 fn stays(text: &mut String, plan: &Plan, change: &Change) {
     let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
-    for unmet in &change.unmet {
+    for unmet in change.unmet.iter().filter(|unmet| !is_sent(change, unmet)) {
         let state = state(change.predicted_active.contains(unmet.bit));
         let reason = format!("{state}: {}", unmet.because.told(&plan.names));
         add(&mut reasons, reason, name(&plan.names, unmet.bit));

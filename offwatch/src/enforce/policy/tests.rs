@@ -136,7 +136,25 @@ fn wrong_values_are_told_with_their_line() {
     );
     assert_eq!(
         rule("match = { vm = \"a\" }\nfeatures = {\n  tso = \"on\" }"),
-        "5: invalid type: string \"on\", expected a boolean"
+        "5: write true or false"
+    );
+    assert_eq!(
+        rule("match = { vm = \"a\" }\nfeatures.tso = off"),
+        "4: write true or false"
+    );
+    assert_eq!(
+        error("version = 1\n[defaults]\nconfirm = 120"),
+        "3: write a time such as \"120s\""
+    );
+    for bad in ["-1", "\"3\"", "1.5"] {
+        assert_eq!(
+            error(&format!("version = 1\n[watch]\nburst = {bad}")),
+            "3: write a whole number, 0 or more, without quotes"
+        );
+    }
+    assert_eq!(
+        error("version = 1\n[canary]\ndrops_percent = \"3\""),
+        "3: write a number, without quotes"
     );
     assert_eq!(
         rule("match = { device = \"a[b\" }\nfeatures.tso = true"),

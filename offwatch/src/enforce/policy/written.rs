@@ -121,10 +121,41 @@ pub fn schema() -> String {
 impl Written {
     pub(super) fn read(text: &str) -> Result<Self, PolicyError> {
         toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
-            let before = &text.as_bytes()[..start.min(text.len())];
-            PolicyError::at(line(before), problem(error.message()))
+            let span = error.span().unwrap_or_default();
+            let start = span.start.min(text.len());
+            let line = line(&text.as_bytes()[..start]);
+            let before = text.get(..start).unwrap_or_default();
+            let key = before.rsplit(['\n', ',', '{']).next().unwrap_or_default();
+            let value = text.get(start..).unwrap_or_default();
+            let problem = match in_plain_words(error.message(), key, value) {
+                Some(words) => Problem::Form(words.into()),
+                None => problem(error.message()),
+            };
+            PolicyError::at(line, problem)
         })
+    }
+}
+
+/// What to write instead of a value of another type, if that is what is wrong: of a
+/// key (with its sign), and what follows it.
+fn in_plain_words(message: &str, key: &str, value: &str) -> Option<&'static str> {
+    let is = |word: &str| key.trim().trim_end_matches('=').trim_end().ends_with(word);
+    let is_quoted = value.starts_with(['"', '\'']);
+    let word: &str = value.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
+    let is_like_a_switch = ["on", "off", "yes", "no", "True", "False"].contains(&word);
+    let expected = message
+        .rsplit_once("expected ")
+        .map(|(_, what)| what.trim());
+    match expected {
+        Some("a boolean") => Some("write true or false"),
+        Some("a string") if is("confirm") => Some("write a time such as \"120s\""),
+        Some("a string" | "a borrowed string") => Some("write a text in quotes"),
+        Some("u8" | "u16" | "u32" | "u64" | "usize") => {
+            Some("write a whole number, 0 or more, without quotes")
+        }
+        Some("f64" | "f32") => Some("write a number, without quotes"),
+        _ if !is_quoted && key.contains('=') && is_like_a_switch => Some("write true or false"),
+        _ => None,
     }
 }
 

@@ -309,14 +309,18 @@ fn too_little_traffic_is_no_verdict() {
         (
             idle.clone(),
             made(1),
-            "9000 bytes/s before the change; 10000 are needed",
+            "9000 bytes/s before the change; 10000 are needed (floor_bytes_per_s)",
         ),
         (
             few.clone(),
             made(1),
-            "99 frames before the change; 100 are needed",
+            "99 frames before the change; 100 are needed (floor_packets)",
         ),
-        (made(1), few, "99 frames after the change; 100 are needed"),
+        (
+            made(1),
+            few,
+            "99 frames after the change; 100 are needed (floor_packets)",
+        ),
     ] {
         let (judged, _) = judged(&[before], &[after]);
         let expected = Verdict::TooLittleTraffic {
