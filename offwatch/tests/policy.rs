@@ -77,6 +77,8 @@ fn the_example_is_a_policy_and_shows_every_key() {
     assert!(matches.clone().any(|given| given.os.is_some()));
     assert!(policy.rules.iter().any(|rule| rule.reason.is_some()));
     assert!(policy.rules.iter().any(|rule| !rule.definition.is_empty()));
+    let confirming = example().replace("# confirm =", "confirm =");
+    let policy = Policy::parse(confirming.as_bytes()).expect("a policy");
     assert!(policy.confirm.is_some());
 }
 

@@ -501,7 +501,7 @@ fn what_wants_to_be_confirmed_was_confirmed() -> Result<()> {
     skip_unless_lab!();
     let lab = Lab::new()?;
     let ns = lab.host();
-    let _tap = tap(ns, "owtap1")?;
+    let _taps = [tap(ns, "owtap1")?, tap(ns, "sentinel")?];
     let policy = FIGHT.replace("[watch]", "[defaults]\nconfirm = '60s'\n[watch]");
     let home = Home::new(&policy)?;
     ensure!(Watcher::start(ns, &home, &[]).is_err(), "never confirmed");
