@@ -18,6 +18,9 @@ const ADVICE_TEST: &str = "scenarios";
 const CANARY_TEST: &str = "enforce_canary";
 /// Its senders are to be faster than a queue.
 const LOSS_TEST: &str = "retransmits";
+/// It takes programs of a whole system; what it has of the kernel, notifications and
+/// requests, others test.
+const WATCH_TEST: &str = "enforce_watch";
 
 /// The kernels that the runner knows.
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
@@ -152,7 +155,13 @@ fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
 /// terminal and find the same on every kernel, and those of advice.
 fn targets(workspace: &Workspace, only: &[String]) -> Result<Vec<String>> {
     let mut known = workspace.targets(TESTS_PACKAGE, "test");
-    let left_out = [TERMINAL_TEST, ADVICE_TEST, CANARY_TEST, LOSS_TEST];
+    let left_out = [
+        TERMINAL_TEST,
+        ADVICE_TEST,
+        CANARY_TEST,
+        LOSS_TEST,
+        WATCH_TEST,
+    ];
     known.retain(|target| {
         let target = target.as_str();
         !VM_TESTS.contains(&target) && !left_out.contains(&target)

@@ -14,7 +14,14 @@ pub(crate) const TESTS_PACKAGE: &str = "offwatch-tests";
 /// The package that boots real VMs.
 pub(crate) const VM_PACKAGE: &str = "offwatch-e2e";
 /// The test targets, of either, that need real VMs.
-pub(crate) const VM_TESTS: &[&str] = &["e2e", "e2e_advise", "e2e_facts", "e2e_stats", "harness"];
+pub(crate) const VM_TESTS: &[&str] = &[
+    "e2e",
+    "e2e_advise",
+    "e2e_enforce",
+    "e2e_facts",
+    "e2e_stats",
+    "harness",
+];
 
 /// Makes the offwatch crate embed another BPF object than the committed one.
 const OBJECT_VARIABLE: &str = "OFFWATCH_EBPF_OBJECT";

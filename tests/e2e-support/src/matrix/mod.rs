@@ -40,7 +40,6 @@ const WITHOUT_BEARING: &[&str] = &[
     "enforce_apply",
     "enforce_kill",
     "enforce_plan",
-    "enforce_watch",
     "facts",
     "features",
     "features_command",
