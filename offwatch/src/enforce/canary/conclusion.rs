@@ -19,7 +19,7 @@ pub enum Conclusion {
         /// Which, by which measure, from what to what.
         because: String,
     },
-    /// There was too little traffic to tell.
+    /// There was too little traffic to tell, or it was too uneven.
     NoVerdict {
         /// Where.
         because: String,
@@ -36,17 +36,25 @@ impl Conclusion {
     /// little before are not judged, as long as another one is; the first one of all
     /// is judged, and what carried something before must carry something after.
     pub(super) fn of(judgement: &Judgement, new: &[u32], is_first: bool) -> Self {
-        let harms: Vec<String> = judgement
-            .interfaces
-            .iter()
-            .flat_map(|judged| {
-                let harms = judged.findings.iter().filter(|finding| finding.harm);
-                harms.map(|finding| format!("{} of {}", told(finding), judged.dev))
-            })
-            .collect();
+        let those = |which: fn(&Finding) -> bool| -> Vec<String> {
+            let found = judgement.interfaces.iter().flat_map(|judged| {
+                let found = judged.findings.iter().filter(move |finding| which(finding));
+                found.map(|finding| format!("{} of {}", told(finding), judged.dev))
+            });
+            found.collect()
+        };
+        let harms = those(|finding| finding.harm);
         if !harms.is_empty() {
             let because = harms.join("; ");
             return Self::Harm { because };
+        }
+        let unclear = those(|finding| finding.unclear);
+        if !unclear.is_empty() {
+            let because = format!(
+                "{}: more than is allowed, but it differed by as much before the change",
+                unclear.join("; ")
+            );
+            return Self::NoVerdict { because };
         }
         let mut is_judged = false;
         for judged in &judgement.interfaces {
@@ -182,6 +190,7 @@ mod tests {
             limit: 0.2,
             noise,
             harm: true,
+            unclear: false,
         };
         let fall = finding(Measure::Throughput, 1e6, 5e5, -0.5, 0.0);
         assert_eq!(
@@ -204,5 +213,19 @@ mod tests {
         let because = conclusion.because().unwrap_or_default();
         assert!(because.ends_with("allowed 20.00 %) of tap1"), "{because}");
         assert!(matches!(conclusion, Conclusion::Harm { .. }));
+
+        let mut uneven = judged(1, Verdict::Unharmed);
+        let mut fall = finding(Measure::Throughput, 1e6, 6e5, -0.4, 0.45);
+        (fall.harm, fall.unclear) = (false, true);
+        uneven.findings = vec![fall];
+        let judgement = Judgement {
+            interfaces: vec![uneven],
+            controls: Controls::default(),
+        };
+        let conclusion = Conclusion::of(&judgement, &[1], true);
+        assert!(
+            matches!(conclusion, Conclusion::NoVerdict { .. }),
+            "{conclusion:?}"
+        );
     }
 }

@@ -5,7 +5,8 @@
 //! happened to the controls at the same time, as the median of them, excuses an
 //! interface; it never accuses it: that others carry more now is no harm. The noise is
 //! how far single windows before the change were from their mean, of the interface and
-//! of the controls; it is added to what is allowed.
+//! of the controls. What exceeds what is allowed is harm if it exceeds the noise, too;
+//! if it does not, nothing can be told, and that is no pass.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -63,6 +64,8 @@ pub struct Finding {
     pub noise: f64,
     /// It is harm.
     pub harm: bool,
+    /// It would be, but windows before differed by as much.
+    pub unclear: bool,
 }
 
 /// What became of an interface.
@@ -333,7 +336,7 @@ fn find(
     let limit = measure.limit(settings);
     let own_noise = spread(before, from);
     let others_noise = median(controls.noises.clone()).unwrap_or(0.0);
-    let (controls_change, change, limit, noise, harm) = match limit {
+    let (controls_change, change, limit, noise, harm, unclear) = match limit {
         Limit::Fall(limit) | Limit::Rise(limit) if from > 0.0 => {
             let of_controls = controls.median_ratio().filter(|ratio| *ratio > 0.0);
             let is_fall = matches!(measure.limit(settings), Limit::Fall(_));
@@ -350,11 +353,13 @@ fn find(
             });
             let noise = own_noise / from + others_noise;
             let change = own - 1.0;
-            let harm = match is_fall {
-                true => change < -(limit + noise),
-                false => change > limit + noise,
+            let exceeds = |allowed: f64| match is_fall {
+                true => change < -allowed,
+                false => change > allowed,
             };
-            (of_controls, change, limit, noise, harm)
+            let harm = exceeds(limit + noise);
+            let unclear = exceeds(limit) && !harm;
+            (of_controls, change, limit, noise, harm, unclear)
         }
         Limit::Fall(_) | Limit::Rise(_) => return None,
         Limit::Difference(limit) => {
@@ -362,8 +367,10 @@ fn find(
             let change = to - from - of_controls.unwrap_or(0.0).max(0.0);
             let noise = own_noise + others_noise;
             let is_chance = whole_after.count < FEWEST_EVENTS;
-            let harm = change > limit + noise && !is_chance;
-            (of_controls, change, limit, noise, harm)
+            let exceeds = |allowed: f64| change > allowed && !is_chance;
+            let harm = exceeds(limit + noise);
+            let unclear = exceeds(limit) && !harm;
+            (of_controls, change, limit, noise, harm, unclear)
         }
     };
     Some(Finding {
@@ -376,6 +383,7 @@ fn find(
         limit,
         noise,
         harm,
+        unclear,
     })
 }
 

@@ -223,14 +223,17 @@ fn drops_are_a_share_and_few_are_chance() {
 }
 
 #[test]
-fn noise_before_the_change_is_allowed_after_it() {
+fn what_is_within_the_noise_is_neither_harm_nor_a_pass() {
+    let unclear = |judged: &Judged| judged.findings.iter().any(|finding| finding.unclear);
     let dropping = |drops| vec![Made { drops, ..made(1) }];
     let calm = || [dropping(70), dropping(70), dropping(70)];
     let (judged, _) = judged_of(calm(), [dropping(140), dropping(140), dropping(140)]);
     assert_eq!(harms(&judged), [Measure::ReceiveDrops]);
+    assert!(!unclear(&judged));
     let noisy = [dropping(0), dropping(70), dropping(140)];
     let (judged, _) = judged_of(noisy, [dropping(140), dropping(140), dropping(140)]);
     assert_eq!(harms(&judged), []);
+    assert!(unclear(&judged), "{:?}", judged.findings);
     let slower = |bytes| vec![Made { bytes, ..made(1) }];
     let noisy = [slower(6_000_000), slower(10_000_000), slower(14_000_000)];
     let (judged, _) = judged_of(
@@ -243,6 +246,13 @@ fn noise_before_the_change_is_allowed_after_it() {
         "{:?}",
         judged.findings[0]
     );
+    assert!(unclear(&judged), "{:?}", judged.findings);
+    let fine = slower(9_000_000);
+    let (judged, _) = judged_of(
+        [slower(6_000_000), slower(10_000_000), slower(14_000_000)],
+        [fine.clone(), fine.clone(), fine],
+    );
+    assert!(!unclear(&judged), "{:?}", judged.findings);
 }
 
 #[test]
