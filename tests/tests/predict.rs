@@ -186,14 +186,12 @@ impl Host {
         let mut permitted = FeatureSet::default();
         if self.names.bit("tx-lockless").is_some() {
             permitted.insert(self.names.bit("tx-udp-segmentation").context("USO")?);
+            // In bridges.
+            permitted.insert(self.names.bit("tx-gso-list").context("lists")?);
         }
         // With partial GSO, in some bridges.
         if let Some(esp) = self.names.bit("tx-esp-segmentation") {
             permitted.insert(esp);
-        }
-        // What bridges did with it before.
-        if self.names.bit("rx-udp-gro-forwarding").is_none() {
-            permitted.insert(self.names.bit("tx-gso-list").context("lists")?);
         }
         let rest = self.names.of(uncertain - permitted);
         ensure!(rest.is_empty(), "uncertain: {rest:?}");

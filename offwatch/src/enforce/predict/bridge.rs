@@ -22,12 +22,13 @@ const NEWER: &str = "rx-udp-gro-forwarding";
 /// Off in a bridge with ports.
 const NO_PORT: [&str; 2] = ["tx-nocache-copy", "tx-fcoe-segmentation"];
 
-/// What cannot be told of a bridge: on a kernel that is older, those of
-/// [`ONE_PORT_NEWER`], which differ between its releases.
+/// What cannot be told of a bridge: on a kernel before Linux 6.12, which has a feature
+/// of this name, those of [`ONE_PORT_NEWER`]. Kernels of long support have [`NEWER`], and
+/// not what came with it.
 pub(super) fn doubtful(rules: &Rules) -> FeatureSet {
-    match rules.set(&[NEWER]).is_empty() {
-        true => rules.set(&ONE_PORT_NEWER),
-        false => FeatureSet::default(),
+    match rules.set(&["tx-lockless"]).is_empty() {
+        true => FeatureSet::default(),
+        false => rules.set(&ONE_PORT_NEWER),
     }
 }
 
