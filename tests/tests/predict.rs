@@ -285,7 +285,7 @@ fn bridges_and_their_ports() -> Result<()> {
         changed = changed | (before.active ^ after.active);
     }
     let changed = host.names.of(changed);
-    assert!(changed.len() > 1, "little has changed: {changed:?}");
+    assert!(!changed.is_empty(), "nothing has changed");
     Ok(())
 }
 
