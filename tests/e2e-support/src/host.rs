@@ -285,7 +285,7 @@ impl Host {
 
     /// [`Host::iperf`] with more arguments for the client, such as `--parallel 2`
     /// or `--set-mss 500`. A server that has just ended another run and is not
-    /// back yet is waited for.
+    /// back yet is waited for; a run that does not end is begun once more.
     pub fn iperf_with(
         &self,
         from: Endpoint,
@@ -294,9 +294,14 @@ impl Host {
         arguments: &[&str],
     ) -> Result<Throughput> {
         let deadline = Instant::now() + IPERF_BACK;
+        let mut was_stuck = false;
         loop {
             let ran = self.iperf_once(from, to, seconds, arguments);
             match ran {
+                Err(error) if crate::iperf::is_stuck(&error) && !was_stuck => {
+                    eprintln!("iperf3 did not end: once more");
+                    was_stuck = true;
+                }
                 Err(error) if crate::iperf::is_refused(&error) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(200));
                 }

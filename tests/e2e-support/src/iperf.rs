@@ -52,9 +52,15 @@ pub(crate) fn is_refused(error: &anyhow::Error) -> bool {
         .any(|words| text.contains(words))
 }
 
+/// Whether a run was ended because it did not end: client and server may wait for
+/// each other for ever where an emulated guest is very slow.
+pub(crate) fn is_stuck(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("interrupt - the client has terminated")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Throughput, is_refused};
+    use super::{Throughput, is_refused, is_stuck};
 
     #[test]
     fn reads_results_and_errors() {
@@ -69,6 +75,9 @@ mod tests {
         assert!(!is_refused(&error), "that may be anything");
         let refused = r#"{"error":"unable to connect to server: Connection refused"}"#;
         assert!(is_refused(&Throughput::parse(refused).unwrap_err()));
+        let stuck = r#"{"error":"interrupt - the client has terminated"}"#;
+        assert!(is_stuck(&Throughput::parse(stuck).unwrap_err()));
+        assert!(!is_stuck(&error));
         assert!(Throughput::parse("").is_err());
     }
 }
