@@ -182,16 +182,25 @@ impl Host {
 
     /// What may be uncertain on a device without a guest: a rule that some
     /// kernels have.
-    fn is_certain(&self, uncertain: FeatureSet) -> Result<()> {
+    fn is_certain(&self, device: &str, uncertain: FeatureSet) -> Result<()> {
         let mut permitted = FeatureSet::default();
         if self.names.bit("tx-lockless").is_some() {
             permitted.insert(self.names.bit("tx-udp-segmentation").context("USO")?);
-            // In bridges.
-            permitted.insert(self.names.bit("tx-gso-list").context("lists")?);
         }
-        // With partial GSO, in some bridges.
-        if let Some(esp) = self.names.bit("tx-esp-segmentation") {
-            permitted.insert(esp);
+        // Of bridges with ports: lists on the same kernels, and what goes with
+        // partial GSO.
+        let ports = self
+            .ports
+            .get(device)
+            .is_some_and(|ports| !ports.is_empty());
+        let of_bridges = [
+            self.names
+                .bit("tx-gso-list")
+                .filter(|_| !permitted.is_empty()),
+            self.names.bit("tx-esp-segmentation"),
+        ];
+        for bit in of_bridges.into_iter().flatten().filter(|_| ports) {
+            permitted.insert(bit);
         }
         let rest = self.names.of(uncertain - permitted);
         ensure!(rest.is_empty(), "uncertain: {rest:?}");
@@ -213,10 +222,10 @@ fn veth_and_dummy() -> Result<()> {
     veth(&host.ns, "veth0", "veth1")?;
     run(&host.ns, &["ip", "link", "set", "veth0", "up"])?;
     let uncertain = host.many("veth0")?;
-    host.is_certain(uncertain)?;
+    host.is_certain("veth0", uncertain)?;
     if run(&host.ns, &["ip", "link", "add", "dummy0", "type", "dummy"]).is_ok() {
         let uncertain = host.many("dummy0")?;
-        host.is_certain(uncertain)?;
+        host.is_certain("veth0", uncertain)?;
     } else {
         left_out("dummy: this kernel has none");
     }
@@ -245,7 +254,7 @@ fn taps_of_all_kinds_of_guests() -> Result<()> {
         on: FeatureSet::default(),
     };
     let uncertain = host.holds("tap0", &off)?;
-    host.is_certain(uncertain)
+    host.is_certain("tap0", uncertain)
 }
 
 #[test]
@@ -263,7 +272,7 @@ fn bridges_and_their_ports() -> Result<()> {
         }
         host.ports.insert(bridge, ports.to_vec());
         let uncertain = host.many(bridge).context(bridge)?;
-        host.is_certain(uncertain)?;
+        host.is_certain(bridge, uncertain)?;
     }
     // What becomes of a bridge when its ports are changed.
     let mut changed = FeatureSet::default();
@@ -285,7 +294,9 @@ fn bridges_and_their_ports() -> Result<()> {
         changed = changed | (before.active ^ after.active);
     }
     let changed = host.names.of(changed);
-    assert!(!changed.is_empty(), "nothing has changed");
+    // Chance, where the pairs are few.
+    let least = if pairs() == 60 { 5 } else { 1 };
+    assert!(changed.len() >= least, "little has changed: {changed:?}");
     Ok(())
 }
 

@@ -29,7 +29,7 @@ pub fn define(
     uri: Option<String>,
 ) -> Result<Defined, EnforceError> {
     let mut defined = Defined::default();
-    let definitions = match Definitions::open(uri.clone()) {
+    let definitions = match Definitions::open(uri) {
         Ok(definitions) => definitions,
         Err(error) => {
             let vms = plan.iter().map(|definition| definition.vm.as_str());
@@ -52,7 +52,7 @@ pub fn define(
     if changed.is_empty() {
         return Ok(defined);
     }
-    let mut session = enforcer.begin_definitions(uri, changed)?;
+    let mut session = enforcer.begin_definitions(definitions.uri(), changed)?;
     defined.commit = Some(session.commit().id);
     match change_all(&mut session, &definitions) {
         Ok(()) => session.confirm()?,
@@ -86,7 +86,7 @@ pub(super) fn restore(commit: &Commit) -> Vec<RestoredCard> {
     let Some(changed) = &commit.definitions else {
         return Vec::new();
     };
-    let open = Definitions::open(changed.uri.clone()).map_err(|error| error.to_string());
+    let open = Definitions::open(Some(changed.uri.clone())).map_err(|error| error.to_string());
     let restored = changed.cards.iter().rev().map(|card| {
         let done = match &open {
             Ok(definitions) => definitions

@@ -308,11 +308,14 @@ impl Enforcer {
     /// Journals what is to be changed of definitions, and starts its watchdog.
     pub(super) fn begin_definitions(
         &mut self,
-        uri: Option<String>,
+        uri: &str,
         cards: Vec<Card>,
     ) -> Result<Session<'_>, EnforceError> {
         let commit = Commit {
-            definitions: Some(Definitions { uri, cards }),
+            definitions: Some(Definitions {
+                uri: uri.to_owned(),
+                cards,
+            }),
             ..self.commit()
         };
         let commit = self.write(commit, &State::Applying)?;

@@ -6,16 +6,25 @@ use super::{Card, DefinitionError, Side, Switch, xml};
 use crate::{enforce::plan::Definition, inventory::libvirt};
 
 /// The persistent definitions of a libvirt.
-pub struct Definitions(Connect);
+pub struct Definitions {
+    connect: Connect,
+    uri: String,
+}
 
 impl Definitions {
     /// Connects so that definitions can be changed: as root, or as whom libvirt's
     /// policy lets manage VMs. Without a URI as everywhere else.
     pub fn open(uri: Option<String>) -> Result<Self, DefinitionError> {
-        let connect = libvirt::open_to_write(&libvirt::usual(uri));
-        connect
-            .map(Self)
-            .map_err(|failure| DefinitionError::Connect(failure.to_string()))
+        let uri = libvirt::usual(uri);
+        match libvirt::open_to_write(&uri) {
+            Ok(connect) => Ok(Self { connect, uri }),
+            Err(failure) => Err(DefinitionError::Connect(failure.to_string())),
+        }
+    }
+
+    /// Which libvirt it is, whatever the environment of another process names.
+    pub fn uri(&self) -> &str {
+        &self.uri
     }
 
     /// The cards that a plan speaks of, with what they have now. Nothing is
@@ -100,7 +109,7 @@ impl Definitions {
         // The bindings panic on a NUL.
         let found = match vm.contains('\0') {
             true => None,
-            false => Domain::lookup_by_name(&self.0, vm).ok(),
+            false => Domain::lookup_by_name(&self.connect, vm).ok(),
         };
         let domain = found.ok_or_else(|| DefinitionError::NoVm { vm: vm.to_owned() })?;
         match domain.is_persistent() {
@@ -111,7 +120,7 @@ impl Definitions {
     }
 
     fn by_uuid(&self, card: &Card) -> Result<Domain, DefinitionError> {
-        match Domain::lookup_by_uuid_string(&self.0, &card.uuid) {
+        match Domain::lookup_by_uuid_string(&self.connect, &card.uuid) {
             Ok(domain) => Ok(domain),
             Err(error) if error.code() == ErrorNumber::NoDomain => Err(DefinitionError::NoVm {
                 vm: card.vm.clone(),
@@ -124,7 +133,7 @@ impl Definitions {
 impl Drop for Definitions {
     fn drop(&mut self) {
         // Nothing can be done if that fails.
-        let _ = self.0.close();
+        let _ = self.connect.close();
     }
 }
 

@@ -14,6 +14,11 @@ impl Definitions {
     }
 
     /// See the build with libvirt.
+    pub fn uri(&self) -> &str {
+        match *self {}
+    }
+
+    /// See the build with libvirt.
     pub fn cards(&self, _plan: &Definition) -> Result<Vec<Card>, DefinitionError> {
         match *self {}
     }

@@ -54,8 +54,8 @@ pub struct Commit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definitions {
-    /// The libvirt that was named, if one was.
-    pub uri: Option<String>,
+    /// The libvirt that has them.
+    pub uri: String,
     /// The cards.
     pub cards: Vec<Card>,
 }

@@ -183,8 +183,8 @@ impl<'a> Kernel<'a> {
         let newer_rules = self.rules.fix(before, newer) == before;
         let partial = match self.device {
             Device::Other => self.rules.partial(self.before),
-            Device::Bridge(_) => self.rules.partial_of_bridge(self.before),
-            Device::Tap => FeatureSet::default(),
+            Device::Bridge(ports) if !ports.is_empty() => self.rules.partial_of_bridge(self.before),
+            Device::Bridge(_) | Device::Tap => FeatureSet::default(),
         };
         let mut doubtful = match self.device {
             Device::Bridge(ports) if !ports.is_empty() => bridge::doubtful(&self.rules),
