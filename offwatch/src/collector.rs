@@ -136,28 +136,38 @@ impl Collector {
         Ok(collector)
     }
 
-    /// Follows changes of the interfaces until `until` completes.
+    /// Follows changes of the interfaces until `until` completes; what has happened
+    /// by then is seen.
     pub async fn follow_until<T>(&mut self, until: impl Future<Output = T>) -> Result<T, Error> {
         let mut until = pin!(until);
-        loop {
-            let event = tokio::select! {
-                // What has happened is seen before the sample is taken.
+        let done = loop {
+            tokio::select! {
                 biased;
-                event = self.links.next() => event,
-                () = self.evidence.follow(&mut self.table) => continue,
-                done = &mut until => return Ok(done),
-            };
-            match event {
-                LinkEvent::Changed(link) => self.changed(*link),
-                LinkEvent::Gone(ifindex) => self.gone(ifindex),
-                // What is still queued is older than what was lost: a new
-                // subscription first, then the listing.
-                LinkEvent::Lost | LinkEvent::Closed => {
-                    self.links = Links::open()?;
-                    self.list_again()?;
-                }
+                event = self.links.next() => self.take(event)?,
+                () = self.evidence.follow(&mut self.table) => {}
+                done = &mut until => break done,
+            }
+        };
+        // The runtime may not have looked at the sockets since.
+        while let Some(event) = self.links.waiting() {
+            self.take(event)?;
+        }
+        self.evidence.catch_up(&mut self.table);
+        Ok(done)
+    }
+
+    fn take(&mut self, event: LinkEvent) -> Result<(), Error> {
+        match event {
+            LinkEvent::Changed(link) => self.changed(*link),
+            LinkEvent::Gone(ifindex) => self.gone(ifindex),
+            // What is still queued is older than what was lost: a new
+            // subscription first, then the listing.
+            LinkEvent::Lost => {
+                self.links = Links::open()?;
+                self.list_again()?;
             }
         }
+        Ok(())
     }
 
     /// Asks libvirt for new statistics. The future completes when they are

@@ -63,6 +63,11 @@ impl Evidence {
         self.features.follow(table).await;
     }
 
+    /// Counts what has been notified by now.
+    pub(super) fn catch_up(&mut self, table: &mut Table) {
+        self.features.catch_up(table);
+    }
+
     /// An interface is new or changed.
     pub(super) fn changed(&mut self, known: &mut Known) {
         let link = &known.link;

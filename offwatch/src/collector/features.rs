@@ -80,6 +80,19 @@ impl FeatureFollower {
             Fact::Known(kernel) => kernel.monitor.next().await,
             Fact::Unavailable(_) => pending().await,
         };
+        self.take(changed, table);
+    }
+
+    /// Counts what has been notified and was not waited for.
+    pub(super) fn catch_up(&mut self, table: &mut Table) {
+        while let Fact::Known(kernel) = &mut self.kernel
+            && let Some(changed) = kernel.monitor.waiting()
+        {
+            self.take(changed, table);
+        }
+    }
+
+    fn take(&mut self, changed: Result<u32, Lost>, table: &mut Table) {
         match changed {
             Ok(ifindex) => {
                 // A notification about an interface that is not known yet is

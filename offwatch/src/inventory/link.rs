@@ -2,18 +2,16 @@
 
 use std::{io, sync::Arc};
 
-use futures_util::{StreamExt, stream::FusedStream};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::{InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage},
 };
-use netlink_sys::{AsyncSocket as _, protocols::NETLINK_ROUTE};
-use rtnetlink::MulticastGroup;
+use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::{
     limits::{has_xdp, is_tun, limits, tap},
     netlink::Requests,
+    notifications::{Lost, Notifications},
 };
 use crate::sample::{
     Kind,
@@ -52,8 +50,6 @@ pub enum LinkEvent {
     Gone(u32),
     /// The kernel dropped notifications: list all interfaces again.
     Lost,
-    /// No notification will come any more.
-    Closed,
 }
 
 /// Why interfaces cannot be listed.
@@ -67,36 +63,22 @@ pub enum LinkError {
     List(io::Error),
 }
 
-/// The notifications the kernel keeps for us until we read them. 10,000
-/// interfaces created at once need about 20 MB; past this they are listed anew.
-const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
-
-type Notifications = dyn FusedStream<Item = (NetlinkMessage<RouteNetlinkMessage>, netlink_sys::SocketAddr)>
-    + Unpin
-    + Send;
+/// `RTNLGRP_LINK`.
+const LINK_GROUP: u32 = 1;
 
 /// Lists interfaces and receives their changes. Must live on a tokio runtime.
 pub struct Links {
     requests: Requests<RouteNetlinkMessage>,
-    notifications: Box<Notifications>,
+    notifications: Notifications<RouteNetlinkMessage>,
 }
 
 impl Links {
     /// Subscribes to changes. What changes from now on is not missed.
     pub fn open() -> Result<Self, LinkError> {
         // Requests have their own socket: an overrun of the other must not lose a reply.
-        let requests = Requests::open(NETLINK_ROUTE)?;
-        let (mut monitor, _, notifications) =
-            rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
-        // SO_RCVBUF is clamped to net.core.rmem_max; an overrun is handled anyway.
-        let _ = monitor
-            .socket_mut()
-            .socket_mut()
-            .set_rx_buf_sz(RECEIVE_BUFFER_BYTES);
-        tokio::spawn(monitor);
         Ok(Self {
-            requests,
-            notifications: Box::new(notifications),
+            requests: Requests::open(NETLINK_ROUTE)?,
+            notifications: Notifications::open(NETLINK_ROUTE, LINK_GROUP)?,
         })
     }
 
@@ -107,23 +89,33 @@ impl Links {
 
     /// Waits for the next change. Nothing is lost if the wait is given up.
     pub async fn next(&mut self) -> LinkEvent {
-        while let Some((message, _)) = self.notifications.next().await {
-            match message.payload {
-                NetlinkPayload::Overrun(_) => return LinkEvent::Lost,
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => {
-                    if let Some(link) = link(&message) {
-                        return LinkEvent::Changed(Box::new(link));
-                    }
-                }
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message))
-                    if is_device(&message) =>
-                {
-                    return LinkEvent::Gone(message.header.index);
-                }
-                _ => {}
+        loop {
+            if let Some(event) = event(self.notifications.next().await) {
+                return event;
             }
         }
-        LinkEvent::Closed
+    }
+
+    /// The next change that has been notified; none if there was no other by now.
+    pub fn waiting(&mut self) -> Option<LinkEvent> {
+        loop {
+            if let Some(event) = event(self.notifications.waiting()?) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+fn event(notified: Result<RouteNetlinkMessage, Lost>) -> Option<LinkEvent> {
+    match notified {
+        Err(Lost) => Some(LinkEvent::Lost),
+        Ok(RouteNetlinkMessage::NewLink(message)) => {
+            link(&message).map(|link| LinkEvent::Changed(Box::new(link)))
+        }
+        Ok(RouteNetlinkMessage::DelLink(message)) if is_device(&message) => {
+            Some(LinkEvent::Gone(message.header.index))
+        }
+        Ok(_) => None,
     }
 }
 

@@ -45,11 +45,34 @@ impl<M: NetlinkDeserializable> Notifications<M> {
             self.buffer.clear();
             let received = poll_fn(|context| self.socket.poll_recv(context, &mut self.buffer));
             received.await.map_err(|_| Lost)?;
-            if let Ok(message) = NetlinkMessage::<M>::deserialize(&self.buffer)
-                && let NetlinkPayload::InnerMessage(message) = message.payload
-            {
+            if let Some(message) = self.message() {
                 return Ok(message);
             }
+        }
+    }
+
+    /// The next one that is there; none if the kernel has sent no other by now.
+    /// The runtime learns a little later that there is one.
+    pub fn waiting(&mut self) -> Option<Result<M, Lost>> {
+        loop {
+            self.buffer.clear();
+            let socket = self.socket.socket_mut();
+            match socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return Some(Err(Lost)),
+            }
+            if let Some(message) = self.message() {
+                return Some(Ok(message));
+            }
+        }
+    }
+
+    fn message(&self) -> Option<M> {
+        match NetlinkMessage::<M>::deserialize(&self.buffer).ok()?.payload {
+            NetlinkPayload::InnerMessage(message) => Some(message),
+            _ => None,
         }
     }
 }

@@ -58,7 +58,7 @@ impl Sources {
             event = self.links.next() => match event {
                 LinkEvent::Changed(link) => Some(Event::Link(link)),
                 LinkEvent::Gone(ifindex) => Some(Event::Gone(ifindex)),
-                LinkEvent::Lost | LinkEvent::Closed => None,
+                LinkEvent::Lost => None,
             },
             changed = features => changed.ok().map(|(ifindex, features)| Event::Features(ifindex, features)),
         };

@@ -31,12 +31,32 @@ impl Monitor {
     /// notification cannot be read.
     pub async fn next_features(&mut self) -> Result<(u32, Option<Features>), Lost> {
         loop {
-            let message = self.0.next().await?.payload;
-            if message.is_features_changed()
-                && let Ok(ifindex) = message.ifindex()
-            {
-                return Ok((ifindex, message.features().ok()));
+            if let Some(changed) = changed(self.0.next().await?) {
+                return Ok(changed);
             }
         }
     }
+
+    /// The ifindex of the next interface whose features have changed; none if the
+    /// kernel has told of no other by now.
+    pub fn waiting(&mut self) -> Option<Result<u32, Lost>> {
+        loop {
+            match self.0.waiting()? {
+                Err(Lost) => return Some(Err(Lost)),
+                Ok(message) => {
+                    if let Some((ifindex, _)) = changed(message) {
+                        return Some(Ok(ifindex));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn changed(message: GenlMessage<Message>) -> Option<(u32, Option<Features>)> {
+    let message = message.payload;
+    let ifindex = message
+        .is_features_changed()
+        .then(|| message.ifindex().ok())??;
+    Some((ifindex, message.features().ok()))
 }
