@@ -4,6 +4,7 @@
 mod advise;
 pub mod enforce;
 mod features;
+pub mod trial;
 mod virt_top;
 
 use std::path::PathBuf;
@@ -65,6 +66,9 @@ pub enum Command {
     /// Keep offloads as a policy or an advice has them, with a way back
     #[command(after_help = enforce::HELP)]
     Enforce(Box<enforce::EnforceArgs>),
+    /// Try a change on a live interface, measure what it does, and take it back
+    #[command(after_help = trial::HELP)]
+    Trial(Box<trial::TrialArgs>),
     /// Tell what can be observed on this host, and why not
     Doctor(DoctorArgs),
     /// Tell which features interfaces have, and what keeps one off

@@ -31,4 +31,5 @@ pub mod sample;
 pub mod settings;
 pub mod source;
 pub mod text;
+pub mod trial;
 pub mod tui;

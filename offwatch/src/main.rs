@@ -78,6 +78,7 @@ async fn run(command: &Command) -> Result<u8, Error> {
         Command::Top(args) => command::top::run(args).await?,
         Command::Advise(args) => return command::advise::run(args).await,
         Command::Enforce(args) => return command::enforce::run(args).await,
+        Command::Trial(args) => return command::trial::run(args).await,
         Command::Doctor(args) => command::doctor::run(args)?,
         Command::Features(args) => command::features::run(args)?,
     }

@@ -5,3 +5,4 @@ pub mod doctor;
 pub mod enforce;
 pub mod features;
 pub mod top;
+pub mod trial;
