@@ -12,6 +12,14 @@ pub fn wall_clock_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Wall clock, nanoseconds since the Unix epoch.
+pub fn realtime_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_REALTIME)
+        .ok()
+        .and_then(|now| u64::try_from(Duration::from(now).as_nanos()).ok())
+        .unwrap_or(0)
+}
+
 /// Monotonic clock, nanoseconds.
 pub fn monotonic_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
@@ -26,4 +34,9 @@ pub fn boottime_ns() -> u64 {
         .ok()
         .and_then(|now| u64::try_from(Duration::from(now).as_nanos()).ok())
         .unwrap_or(0)
+}
+
+/// CPU time of this process, all threads, since it began.
+pub fn own_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Into::into)
 }

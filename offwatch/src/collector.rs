@@ -403,10 +403,10 @@ fn start_probe(options: &Options, netns: u64) -> Result<Probe, ProbeError> {
     Err(ProbeError::of_all(refused))
 }
 
-/// Inode number of this process's network namespace.
+/// Inode number of this thread's network namespace.
 pub fn observed_netns() -> Result<u64, Error> {
     use std::os::unix::fs::MetadataExt as _;
-    let path = std::path::Path::new("/proc/self/ns/net");
+    let path = std::path::Path::new("/proc/thread-self/ns/net");
     let metadata = std::fs::metadata(path);
     metadata
         .map(|namespace| namespace.ino())

@@ -1,12 +1,16 @@
 //! What can go wrong, each in one line a user can act on.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     enforce::{error::EnforceError, gather::GatherError, input::InputError},
     inventory::link::LinkError,
     probe::ProbeError,
     record::RecordError,
+    trial::{error::TrialError, load::LoadError, login::LoginError, read::ReadError},
 };
 
 /// An error that ends offwatch. Its exit code is 1; wrong usage (2) is told by
@@ -25,6 +29,23 @@ pub enum Error {
     /// What is to be changed is not known.
     #[error(transparent)]
     EnforceInput(#[from] InputError),
+    /// A trial that is given as evidence is none.
+    #[error("{}: {source}", path.display())]
+    TrialFile {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ReadError,
+    },
+    /// A trial would reach the session of the user who asks for it.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// A trial cannot make a load of its own.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// There is no trial.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
     /// A recording cannot be read or written.
     #[error(transparent)]
     Record(RecordError),

@@ -30,6 +30,7 @@ pub mod record;
 pub mod sample;
 pub mod settings;
 pub mod source;
+mod strict;
 pub mod text;
 pub mod trial;
 pub mod tui;

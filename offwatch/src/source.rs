@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc::UnboundedReceiver,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -182,6 +182,18 @@ impl Source {
             usage: &self.usage,
             earlier: self.before.as_ref(),
         })
+    }
+
+    /// Follows what happens to the interfaces of this host for so long, without a
+    /// sample.
+    pub async fn follow(&mut self, time: Duration) -> Result<(), Error> {
+        match &mut self.origin {
+            Origin::Live { collector, .. } => collector.follow_until(sleep(time)).await,
+            Origin::Replay(_) => {
+                sleep(time).await;
+                Ok(())
+            }
+        }
     }
 
     /// Whether samples are to tell what each VM uses of each physical CPU.

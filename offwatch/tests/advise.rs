@@ -9,7 +9,7 @@ use std::{
 };
 
 use offwatch::advise::{catalogue, docs, report};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn offwatch(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_offwatch"))
@@ -162,4 +162,62 @@ fn bad_input_is_one_line() {
     refuses(&["--replay", &other], 1, "not a recording");
     let single = file("single", format!("{}\n{}\n", lines[0], lines[1]));
     refuses(&["--replay", &single], 1, "no window to evaluate");
+    refuses(&["--trial", "no/such/file"], 1, "no/such/file");
+    refuses(&["--trial", &other], 1, "not a trial");
+    refuses(&["--trial", &recording], 1, "not JSON");
+}
+
+/// Of another host it is no evidence, and that is told.
+#[test]
+fn a_trial_is_evidence_for_its_host_alone() {
+    let told = |host: &str, kernel: &str| {
+        let effect = |measure: &str, verdict: &str| {
+            json!({
+                "measure": measure, "unit": "ns_per_byte", "without": 2.0, "with": 1.0,
+                "difference_percent": {"value": -50.0, "low": -60.0, "high": -40.0},
+                "rounds": [-50.0], "verdict": verdict,
+            })
+        };
+        let trial = json!({
+            "schema": "offwatch.trial", "version": 1,
+            "host": {"name": host, "kernel": kernel, "online_cpus": 2, "netns": 1},
+            "start_unix_ms": 1, "end_unix_ms": 2,
+            "subject": {"vm": "web", "vm_uuid": null, "devs": {"owtap1": 4}},
+            "change": {
+                "set": "tso=off", "features": {"tx-tcp-segmentation": false}, "also": {},
+                "commands": ["ethtool -K owtap1 tso off"],
+            },
+            "settings": {
+                "rounds": 4, "seconds": 1.0, "settle_seconds": 1.0, "max_loss_percent": 20.0,
+                "threshold_percent": 5.0, "floor_bytes_per_s": 1.0,
+            },
+            "periods": [], "conclusion": "complete", "forecast": null, "notes": [],
+            "effects": [effect("goodput", "better"), effect("host_cost", "better")],
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("trial.json");
+        fs::write(&path, trial.to_string()).expect("written");
+        let path = path.to_str().expect("a path of plain text");
+        let replay = data("lab.jsonl");
+        let output = offwatch(&["advise", "--json", "--replay", &replay, "--trial", path]);
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let advice = report["advice"].as_array().expect("advice");
+        let is_it =
+            |advice: &&Value| advice["rule"] == "keep-on" && advice["subject"]["vm"] == "web";
+        let advice = advice.iter().find(is_it).expect("what is said of web");
+        (advice.clone(), report["notes"].to_string())
+    };
+    let replay = offwatch(&["advise", "--json", "--replay", &data("lab.jsonl")]);
+    let report: Value = serde_json::from_slice(&replay.stdout).expect("JSON");
+    let [host, kernel] = ["name", "kernel"].map(|key| report["host"][key].as_str().expect(key));
+
+    let (advice, notes) = told(host, kernel);
+    assert_eq!((&advice["verdict"], &*notes), (&json!("change"), "[]"));
+    assert_eq!(advice["fixes"][0]["dev"], "owtap1");
+    assert_eq!(advice["trial"]["told"]["set"], "tso=off");
+    assert_eq!(advice["trial"]["told"]["effects"][1]["verdict"], "better");
+    let (advice, notes) = told(host, "5.10.0");
+    assert_eq!(advice["verdict"], "keep");
+    assert!(advice["trial"]["told"].is_null());
+    assert!(notes.contains("Linux 5.10.0: no evidence"), "{notes}");
 }

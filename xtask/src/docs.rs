@@ -18,9 +18,14 @@ pub(crate) fn run() -> Result<ExitCode> {
         "advise",
         "--test",
         "policy",
+        "--test",
+        "trial",
     ]);
     command.args(["--", "the_"]);
     run::run(command.env("OFFWATCH_BLESS", "1"))?;
-    println!("wrote docs/rules.md, docs/advice.schema.json and docs/policy.schema.json");
+    println!(
+        "wrote docs/rules.md, docs/advice.schema.json, docs/policy.schema.json and \
+         docs/trial.schema.json"
+    );
     Ok(ExitCode::SUCCESS)
 }

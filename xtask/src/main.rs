@@ -42,7 +42,7 @@ enum Command {
     /// Give any bytes to what reads input from elsewhere
     Fuzz(fuzz::Args),
     /// Test against real QEMU guests under a real libvirtd
-    E2e,
+    E2e(e2e::Args),
     /// Run the lab tests on a matrix of real kernels
     Vm(vm::Args),
     /// Measure the cost of observing, as ratios
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Command::Docs => docs::run(),
         Command::Test(args) => test::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
-        Command::E2e => e2e::run(),
+        Command::E2e(args) => e2e::run(&args),
         Command::Vm(args) => vm::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::AsRoot { command } => as_root::run(&command),

@@ -21,6 +21,9 @@ const LOSS_TEST: &str = "retransmits";
 /// It takes programs of a whole system; what it has of the kernel, notifications and
 /// requests, others test.
 const WATCH_TEST: &str = "enforce_watch";
+/// Trials judge by rates and CPU time, too; what they have of the kernel, features that
+/// are changed and set back, the tests of enforce have as well.
+const TRIAL_TESTS: [&str; 4] = ["trial", "trial_forecast", "trial_kill", "trial_safety"];
 
 /// The kernels that the runner knows.
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
@@ -152,7 +155,7 @@ fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
 }
 
 /// Every test of the lab but those that boot VMs of their own, those that need a
-/// terminal and find the same on every kernel, and those of advice.
+/// terminal and find the same on every kernel, and those that need real speed.
 fn targets(workspace: &Workspace, only: &[String]) -> Result<Vec<String>> {
     let mut known = workspace.targets(TESTS_PACKAGE, "test");
     let left_out = [
@@ -164,7 +167,7 @@ fn targets(workspace: &Workspace, only: &[String]) -> Result<Vec<String>> {
     ];
     known.retain(|target| {
         let target = target.as_str();
-        !VM_TESTS.contains(&target) && !left_out.contains(&target)
+        !VM_TESTS.contains(&target) && !left_out.contains(&target) && !TRIAL_TESTS.contains(&target)
     });
     for target in only {
         ensure!(

@@ -20,6 +20,7 @@ pub(crate) const VM_TESTS: &[&str] = &[
     "e2e_enforce",
     "e2e_facts",
     "e2e_stats",
+    "e2e_trial",
     "harness",
 ];
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::fix::{Action, Fix, Persistence, Scope};
-use super::price::Price;
+use super::{price::Price, tried::Tell};
 
 /// Text that is mostly that of a rule.
 pub type Text = Cow<'static, str>;
@@ -38,6 +38,9 @@ pub struct Advice {
     /// The versions for which the advice holds, if it does not for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_bound: Option<Text>,
+    /// The trial that tells whether it is right, where one can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Tell>,
 }
 
 /// What to do.

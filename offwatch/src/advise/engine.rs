@@ -8,6 +8,7 @@ use super::{
     need::Need,
     report::{Report, ReportHost, ReportWindow, SCHEMA, SCHEMA_VERSION, TooShort, Unseen},
     rule::{Check, Finding, On, Rule},
+    tried,
     window::{Port, Vm, Window},
 };
 use crate::sample::Kind;
@@ -23,6 +24,9 @@ pub fn evaluate(window: &Window<'_>, rules: &[&'static Rule]) -> Report {
     if window.has_traffic() {
         for rule in rules {
             evaluation.rule(rule);
+        }
+        for advice in &mut evaluation.advice {
+            tried::apply(window, advice);
         }
         evaluation.settle();
     }
@@ -202,7 +206,12 @@ impl<'s> Evaluation<'_, 's> {
             cannot_see: self.unseen.list,
             too_short: self.too_short,
             silent: silent.map(|port| make::port(window, port)).collect(),
-            notes: host.notes.to_vec(),
+            notes: host
+                .notes
+                .iter()
+                .cloned()
+                .chain(tried::notes(window))
+                .collect(),
         }
     }
 }

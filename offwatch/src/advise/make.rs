@@ -259,6 +259,27 @@ pub(super) fn people(scope: Scope, what: impl Into<Text>) -> Fix {
     }
 }
 
+/// The command of the trial that tells of a VM with these features, or of the first
+/// change of features.
+pub(super) fn trial(by_vm: Option<(&str, &str)>, fixes: &[Fix]) -> Option<String> {
+    // It fails for NUL alone, which no name has.
+    let quoted = |name: &str| Some(shlex::try_quote(name).ok()?.into_owned());
+    if let Some((set, vm)) = by_vm {
+        return Some(format!("offwatch trial --vm {} --set {set}", quoted(vm)?));
+    }
+    fixes.iter().find_map(|fix| match &fix.action {
+        Action::SetFeatures { dev, features, .. } => {
+            let each = features.iter().map(|(name, on)| {
+                let state = if *on { "on" } else { "off" };
+                format!("{name}={state}")
+            });
+            let set = each.collect::<Vec<_>>().join(",");
+            Some(format!("offwatch trial --dev {} --set {set}", quoted(dev)?))
+        }
+        _ => None,
+    })
+}
+
 impl Fix {
     /// Is made only then.
     #[must_use]

@@ -6,11 +6,13 @@
 //! or JSON. Nothing here does I/O.
 
 pub mod advice;
+pub mod calibrate;
 pub mod catalogue;
 pub mod docs;
 mod engine;
 pub mod findings;
 mod fix;
+pub mod forecast;
 mod make;
 pub mod need;
 pub mod price;
@@ -20,6 +22,8 @@ mod rules;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;
+pub mod tried;
+mod unit;
 pub mod watch;
 pub mod window;
 

@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{advice::Text, window::Window};
-use crate::model::{Means, Measured};
+use super::advice::Text;
+pub use super::unit::UnitCost;
 
 /// A price, or what would be saved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,15 +46,15 @@ pub struct Range {
 }
 
 impl Range {
-    const fn new(value: f64, low: f64, high: f64) -> Self {
+    pub(super) const fn new(value: f64, low: f64, high: f64) -> Self {
         Self { value, low, high }
     }
 
-    fn times(self, factor: f64) -> Self {
+    pub(super) fn times(self, factor: f64) -> Self {
         Self::new(self.value * factor, self.low * factor, self.high * factor)
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self::new(
             self.value + other.value,
             self.low + other.low,
@@ -89,6 +89,17 @@ pub enum Basis {
         /// How.
         by: Text,
     },
+    /// A trial on this host measured what a change of features costs, and it is what
+    /// remains of that beside the other parts.
+    Trial {
+        /// Of which VM or interface.
+        of: Text,
+        /// Rounds that were measured.
+        rounds: u64,
+        /// It is what the VM's process takes alone: what the whole host takes could not
+        /// be told from what else ran, and is more.
+        vm_alone: bool,
+    },
     /// It is a figure from elsewhere.
     Table {
         /// From where.
@@ -99,13 +110,14 @@ pub enum Basis {
 impl Basis {
     /// Whether it was measured on this host.
     pub fn is_measured(&self) -> bool {
-        matches!(self, Self::MeasuredHere { .. })
+        matches!(self, Self::MeasuredHere { .. } | Self::Trial { .. })
     }
 
     /// In a few words.
     pub fn name(&self) -> &'static str {
         match self {
             Self::MeasuredHere { .. } => "measured on this host",
+            Self::Trial { .. } => "measured by a trial on this host",
             Self::Table { .. } => "table",
         }
     }
@@ -122,33 +134,6 @@ pub struct Throughput {
     pub basis: Text,
 }
 
-/// What one unit of work costs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UnitCost {
-    ns: Range,
-    basis: Basis,
-}
-
-/// Cutting one segment, without what the segment then costs as a frame.
-const SEGMENT: (Range, &str) = (
-    Range::new(460.0, 330.0, 590.0),
-    "offwatch's own measurement: 64 KB frames from tap to tap, whole and cut into 44, on a \
-     shared 2-CPU virtual machine",
-);
-/// What a further frame takes on its way through the host to a guest. Published
-/// figures are for segment and frame together, 2.6 and 3.1 us on CPUs of 2013;
-/// a segment is taken off, and the range is wide.
-const FRAME: (Range, &str) = (
-    Range::new(2_000.0, 500.0, 4_500.0),
-    "Linux commits cb32f511a70b (IPIP) and 2e3bd6a40865 (SIT): CPU time per KB with and without \
-     segmentation offload",
-);
-/// Summing one byte.
-const CHECKSUM_BYTE: (Range, &str) = (
-    Range::new(0.07, 0.03, 0.10),
-    "offwatch's own measurement of skb_checksum_help with 1448 bytes; Linux commit 688eb8191b47 \
-     gives 0.06 to 0.09 cycles a byte in cache",
-);
 /// A thread that carries frames has no reserve above this share of a CPU.
 const BUSY_CPU: f64 = 0.7;
 /// What remained of the throughput where offloads were off and a CPU was full.
@@ -157,51 +142,6 @@ const KEPT: (Range, &str) = (
     "median and range of published comparisons: KubeVirt 67e5225697, minikube#22962, Linux \
      398f187d74b8 and 0a6b2a1dc2a2, lkl#183",
 );
-
-impl UnitCost {
-    /// Of a segment that is cut.
-    pub fn segment(window: &Window<'_>) -> Self {
-        let host = &window.host;
-        Self::of(host.cost.segment, host.segmentation_by, SEGMENT)
-    }
-
-    /// Of a frame more.
-    pub fn frame() -> Self {
-        Self::table(FRAME)
-    }
-
-    /// Of a byte that is summed.
-    pub fn checksum_byte(window: &Window<'_>) -> Self {
-        let host = &window.host;
-        Self::of(host.cost.checksum_byte, host.checksums_by, CHECKSUM_BYTE)
-    }
-
-    fn of(measured: Option<Measured>, means: Option<Means>, table: (Range, &'static str)) -> Self {
-        let Some(measured) = measured else {
-            return Self::table(table);
-        };
-        let by = match means {
-            Some(Means::Kprobe) => "kprobe",
-            _ => "fexit",
-        };
-        Self {
-            ns: Range::new(measured.ns, measured.ns, measured.ns),
-            basis: Basis::MeasuredHere {
-                calls: measured.calls,
-                by: by.into(),
-            },
-        }
-    }
-
-    fn table((ns, source): (Range, &'static str)) -> Self {
-        Self {
-            ns,
-            basis: Basis::Table {
-                source: source.into(),
-            },
-        }
-    }
-}
 
 impl Price {
     /// Of nothing yet.
@@ -256,6 +196,19 @@ impl Price {
         self
     }
 
+    /// CPU time that it adds to each byte of so many a second, nanoseconds; negative
+    /// if it is saved. `None` of no bytes.
+    pub fn added_ns_per_byte(&self, bytes_per_s: f64) -> Option<Range> {
+        if bytes_per_s <= 0.0 {
+            return None;
+        }
+        let Range { value, low, high } = self.cores.times(1e9 / bytes_per_s);
+        Some(match self.effect {
+            Effect::Saves => Range::new(-value, -high, -low),
+            Effect::Avoids | Effect::Costs => Range::new(value, low, high),
+        })
+    }
+
     /// Whether all of it was measured on this host.
     pub fn is_measured(&self) -> bool {
         let mut parts = self.parts.iter();
@@ -270,9 +223,9 @@ mod tests {
     #[test]
     fn a_price_is_the_sum_of_its_parts() {
         let price = Price::new("all", Effect::Costs)
-            .part("frames", 100_000.0, UnitCost::frame())
-            .part("nothing", 0.0, UnitCost::frame())
-            .part("frames again", 50_000.0, UnitCost::frame());
+            .part("frames", 100_000.0, UnitCost::frame_of_table())
+            .part("nothing", 0.0, UnitCost::frame_of_table())
+            .part("frames again", 50_000.0, UnitCost::frame_of_table());
         assert_eq!(price.parts.len(), 2);
         assert!((price.cores.value - 0.3).abs() < 1e-9);
         assert!((price.cores.high - 0.675).abs() < 1e-9);
@@ -281,7 +234,8 @@ mod tests {
 
     #[test]
     fn throughput_falls_only_where_a_cpu_is_full() {
-        let price = |frames| Price::new("all", Effect::Costs).part("f", frames, UnitCost::frame());
+        let price =
+            |frames| Price::new("all", Effect::Costs).part("f", frames, UnitCost::frame_of_table());
         let room = price(100_000.0).on_top_of(1e9, Some(0.1));
         let room = room.throughput.expect("a forecast").then_gbit_per_s;
         assert_eq!((room.low, room.high), (1.0, 1.0));

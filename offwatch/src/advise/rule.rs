@@ -2,8 +2,10 @@
 
 use super::{
     advice::{Advice, Confidence, Evidence, Fix, Subject, Text, Verdict},
+    make,
     need::Need,
     price::Price,
+    tried::Tell,
     window::{Port, Vm, Window},
 };
 
@@ -143,6 +145,8 @@ pub struct Finding {
     pub(super) fixes: Vec<Fix>,
     pub(super) price: Option<Price>,
     pub(super) confidence: Option<Confidence>,
+    /// What a trial of the VM is to change, if no fix says it.
+    pub(super) trial: Option<&'static str>,
     /// What it is about, if not what the rule was asked about.
     pub(super) subject: Option<Subject>,
 }
@@ -157,6 +161,7 @@ impl Finding {
             fixes: Vec::new(),
             price: None,
             confidence: None,
+            trial: None,
             subject: None,
         }
     }
@@ -189,6 +194,14 @@ impl Finding {
         self
     }
 
+    /// A trial of the VM with these features, as `--set` takes them, tells whether it
+    /// is right.
+    #[must_use]
+    pub fn trial(mut self, set: &'static str) -> Self {
+        self.trial = Some(set);
+        self
+    }
+
     /// Is about something else than what the rule was asked about.
     #[must_use]
     pub fn about(mut self, subject: Subject) -> Self {
@@ -197,10 +210,13 @@ impl Finding {
     }
 
     pub(super) fn into_advice(self, rule: &Rule, subject: Subject) -> Advice {
+        let subject = self.subject.unwrap_or(subject);
+        let by_vm = self.trial.zip(subject.vm.as_deref());
+        let command = make::trial(by_vm, &self.fixes);
         Advice {
             rule: rule.id.into(),
             verdict: self.verdict,
-            subject: self.subject.unwrap_or(subject),
+            subject,
             finding: self.text,
             measured: self.measured,
             mechanism: rule.mechanism.into(),
@@ -209,6 +225,10 @@ impl Finding {
             confidence: self.confidence.unwrap_or(rule.confidence),
             wrong_when: rule.wrong_when.into(),
             version_bound: rule.version_bound.map(Into::into),
+            trial: command.map(|command| Tell {
+                command,
+                told: None,
+            }),
         }
     }
 }

@@ -119,6 +119,7 @@ fn finding(text: &mut String, advice: &Advice, is_new: bool) {
     if let Some(price) = &advice.price {
         paragraph(text, "  cost  ", &cost(price));
     }
+    trial(text, advice);
     if !is_new {
         return;
     }
@@ -160,6 +161,24 @@ fn change(text: &mut String, first: &str, fix: &Fix) {
     };
     paragraph(text, first, &format!("{when}{what}"));
     lasts(text, fix);
+}
+
+/// What a trial told, or how it is asked where nothing else tells.
+fn trial(text: &mut String, advice: &Advice) {
+    let Some(trial) = &advice.trial else {
+        return;
+    };
+    if let Some(told) = &trial.told {
+        let line = format!(
+            "{} of {}: {}",
+            plain(&told.set),
+            plain(&told.of),
+            told.headline
+        );
+        paragraph(text, "  tried ", &line);
+    } else if advice.verdict == Verdict::NeedsTrial {
+        shell_command(text, "  trial ", &trial.command);
+    }
 }
 
 fn lasts(text: &mut String, fix: &Fix) {
@@ -223,11 +242,19 @@ fn keep(text: &mut String, report: &Report) {
     for advice in kept.iter().take(MOST_LINES) {
         let price = advice.price.as_ref();
         let price = price.map_or_else(String::new, |price| format!("; {}", cpu(price)));
-        let line = format!("{}{price}  [{}]", advice.finding, advice.rule);
+        let told = advice.trial.as_ref().and_then(|trial| trial.told.as_ref());
+        let told = told.map_or_else(String::new, |told| {
+            format!("; tried {}: {}", plain(&told.set), told.headline)
+        });
+        let line = format!("{}{price}{told}  [{}]", advice.finding, advice.rule);
         let first = format!("  {}: ", plain(advice.subject.name()));
         paragraph(text, &first, &line);
     }
     more(text, kept.len());
+    let mut trials = kept.iter().filter_map(|advice| advice.trial.as_ref());
+    if let Some(trial) = trials.find(|trial| trial.told.is_none()) {
+        shell_command(text, "  prove it: ", &trial.command);
+    }
 }
 
 fn silent(text: &mut String, report: &Report) {

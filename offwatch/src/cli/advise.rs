@@ -31,6 +31,10 @@ pub struct AdviseArgs {
     /// Evaluate a recording instead of this host (- for stdin)
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
+    /// A trial as evidence, as `offwatch trial --json` printed it (may be given more
+    /// than once)
+    #[arg(long, value_name = "FILE")]
+    pub trial: Vec<PathBuf>,
     /// End with code 3 if there is something to do
     #[arg(long)]
     pub exit_code: bool,

@@ -62,6 +62,8 @@ pub enum Action {
     Apply,
     /// It is so again, after somebody changed it.
     Reapply,
+    /// What was done is taken back for now.
+    Suspend,
     /// What was done is taken back.
     RollBack,
     /// What was confirmed is taken back.

@@ -109,7 +109,13 @@ fn items(advice: &Advice) -> Vec<Item> {
             let further = fixes.map(|fix| left("if that does not help: ", fix));
             std::iter::once(done).chain(further).collect()
         }
-        (Verdict::NeedsTrial, Some(first)) => vec![left("only a trial can tell: ", first)],
+        (Verdict::NeedsTrial, Some(first)) => {
+            let before = match &advice.trial {
+                Some(trial) => format!("only a trial can tell ({}): ", trial.command),
+                None => "only a trial can tell: ".into(),
+            };
+            vec![left(&before, first)]
+        }
         (_, Some(first)) => vec![left("", first)],
     }
 }

@@ -16,7 +16,7 @@ use super::{
     netlink::Requests,
     rolling::{Made, Rolling},
 };
-use crate::sample::offloads::KernelCounters;
+use crate::{clock, sample::offloads::KernelCounters};
 
 /// Interfaces in one datagram of the kernel, about.
 pub const INTERFACES_A_DATAGRAM: usize = 140;
@@ -49,6 +49,34 @@ impl CounterSweep {
                 each(message.header.ifindex, counters(stats, made), made);
             }
         })
+    }
+}
+
+/// Reads counters of single interfaces.
+pub struct CounterReader(Requests<RouteNetlinkMessage>);
+
+impl CounterReader {
+    /// Opens a socket in the network namespace of this thread.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self(Requests::open(NETLINK_ROUTE)?))
+    }
+
+    /// The counters of an interface now.
+    pub fn read(&mut self, ifindex: u32) -> io::Result<KernelCounters> {
+        let mut message = StatsMessage::default();
+        message.header.ifindex = ifindex;
+        message.header.filter_mask = StatsFilterMask::Link64;
+        let made = Made {
+            not_before_ns: clock::monotonic_ns(),
+            now: true,
+        };
+        let answers = self.0.request(RouteNetlinkMessage::GetStats(message))?;
+        let found = answers.iter().find_map(|answer| match answer {
+            RouteNetlinkMessage::NewStats(message) => stats(message),
+            _ => None,
+        });
+        let stats = found.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(counters(stats, made))
     }
 }
 

@@ -65,9 +65,18 @@ impl KernelLogReader {
 
     /// Reads at most so many new records; `true` if there are none left.
     pub fn read(&mut self, records: usize) -> io::Result<bool> {
+        self.read_each(records, |_| {})
+    }
+
+    /// The same; each is shown.
+    pub fn read_each(
+        &mut self,
+        records: usize,
+        mut show: impl FnMut(&Record<'_>),
+    ) -> io::Result<bool> {
         for _ in 0..records {
             match self.file.read(&mut self.buffer) {
-                Ok(length) => self.count(length),
+                Ok(length) => self.count(length, &mut show),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Records were overwritten before they were read.
@@ -85,11 +94,12 @@ impl KernelLogReader {
         &self.log
     }
 
-    fn count(&mut self, length: usize) {
+    fn count(&mut self, length: usize, show: impl FnOnce(&Record<'_>)) {
         let text = String::from_utf8_lossy(&self.buffer[..length]);
         let Some(record) = Record::parse(&text) else {
             return;
         };
+        show(&record);
         if std::mem::take(&mut self.untouched) && record.number != 0 {
             self.log.complete = false;
         }
@@ -113,17 +123,21 @@ impl KernelLogReader {
 
 /// One record of the log.
 #[derive(Debug, PartialEq, Eq)]
-struct Record<'text> {
+pub struct Record<'text> {
     /// 0 for the first one after boot.
     number: u64,
     time_us: u64,
-    by_kernel: bool,
-    text: &'text str,
+    /// The kernel wrote it itself.
+    pub by_kernel: bool,
+    /// How grave it is, as `syslog` has it: 4 is a warning, less is worse.
+    pub level: u32,
+    /// Its first line.
+    pub text: &'text str,
 }
 
 impl<'text> Record<'text> {
     /// `priority,number,microseconds,flags[,...];text`, and more lines.
-    fn parse(record: &'text str) -> Option<Self> {
+    pub(crate) fn parse(record: &'text str) -> Option<Self> {
         let (prefix, text) = record.split_once(';')?;
         let mut fields = prefix.split(',');
         let priority: u32 = fields.next()?.parse().ok()?;
@@ -132,13 +146,14 @@ impl<'text> Record<'text> {
             time_us: fields.next()?.parse().ok()?,
             // The kernel lets no one else use its facility.
             by_kernel: priority >> 3 == 0,
+            level: priority & 7,
             text: text.lines().next().unwrap_or_default(),
         })
     }
 
     /// What it is a sign of, if anything. Of the many lines of a warning, only
     /// the one that names the place counts.
-    fn sign(&self) -> Option<Sign> {
+    pub(crate) fn sign(&self) -> Option<Sign> {
         if !self.by_kernel {
             return None;
         }
@@ -176,6 +191,7 @@ mod tests {
                 number: 339,
                 time_us: 5_140_900,
                 by_kernel: true,
+                level: 6,
                 text: "NET: family 10",
             })
         );

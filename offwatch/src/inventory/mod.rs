@@ -10,6 +10,7 @@ pub mod libvirt;
 pub mod limits;
 pub mod link;
 pub mod listing;
+pub mod neighbours;
 pub mod netlink;
 pub mod nic;
 pub mod node;

@@ -44,6 +44,15 @@ struct Thread {
     is_settled: bool,
 }
 
+/// How long the living vhost threads of a process have run, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VhostTime {
+    /// Those that are threads of the process.
+    pub own_ns: u64,
+    /// Those that are threads of the kernel.
+    pub kernel_ns: u64,
+}
+
 impl VhostThreads {
     /// For a proc file system (`/proc`).
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -58,6 +67,14 @@ impl VhostThreads {
     /// the process id of the owner. A process without any has used none; one
     /// whose threads cannot be seen is left out.
     pub fn cpu_ns(&mut self, processes: impl IntoIterator<Item = u32>) -> BTreeMap<u32, u64> {
+        let times = self.times(processes).into_iter();
+        times
+            .map(|(process, time)| (process, time.own_ns + time.kernel_ns))
+            .collect()
+    }
+
+    /// The same, by whose threads they are.
+    pub fn times(&mut self, processes: impl IntoIterator<Item = u32>) -> BTreeMap<u32, VhostTime> {
         let mut sums = BTreeMap::new();
         // Any thread of a process may have opened the device.
         let mut owners = HashMap::new();
@@ -76,7 +93,11 @@ impl VhostThreads {
             if own.is_empty() {
                 without_own.push(process);
             }
-            sums.insert(process, own.iter().sum());
+            let time = VhostTime {
+                own_ns: own.iter().sum(),
+                kernel_ns: 0,
+            };
+            sums.insert(process, time);
             owners.extend(threads.keys().map(|thread| (*thread, process)));
             self.vmms.insert(process, threads);
         }
@@ -95,7 +116,7 @@ impl VhostThreads {
             if let Some(sum) = owner.and_then(|owner| sums.get_mut(owner))
                 && stat(&directory).is_some_and(|stat| stat.parent == KTHREADD)
             {
-                *sum += run_ns(&directory).unwrap_or(0);
+                sum.kernel_ns += run_ns(&directory).unwrap_or(0);
             }
         }
         sums
@@ -137,7 +158,7 @@ fn opener(name: &str) -> Option<u32> {
 }
 
 /// How long a thread has run; none if it has ended.
-fn run_ns(thread: &Path) -> Option<u64> {
+pub(crate) fn run_ns(thread: &Path) -> Option<u64> {
     let schedstat = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
     parse_schedstat(&schedstat).or_else(|| {
         let ticks_per_s = sysconf(SysconfVar::CLK_TCK).ok().flatten()?;

@@ -5,6 +5,8 @@ use std::{fs, path::Path};
 use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
 
+use crate::clock;
+
 /// CPU time of all CPUs together, nanoseconds: since boot, or in a window. The kernel
 /// counts it in ticks, mostly of 10 ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,18 +25,50 @@ pub struct CpuTimes {
     pub idle_ns: u64,
 }
 
-impl CpuTimes {
+/// CPU time of all CPUs at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuReading {
+    /// When: monotonic clock, nanoseconds.
+    pub monotonic_ns: u64,
+    /// CPUs that are online.
+    pub online_cpus: u64,
+    /// Since boot.
+    pub times: CpuTimes,
+}
+
+impl CpuReading {
     /// Now, or why that is not known.
     pub fn now(proc: &Path) -> Result<Self, String> {
         let path = proc.join("stat");
+        let monotonic_ns = clock::monotonic_ns();
         let text = fs::read_to_string(&path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten();
         let ticks = ticks.and_then(|ticks| u64::try_from(ticks).ok());
-        parse(&text, ticks.unwrap_or(100))
-            .ok_or_else(|| format!("{} has no line of all CPUs", path.display()))
+        let times = parse(&text, ticks.unwrap_or(100))
+            .ok_or_else(|| format!("{} has no line of all CPUs", path.display()))?;
+        Ok(Self {
+            monotonic_ns,
+            online_cpus: online(&text),
+            times,
+        })
     }
 
+    /// Time since an earlier moment in which CPUs were not idle, nor taken by a
+    /// hypervisor below. Idle time is exact where ticks of busy time are not: a tick
+    /// counts as what it happens to meet.
+    pub fn busy_ns_since(&self, earlier: &Self) -> Result<u64, String> {
+        if self.online_cpus != earlier.online_cpus {
+            return Err("CPUs went on or off line meanwhile".into());
+        }
+        let times = self.times.since(&earlier.times);
+        let passed = self.monotonic_ns.saturating_sub(earlier.monotonic_ns);
+        let whole = passed.saturating_mul(self.online_cpus);
+        Ok(whole.saturating_sub(times.idle_ns + times.steal_ns))
+    }
+}
+
+impl CpuTimes {
     /// Time in which CPUs did something.
     pub fn busy_ns(&self) -> u64 {
         self.user_ns + self.system_ns + self.irq_ns + self.softirq_ns
@@ -80,6 +114,13 @@ fn parse(text: &str, ticks_per_s: u64) -> Option<CpuTimes> {
     })
 }
 
+/// Each has a line of its own.
+fn online(text: &str) -> u64 {
+    let names = text.lines().filter_map(|line| line.strip_prefix("cpu"));
+    let each = names.filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+    each.count() as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +142,26 @@ mod tests {
 
     #[test]
     fn this_host_tells() {
-        let times = CpuTimes::now(Path::new("/proc")).expect("Linux");
-        assert!(times.busy_ns() > 0 && times.idle_ns > 0);
+        let reading = CpuReading::now(Path::new("/proc")).expect("Linux");
+        assert!(reading.times.busy_ns() > 0 && reading.times.idle_ns > 0);
+        assert!(reading.online_cpus > 0);
+    }
+
+    #[test]
+    fn what_is_not_idle_is_busy() {
+        let at = |monotonic_ns, idle_ns, online_cpus| CpuReading {
+            monotonic_ns,
+            online_cpus,
+            times: CpuTimes {
+                idle_ns,
+                steal_ns: idle_ns / 10,
+                ..CpuTimes::default()
+            },
+        };
+        let (before, now) = (at(1_000, 500, 4), at(2_000, 1_500, 4));
+        assert_eq!(now.busy_ns_since(&before), Ok(4_000 - 1_000 - 100));
+        assert!(at(2_000, 1_500, 3).busy_ns_since(&before).is_err());
+        let text = "cpu  1 2\ncpu0 1 2\ncpu11 1 2\nctxt 5\n";
+        assert_eq!(online(text), 2);
     }
 }

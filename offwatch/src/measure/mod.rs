@@ -8,10 +8,12 @@ pub mod capture;
 mod cpu;
 mod reading;
 pub mod tcp;
+mod threads;
 mod window;
 
 pub use self::{
-    cpu::CpuTimes,
+    cpu::{CpuReading, CpuTimes},
     reading::{Meter, Reading},
+    threads::{VmCpu, VmThreads},
     window::{Figures, VmFigures, Way, Window},
 };

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     capture::{Capture, Captured},
-    cpu::CpuTimes,
+    cpu::{CpuReading, CpuTimes},
 };
 use crate::{
     collector::Options,
@@ -78,15 +78,41 @@ impl Meter {
         };
         let (tick, ()) = tokio::join!(self.source.tick(), ask);
         let sample = Arc::clone(tick?.ok_or(Error::Closed)?.sample);
-        let captured = self.capture.as_mut().map(|capture| {
-            let each = self.captured.iter();
-            each.map(|ifindex| (*ifindex, capture.read(*ifindex)))
-                .collect()
-        });
         Ok(Reading {
             sample,
-            captured: captured.unwrap_or_default(),
-            cpu: CpuTimes::now(Path::new("/proc")),
+            captured: self.captured(),
+            cpu: CpuReading::now(Path::new("/proc")).map(|now| now.times),
         })
+    }
+    /// Follows what happens to interfaces for so long, and reads nothing.
+    pub async fn follow(&mut self, time: Duration) -> Result<(), Error> {
+        self.source.follow(time).await
+    }
+
+    /// Keeps what passes until now apart in the capture, see [`Capture::mark`].
+    pub fn mark(&mut self) {
+        if let Some(capture) = &mut self.capture {
+            capture.mark();
+        }
+    }
+
+    /// What was captured by the last mark, of each interface, and whether that is
+    /// certain, see [`Capture::read_marked`].
+    pub fn marked(&mut self) -> HashMap<u32, Result<(Captured, bool), Arc<str>>> {
+        let Some(capture) = &mut self.capture else {
+            return HashMap::new();
+        };
+        let each = self.captured.iter();
+        each.map(|ifindex| (*ifindex, capture.read_marked(*ifindex)))
+            .collect()
+    }
+
+    fn captured(&mut self) -> HashMap<u32, Result<Captured, Arc<str>>> {
+        let Some(capture) = &mut self.capture else {
+            return HashMap::new();
+        };
+        let each = self.captured.iter();
+        each.map(|ifindex| (*ifindex, capture.read(*ifindex)))
+            .collect()
     }
 }

@@ -8,13 +8,35 @@
 //! ```
 
 pub mod effect;
+pub mod error;
+mod forecast;
+pub mod gauge;
+pub mod guard;
+pub mod judge;
+pub mod load;
+pub mod login;
+pub mod measured;
 pub mod outcome;
+mod path;
 pub mod period;
+pub mod plan;
+pub mod read;
+pub mod recipe;
+pub mod report;
+pub mod run;
+pub mod saturation;
+pub mod schedule;
+mod schema;
 pub mod settings;
+mod stats;
+pub mod switch;
 
 pub use self::{
     effect::{Effect, Interval, Measure, Verdict},
-    outcome::{Conclusion, Trial},
+    forecast::Comparison,
+    outcome::{Conclusion, Forecast, Trial},
     period::{Cpu, Period, Side, Way},
+    recipe::Trials,
+    schema::schema,
     settings::Settings,
 };

@@ -40,6 +40,9 @@ pub struct Trial {
     /// How it ended.
     #[serde(flatten)]
     pub conclusion: Conclusion,
+    /// What is not as it was before, each with its reason: nothing, unless the kernel
+    /// refused the way back.
+    pub not_as_before: Vec<String>,
     /// What the cost model of advice says of the same change, from the periods
     /// without it; nothing where it has no price for it.
     pub forecast: Option<Forecast>,
@@ -84,7 +87,7 @@ pub struct Tried {
     pub commands: Vec<String>,
 }
 
-/// How a trial ended. Either way, everything is as it was before.
+/// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "conclusion", rename_all = "snake_case")]
 pub enum Conclusion {
@@ -95,6 +98,13 @@ pub enum Conclusion {
         /// Why.
         because: String,
     },
+}
+
+impl Trial {
+    /// Whether it was run to its end, and everything is as it was.
+    pub fn is_well(&self) -> bool {
+        self.conclusion == Conclusion::Complete && self.not_as_before.is_empty()
+    }
 }
 
 /// What the cost model says of a change.

@@ -61,7 +61,8 @@ pub struct Way {
 /// CPU time in a period, nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {
-    /// All CPUs of the host, guests included: what was not idle, nor stolen.
+    /// All CPUs of the host, guests included: what was not idle, nor stolen, nor used
+    /// by offwatch's own process.
     pub host_ns: Fact<u64>,
     /// Soft interrupts of all CPUs, by ticks of the kernel.
     pub softirq_ns: Fact<u64>,

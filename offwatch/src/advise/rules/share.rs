@@ -5,8 +5,8 @@ use offwatch_common::class;
 
 use crate::advise::{
     advice::{Evidence, Unit},
-    make,
-    price::{Effect, Price, UnitCost},
+    forecast, make,
+    price::{Effect, Price},
     rule::Threshold,
     window::{Feature, Port, Window, ratio},
 };
@@ -161,21 +161,13 @@ pub(super) fn cut_evidence(window: &Window<'_>, port: &Port<'_>) -> Vec<Evidence
 
 /// What cutting and summing on the way to an interface costs now.
 pub(super) fn work_price(window: &Window<'_>, port: &Port<'_>) -> Price {
-    let segments = window.per_s(port.cut());
-    let sources = window.sources(port);
-    let added = sources.map_or(0.95, |sources| sources.added_frames_per_segment());
-    Price::new("software work for this interface now", Effect::Saves)
-        .part("segments cut", segments, UnitCost::segment(window))
-        .part(
-            "frames more to hand over",
-            segments * added,
-            UnitCost::frame(),
-        )
-        .part(
-            "bytes checksummed",
-            window.per_s(port.summed()),
-            UnitCost::checksum_byte(window),
-        )
+    let now = forecast::now(window, port);
+    now.price(
+        window,
+        window.carrier(port),
+        "software work for this interface now",
+        Effect::Saves,
+    )
 }
 
 /// Who sent what was cut for an interface, for people; empty where that is not

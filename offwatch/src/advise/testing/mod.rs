@@ -3,12 +3,13 @@
 
 mod frames;
 mod made;
+mod trial;
 
 use std::sync::Arc;
 
 use offwatch_common::Work;
 
-pub use self::{frames::Frames, made::Made};
+pub use self::{frames::Frames, made::Made, trial::trial};
 use super::{Report, Rule, Window, advice::Advice, evaluate, window::Feature};
 use crate::{
     facts::{Facts, domain::Domain},

@@ -113,6 +113,11 @@ pub struct States {
 }
 
 impl States {
+    /// Those of an interface of a kernel with such names.
+    pub fn of(names: &FeatureNames, features: &Features) -> Self {
+        Bits::of(names).states(features)
+    }
+
     /// It is on.
     pub fn is_on(&self, feature: Feature) -> bool {
         self.active.contains(feature)

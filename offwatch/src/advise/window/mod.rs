@@ -4,6 +4,7 @@
 //! as totals alone is subtracted here. Interfaces are joined by ifindex and
 //! generation, so an interface that was made anew in between has no figures.
 
+mod carrier;
 mod feature;
 mod flow;
 mod host;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 
 pub(super) use self::flow::ratio;
 pub use self::{
+    carrier::Carrier,
     feature::{Feature, States},
     flow::{Flow, Work},
     host::Host,
@@ -23,10 +25,12 @@ pub use self::{
     release::Release,
     sources::Sources,
 };
+use super::calibrate::Calibration;
 use crate::{
     facts::{Facts, Lookup, domain::Domain},
     model::Model,
     sample::{self, Sample},
+    trial::Trial,
 };
 
 /// What two samples tell.
@@ -41,6 +45,9 @@ pub struct Window<'s> {
     pub ports: Vec<Port<'s>>,
     /// VMs.
     pub vms: Vec<Vm<'s>>,
+    /// Trials that are given as evidence.
+    pub trials: &'s [Trial],
+    calibrations: Vec<Calibration>,
     by_ifindex: HashMap<u32, usize>,
     members: HashMap<u32, Vec<usize>>,
     sources: HashMap<Option<u32>, Sources>,
@@ -60,6 +67,8 @@ pub struct Vm<'s> {
     pub vcpus: Option<usize>,
     /// CPUs that its vhost threads used.
     pub vhost_cpus: Option<f64>,
+    /// Who carries its frames, by whether it has such threads.
+    pub carrier: Carrier,
     /// How it was set up.
     pub domain: Option<&'s Domain>,
 }
@@ -114,6 +123,7 @@ impl<'s> Window<'s> {
                 unseen,
                 vcpus: stats.and_then(|stats| stats.vcpus.as_ref()).map(Vec::len),
                 vhost_cpus: shown.vhost.vhost_cpu_ns_per_s.map(|ns| ns / 1e9),
+                carrier: Carrier::of_threads(vm.vhost_cpu_ns),
                 domain: domain(lookup.as_ref(), vm),
             });
         }
@@ -139,8 +149,32 @@ impl<'s> Window<'s> {
             sources: Sources::by_master(&ports),
             ports,
             vms,
+            trials: &[],
+            calibrations: Vec::new(),
             by_ifindex,
             members,
+        }
+    }
+
+    /// With trials as evidence: those of this host and kernel tell what a frame costs.
+    #[must_use]
+    pub fn with_trials(mut self, trials: &'s [Trial]) -> Self {
+        let of = |trial| Calibration::of(trial, &self);
+        self.calibrations = trials.iter().filter_map(of).collect();
+        self.trials = trials;
+        self
+    }
+
+    /// What a trial told of frames to guests that are carried that way.
+    pub fn calibration(&self, carrier: Carrier) -> Option<&Calibration> {
+        Calibration::newest(&self.calibrations, carrier)
+    }
+
+    /// Who carries the frames of an interface.
+    pub fn carrier(&self, port: &Port<'_>) -> Carrier {
+        match port.setup.and_then(Carrier::configured) {
+            Some(carrier) => carrier,
+            None => self.vm_of(port).map_or(Carrier::Unknown, |vm| vm.carrier),
         }
     }
 

@@ -2,7 +2,10 @@
 
 mod window;
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use self::window::Samples;
 use crate::{
@@ -10,6 +13,7 @@ use crate::{
     cli::{AdviseArgs, AdviseCommand},
     error::Error,
     filter::Filter,
+    trial::{Trial, read},
 };
 
 /// The exit code of `--exit-code` if there is something to do.
@@ -26,12 +30,16 @@ pub async fn run(args: &AdviseArgs) -> Result<u8, Error> {
         return Ok(0);
     }
     let filter = Filter::new(&args.vm, &args.dev)?;
+    let trials = trials(&args.trial)?;
     let Samples { first, last } = match &args.replay {
         Some(path) => window::replayed(path, args.window)?,
         None => window::observed(args, &filter).await?,
     };
     filter.check_sample(&last)?;
-    let mut report = evaluate(&Window::new(&first, &last), &catalogue::rules());
+    let mut report = evaluate(
+        &Window::new(&first, &last).with_trials(&trials),
+        &catalogue::rules(),
+    );
     narrow(&mut report, &filter);
     print(&match args.json {
         true => format!("{:#}\n", serde_json::json!(report)),
@@ -41,6 +49,17 @@ pub async fn run(args: &AdviseArgs) -> Result<u8, Error> {
         true => FINDINGS,
         false => 0,
     })
+}
+
+/// Before anything is observed: a wrong file is told at once.
+fn trials(paths: &[PathBuf]) -> Result<Vec<Trial>, Error> {
+    let read = paths.iter().map(|path| {
+        read::file(path).map_err(|source| Error::TrialFile {
+            path: path.clone(),
+            source,
+        })
+    });
+    Ok(read.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 /// What is evaluated is the whole host: who sends what another VM suffers from

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     change::{Job, changed, unexpected},
     enforcer::Enforcer,
+    restore::{Restored, restore},
     take_back::{TakenBack, take_back, take_back_unread},
     verdict::Verdict,
     wait::Signals,
@@ -133,6 +134,23 @@ impl<'e> Session<'e> {
     /// All of them.
     pub fn apply_all(&mut self) -> Result<Outcome, EnforceError> {
         self.apply(&(0..self.changes.len()).collect::<Vec<_>>())
+    }
+
+    /// Takes all of it back for now: it can be made again. What became of each
+    /// interface, last one first.
+    pub fn suspend(&mut self) -> Result<Vec<Restored>, EnforceError> {
+        self.stay_watched()?;
+        let locked = self.enforcer.store.clone();
+        let locked = locked.lock()?;
+        match locked.state(self.commit.id)? {
+            State::Applying | State::Unconfirmed { .. } => {}
+            other => return Err(self.not_mine(other)),
+        }
+        let enforcer = &mut *self.enforcer;
+        let (kernel, audit) = (&mut *enforcer.kernel, &mut enforcer.audit);
+        let restored = restore(kernel, audit, &self.commit, Action::Suspend);
+        drop(locked);
+        restored.map_err(|error| self.give_up(error))
     }
 
     /// What the kernel tells of one of the changes' interfaces now.

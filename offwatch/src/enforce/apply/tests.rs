@@ -383,6 +383,34 @@ fn what_cannot_be_watched_any_more_does_not_stay() {
 }
 
 #[test]
+fn what_is_suspended_is_as_before_and_can_be_made_again() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let before = host.features("tap0");
+    let change = host.change("tap0", &[(CHECKSUM, false)]);
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+    for _ in 0..2 {
+        session.apply_all().expect("applied");
+        assert!(!host.features("tap0").active.contains(TSO));
+        let restored = session.suspend().expect("suspended");
+        assert_eq!(host.features("tap0"), before);
+        assert!(restored.iter().all(|interface| interface.refused.is_none()));
+        assert_eq!(standing(&state), Standing::Applying, "it is still open");
+    }
+    let audit = state.read("audit.jsonl");
+    let told = |action: &str| audit.matches(&format!("\"action\":\"{action}\"")).count();
+    assert_eq!((told("apply"), told("suspend")), (2, 2), "{audit}");
+    session
+        .roll_back("a test")
+        .expect("taken back")
+        .expect("by us");
+    host.sent();
+    let error = session.suspend().expect_err("it is settled");
+    assert!(matches!(error, EnforceError::TakenBack { .. }), "{error}");
+    assert_eq!(host.sent(), [], "nothing is sent any more");
+}
+
+#[test]
 fn kept_changes_have_their_state_before_written_once() {
     let (host, state) = (InMemory::with(&["tap0"]), State::new());
     let before = host.features("tap0");

@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
-use crate::advise::{
-    Report,
-    report::{SCHEMA, SCHEMA_VERSION},
+use crate::{
+    advise::{
+        Report,
+        report::{SCHEMA, SCHEMA_VERSION},
+    },
+    strict::unknown_field,
 };
 
 /// Why an advice cannot be used. Its file is named by whoever read it.
@@ -54,30 +57,8 @@ pub(super) fn report(bytes: &[u8]) -> Result<Report, AdviceError> {
     }
     let report: Report = serde_json::from_value(value.clone()).map_err(AdviceError::Form)?;
     let known = serde_json::to_value(&report).map_err(AdviceError::Form)?;
-    match unknown(&value, &known) {
+    match unknown_field(&value, &known) {
         None => Ok(report),
         Some(path) => Err(AdviceError::UnknownField(path)),
-    }
-}
-
-/// The path of what is in one value and not in another. What says nothing may be
-/// left out.
-fn unknown(given: &Value, known: &Value) -> Option<String> {
-    match (given, known) {
-        (Value::Object(given), Value::Object(known)) => {
-            given.iter().find_map(|(key, value)| match known.get(key) {
-                Some(known) => unknown(value, known).map(|path| format!("{key}.{path}")),
-                None if matches!(value, Value::Null | Value::Bool(false)) => None,
-                None => Some(key.chars().take(60).collect()),
-            })
-        }
-        (Value::Array(given), Value::Array(known)) => {
-            let pairs = given.iter().zip(known).enumerate();
-            let mut paths = pairs.filter_map(|(index, (given, known))| {
-                unknown(given, known).map(|path| format!("{index}.{path}"))
-            });
-            paths.next()
-        }
-        _ => None,
     }
 }

@@ -16,7 +16,7 @@ mod hardware;
 mod host;
 mod police;
 mod qdiscs;
-mod route;
+pub mod route;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +36,8 @@ use crate::{
     sample::offloads::Fact,
 };
 
-type Route = Requests<RouteNetlinkMessage>;
+/// Requests of rtnetlink.
+pub type Route = Requests<RouteNetlinkMessage>;
 
 /// Interfaces of the network namespace of this thread, by ifindex.
 pub fn devices() -> Fact<Vec<Device>> {
@@ -44,6 +45,11 @@ pub fn devices() -> Fact<Vec<Device>> {
         Ok(devices) => Fact::Known(devices),
         Err(error) => Fact::unavailable(format!("cannot list network interfaces: {error}")),
     }
+}
+
+/// How they are stacked, without their queueing disciplines and drivers.
+pub fn stacked() -> io::Result<Vec<Device>> {
+    devices::list(&mut Route::open(NETLINK_ROUTE)?)
 }
 
 fn list() -> io::Result<Vec<Device>> {

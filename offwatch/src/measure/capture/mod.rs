@@ -10,6 +10,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use nix::{
@@ -19,9 +20,14 @@ use nix::{
 
 use self::ring::Ring;
 use super::tcp::{Direction, Segment, TcpCount, Tracker};
+use crate::clock;
 
 /// Interfaces that are captured at once: each takes 4 MiB of the kernel's memory.
 pub const MOST_INTERFACES: usize = 32;
+
+/// By then a frame has been seen: the kernel looks at the block that it fills once in
+/// its time, and hands it over the next time.
+pub const SEEN_AFTER: Duration = Duration::from_millis(3 * ring::RETIRE_MS as u64);
 
 /// What was captured at one interface since the capture began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,14 +83,7 @@ impl Capture {
 
     /// What was captured at an interface, or why nothing is.
     pub fn read(&mut self, ifindex: u32) -> Result<Captured, Arc<str>> {
-        let not_asked = || Err(Arc::from("it is not captured"));
-        let port = self.ports.get_mut(&ifindex).map(Result::as_mut);
-        let port = match port {
-            Some(Ok(port)) => port,
-            Some(Err(reason)) => return Err(Arc::clone(reason)),
-            None => return not_asked(),
-        };
-        port.lost_frames += ring::lost(&port.socket).map_err(|error| refused(&error))?;
+        let port = self.port(ifindex)?;
         let tracker = lock(&port.tracker);
         Ok(Captured {
             ingress: tracker.count(Direction::Ingress),
@@ -92,6 +91,45 @@ impl Capture {
             lost_frames: port.lost_frames,
             flows: tracker.flows(),
         })
+    }
+}
+
+impl Capture {
+    /// Has what passed until now told by [`Self::read_marked`], though it is seen
+    /// later.
+    pub fn mark(&mut self) {
+        let at_ns = clock::realtime_ns();
+        for port in self.ports.values().flatten() {
+            lock(&port.tracker).mark(at_ns);
+        }
+    }
+
+    /// What was captured at an interface by the last mark, without its connections, and
+    /// whether that is certain. If nothing has passed since it never is: after
+    /// [`SEEN_AFTER`] it is all there was.
+    pub fn read_marked(&mut self, ifindex: u32) -> Result<(Captured, bool), Arc<str>> {
+        let port = self.port(ifindex)?;
+        let tracker = lock(&port.tracker);
+        let (ingress, is_certain) = tracker.marked(Direction::Ingress);
+        let (egress, _) = tracker.marked(Direction::Egress);
+        let captured = Captured {
+            ingress,
+            egress,
+            lost_frames: port.lost_frames,
+            flows: HashMap::new(),
+        };
+        Ok((captured, is_certain))
+    }
+
+    /// A captured interface, with what was lost by now.
+    fn port(&mut self, ifindex: u32) -> Result<&mut Port, Arc<str>> {
+        let port = match self.ports.get_mut(&ifindex) {
+            Some(Ok(port)) => port,
+            Some(Err(reason)) => return Err(Arc::clone(reason)),
+            None => return Err(Arc::from("it is not captured")),
+        };
+        port.lost_frames += ring::lost(&port.socket).map_err(|error| refused(&error))?;
+        Ok(port)
     }
 }
 
@@ -160,5 +198,7 @@ fn take(frame: ring::Frame<'_>, tracker: &Mutex<Tracker>) {
         true => Direction::Egress,
         false => Direction::Ingress,
     };
-    lock(tracker).pass(direction, &segment, frame.at_ns);
+    let mut tracker = lock(tracker);
+    tracker.frame(direction, frame.bytes as u64, frame.at_ns);
+    tracker.pass(direction, &segment, frame.at_ns);
 }

@@ -20,7 +20,7 @@ const BLOCK_BYTES: usize = 1 << 18;
 pub(super) const BLOCKS: usize = 16;
 const FRAME_BYTES: usize = 2048;
 /// The kernel hands over a block after this time, though it is not full.
-const RETIRE_MS: u32 = 60;
+pub(super) const RETIRE_MS: u32 = 60;
 
 /// A ring. It ends with its socket.
 pub(super) struct Ring {

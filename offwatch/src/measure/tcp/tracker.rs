@@ -30,6 +30,8 @@ pub struct TcpCount {
     pub late_bytes: u64,
     /// Payload that came after later payload, and soon.
     pub reordered_bytes: u64,
+    /// Bytes of whole frames, those without payload included; a GSO frame is one.
+    pub frame_bytes: u64,
 }
 
 impl TcpCount {
@@ -43,6 +45,7 @@ impl TcpCount {
             again_bytes: self.again_bytes.saturating_sub(earlier.again_bytes),
             late_bytes: self.late_bytes.saturating_sub(earlier.late_bytes),
             reordered_bytes: self.reordered_bytes.saturating_sub(earlier.reordered_bytes),
+            frame_bytes: self.frame_bytes.saturating_sub(earlier.frame_bytes),
         }
     }
 
@@ -68,6 +71,14 @@ pub struct Tracker {
     young: HashMap<u64, Flow>,
     old: HashMap<u64, Flow>,
     counts: [TcpCount; 2],
+    mark: Option<Mark>,
+}
+
+/// A moment, and what was counted by then, once that is certain.
+#[derive(Debug)]
+struct Mark {
+    at_ns: u64,
+    counts: Option<[TcpCount; 2]>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +117,32 @@ impl Tracker {
             count.late_bytes += u64::from(verdict.late.min(again));
         }
         count.reordered_bytes += u64::from(verdict.reordered.min(segment.bytes));
+    }
+
+    /// Counts the frame of a segment, which is to be passed after it.
+    pub fn frame(&mut self, direction: Direction, bytes: u64, at_ns: u64) {
+        if let Some(mark) = &mut self.mark
+            && at_ns > mark.at_ns
+        {
+            mark.counts.get_or_insert(self.counts);
+        }
+        self.counts[direction as usize].frame_bytes += bytes;
+    }
+
+    /// Keeps what is counted by a moment, of frames that may only be seen later.
+    pub fn mark(&mut self, at_ns: u64) {
+        self.mark = Some(Mark {
+            at_ns,
+            counts: None,
+        });
+    }
+
+    /// What was counted in a direction by the last mark, and whether it is certain: a
+    /// later frame was seen.
+    pub fn marked(&self, direction: Direction) -> (TcpCount, bool) {
+        let kept = self.mark.as_ref().and_then(|mark| mark.counts);
+        let counts = kept.unwrap_or(self.counts);
+        (counts[direction as usize], kept.is_some())
     }
 
     /// What was counted in a direction.
@@ -162,6 +199,7 @@ mod tests {
         tracker.pass(Direction::Ingress, &segment(A, B, 0, 2500), 0);
         tracker.pass(Direction::Ingress, &segment(A, B, 1000, 1500), 1);
         tracker.pass(Direction::Egress, &segment(B, A, 0, 100), 1);
+        tracker.frame(Direction::Ingress, 4132, 1);
         let count = tracker.count(Direction::Ingress);
         let expected = TcpCount {
             segments: 5,
@@ -170,12 +208,32 @@ mod tests {
             again_bytes: 1500,
             late_bytes: 0,
             reordered_bytes: 0,
+            frame_bytes: 4132,
         };
         assert_eq!(count, expected);
         assert_eq!(count.goodput_bytes(), 2500);
         let egress = tracker.count(Direction::Egress);
         assert_eq!((egress.segments, egress.again_segments), (1, 0));
         assert_eq!(count.since(&expected), TcpCount::default());
+    }
+
+    #[test]
+    fn a_mark_keeps_what_passed_before_it() {
+        let mut tracker = Tracker::default();
+        let pass = |tracker: &mut Tracker, sequence, at_ns| {
+            tracker.frame(Direction::Egress, 1054, at_ns);
+            tracker.pass(Direction::Egress, &segment(A, B, sequence, 1000), at_ns);
+            let (count, is_certain) = tracker.marked(Direction::Egress);
+            (count.frame_bytes, count.bytes, is_certain)
+        };
+        assert_eq!(pass(&mut tracker, 0, 10), (1054, 1000, false));
+        tracker.mark(20);
+        assert_eq!(pass(&mut tracker, 1000, 20), (2108, 2000, false));
+        assert_eq!(pass(&mut tracker, 2000, 21), (2108, 2000, true));
+        assert_eq!(pass(&mut tracker, 3000, 22), (2108, 2000, true));
+        assert_eq!(tracker.count(Direction::Egress).bytes, 4000);
+        tracker.mark(30);
+        assert_eq!(tracker.marked(Direction::Egress).0.bytes, 4000);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::{
     advise::{
         advice::{Confidence, Unit, Verdict},
+        forecast::Amount,
         make,
         need::Need,
-        price::{Effect, Price, UnitCost},
+        price::Effect,
         rule::{Check, Family, Finding, Rule, Threshold},
         window::{Vm, Window, ratio},
     },
@@ -59,21 +60,17 @@ fn check(window: &Window<'_>, vm: &Vm<'_>) -> Option<Finding> {
     let partial = sum(|port| port.to.partial_bytes);
     let bits = 8 * sum(|port| port.to.bytes + port.from.bytes);
     let segments_per_s = window.per_s(to_segments);
-    let price = Price::new("turning tx, TSO and GSO off", Effect::Avoids)
-        .part(
-            "segments to cut for the guest",
-            segments_per_s,
-            UnitCost::segment(window),
-        )
-        .part(
-            "frames more to carry",
-            window.per_s(added),
-            UnitCost::frame(),
-        )
-        .part(
-            "bytes to checksum",
-            window.per_s(partial),
-            UnitCost::checksum_byte(window),
+    let off = Amount {
+        segments_per_s,
+        frames_per_s: window.per_s(added),
+        checksum_bytes_per_s: window.per_s(partial),
+    };
+    let price = off
+        .price(
+            window,
+            vm.carrier,
+            "turning tx, TSO and GSO off",
+            Effect::Avoids,
         )
         .on_top_of(window.per_s(bits), vm.vhost_cpus);
     let bytes = sum(|port| port.to.bytes + port.from.bytes);
@@ -84,7 +81,9 @@ fn check(window: &Window<'_>, vm: &Vm<'_>) -> Option<Finding> {
         rate(Some(segments_per_s)),
         rate(Some(window.per_s(added))),
     );
-    let found = Finding::new(Verdict::Keep, text).price(price);
+    let found = Finding::new(Verdict::Keep, text)
+        .price(price)
+        .trial("tx=off,tso=off,gso=off");
     Some(found.measured([
         make::counted(window, "traffic", window.per_s(bits), Unit::BitsPerS),
         make::counted(window, "share of bytes in GSO frames", share, Unit::Share),

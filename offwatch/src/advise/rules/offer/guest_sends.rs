@@ -86,7 +86,7 @@ fn check(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     let price = Price::new("frames that need not be, if it is TCP", Effect::Saves).part(
         "frames to carry",
         per_s * (1.0 - 1.0 / 44.0),
-        UnitCost::frame(),
+        UnitCost::frame(window, window.carrier(port)),
     );
     let found = Finding::new(Verdict::FixInGuest, text)
         .measured([

@@ -1,0 +1,277 @@
+//! Makes the change of a trial and takes it back, and sees when somebody else does.
+
+use std::collections::BTreeMap;
+
+use super::{Side, plan::named};
+use crate::{
+    enforce::{
+        apply::{Outcome, Restored, Session, Verdict},
+        error::EnforceError,
+        kernel::{Kernel, Refusal, Request},
+        target::Id,
+    },
+    sample::offloads::{FeatureNames, Features},
+};
+
+/// Why a trial is ended.
+#[derive(Debug)]
+pub enum Stop {
+    /// The change is to be taken back, because.
+    Aborted(String),
+    /// It was taken back already, because.
+    TakenBack(String),
+    /// Nothing may be changed at all, and nothing was.
+    Refused(EnforceError),
+}
+
+impl From<EnforceError> for Stop {
+    fn from(error: EnforceError) -> Self {
+        match error {
+            EnforceError::TakenBack { because, .. } => Self::TakenBack(because),
+            EnforceError::Refused(_) => Self::Refused(error),
+            other => Self::Aborted(other.to_string()),
+        }
+    }
+}
+
+/// What is switched.
+pub enum Way<'s, 'e> {
+    /// The changes of a session.
+    Session(&'s mut Session<'e>),
+    /// Nothing: features are only looked at.
+    Nothing(Box<dyn Kernel>),
+}
+
+/// Interfaces between two states.
+pub struct Switch<'s, 'e> {
+    way: Way<'s, 'e>,
+    names: FeatureNames,
+    /// All that are measured.
+    ids: Vec<Id>,
+    side: Side,
+    /// Their features, without the change and, once it was made, with it.
+    without: Vec<Features>,
+    with: Option<Vec<Features>>,
+    also: BTreeMap<String, bool>,
+}
+
+impl<'s, 'e> Switch<'s, 'e> {
+    /// Begins without the change.
+    pub fn new(mut way: Way<'s, 'e>, names: FeatureNames, ids: Vec<Id>) -> Result<Self, Stop> {
+        let without = read(&mut way, &ids)?;
+        Ok(Self {
+            way,
+            names,
+            ids,
+            side: Side::Without,
+            without,
+            with: None,
+            also: BTreeMap::new(),
+        })
+    }
+
+    /// Goes to a side; whether anything was sent.
+    pub fn to(&mut self, side: Side) -> Result<bool, Stop> {
+        if self.side == side {
+            return Ok(false);
+        }
+        self.side = side;
+        let Way::Session(session) = &mut self.way else {
+            return Ok(false);
+        };
+        match side {
+            Side::With => {
+                let verdicts = match session.apply_all()? {
+                    Outcome::Applied(verdicts) => verdicts,
+                    Outcome::TakenBack { taken_back, .. } => {
+                        return Err(Stop::TakenBack(taken_back.because));
+                    }
+                };
+                refused(&verdicts)?;
+                for verdict in &verdicts {
+                    let Some(after) = verdict.after else { continue };
+                    let along = (after.active ^ verdict.before.active) - verdict.asked.mask;
+                    let on = after.active;
+                    let along = Request { mask: along, on };
+                    self.also.extend(named(along, &self.names));
+                }
+            }
+            Side::Without => {
+                let restored = session.suspend()?;
+                not_as_before(&restored, &self.names)?;
+            }
+        }
+        let now = read(&mut self.way, &self.ids)?;
+        match (side, &self.with) {
+            (Side::With, None) => self.with = Some(now),
+            _ => self.compare(&now)?,
+        }
+        Ok(true)
+    }
+
+    /// Features are as they were when the side was gone to.
+    pub fn look(&mut self) -> Result<(), Stop> {
+        let now = read(&mut self.way, &self.ids)?;
+        self.compare(&now)
+    }
+
+    /// Sees to it that the change is watched, and is still ours.
+    pub fn tend(&mut self) -> Result<(), Stop> {
+        if let Way::Session(session) = &mut self.way {
+            let state = session.tend()?;
+            if state.is_settled() {
+                return Err(Stop::TakenBack("somebody else took it back".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Features that changed with those that were asked for.
+    pub fn also(&self) -> &BTreeMap<String, bool> {
+        &self.also
+    }
+
+    fn compare(&self, now: &[Features]) -> Result<(), Stop> {
+        let expected = match (self.side, &self.with) {
+            (Side::With, Some(with)) => with,
+            _ => &self.without,
+        };
+        for ((id, now), expected) in self.ids.iter().zip(now).zip(expected) {
+            let differs = (now.wanted ^ expected.wanted) | (now.active ^ expected.active);
+            if !differs.is_empty() {
+                let differs = self.names.of(differs).join(", ");
+                return Err(Stop::Aborted(format!(
+                    "{differs} of {} changed, by its guest or by somebody else",
+                    id.dev
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(way: &mut Way<'_, '_>, ids: &[Id]) -> Result<Vec<Features>, Stop> {
+    let kernel = match way {
+        Way::Session(session) => session.enforcer().kernel(),
+        Way::Nothing(kernel) => &mut **kernel,
+    };
+    let each = ids.iter().map(|id| kernel.of(id).map_err(gone));
+    each.collect()
+}
+
+fn gone(refusal: Refusal) -> Stop {
+    Stop::Aborted(refusal.to_string())
+}
+
+fn refused(verdicts: &[Verdict]) -> Result<(), Stop> {
+    let refused = verdicts.iter().find_map(|verdict| {
+        let refusal = verdict.refused.as_ref()?;
+        Some(format!("{}: {refusal}", verdict.id.dev))
+    });
+    refused.map_or(Ok(()), |because| Err(Stop::Aborted(because)))
+}
+
+fn not_as_before(restored: &[Restored], names: &FeatureNames) -> Result<(), Stop> {
+    let wrong = restored.iter().find_map(|interface| {
+        let dev = &interface.id.dev;
+        match (&interface.refused, interface.failure(names)) {
+            (Some(refusal), _) => Some(refusal.to_string()),
+            (None, Some(failure)) => Some(format!("{dev} could not be set back: {failure}")),
+            (None, None) => None,
+        }
+    });
+    wrong.map_or(Ok(()), |because| Err(Stop::Aborted(because)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enforce::apply::testing::{CHECKSUM, GRO, InMemory, State, set};
+
+    fn because(stopped: Result<impl Sized, Stop>) -> String {
+        match stopped.map(drop).expect_err("it goes on") {
+            Stop::Aborted(because) | Stop::TakenBack(because) => because,
+            Stop::Refused(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn it_goes_there_and_back() {
+        let (host, state) = (InMemory::with(&["tap0", "tap1"]), State::new());
+        let before = host.features("tap0");
+        let change = host.change("tap0", &[(CHECKSUM, false)]);
+        let mut enforcer = state.enforcer(&host);
+        let names = enforcer.names().clone();
+        let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+        let ids = ["tap0", "tap1"].map(|dev| host.id(dev)).to_vec();
+        let way = Way::Session(&mut session);
+        let mut switch = Switch::new(way, names, ids).expect("as it is");
+        assert!(!switch.to(Side::Without).expect("it is there"));
+        for _ in 0..2 {
+            assert!(switch.to(Side::With).expect("there"));
+            assert!(!switch.to(Side::With).expect("it is there"));
+            switch.look().expect("as asked");
+            let along = [("tx-tcp-segmentation".to_owned(), false)];
+            assert_eq!(*switch.also(), along.into());
+            assert!(switch.to(Side::Without).expect("back"));
+            assert_eq!(host.features("tap0"), before);
+        }
+        switch.tend().expect("it is ours");
+        // Of any interface that is measured.
+        host.edit("tap1", |tap| tap.features.active = set(&[CHECKSUM]));
+        let told = because(switch.look());
+        assert!(
+            told.contains("rx-gro") && told.contains("of tap1 changed"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_a_guest_undoes_is_seen() {
+        let (host, state) = (InMemory::with(&["tap0"]), State::new());
+        let before = host.features("tap0");
+        let change = host.change("tap0", &[(GRO, false)]);
+        let mut enforcer = state.enforcer(&host);
+        let names = enforcer.names().clone();
+        let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+        let way = Way::Session(&mut session);
+        let ids = vec![host.id("tap0")];
+        let mut switch = Switch::new(way, names, ids).expect("as it is");
+        switch.to(Side::With).expect("there");
+        host.edit("tap0", |tap| tap.features = before);
+        let told = because(switch.look());
+        assert!(told.starts_with("rx-gro of tap0 changed"), "{told}");
+        host.edit("tap0", |tap| tap.dev = "other".into());
+        let told = because(switch.look());
+        assert!(told.contains("is gone, or is another interface"), "{told}");
+    }
+
+    #[test]
+    fn somebody_elses_end_is_seen() {
+        let (host, state) = (InMemory::with(&["tap0"]), State::new());
+        let change = host.change("tap0", &[(GRO, false)]);
+        let mut enforcer = state.enforcer(&host);
+        let names = enforcer.names().clone();
+        let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+        session.roll_back("somebody").expect("taken back");
+        let way = Way::Session(&mut session);
+        let ids = vec![host.id("tap0")];
+        let mut switch = Switch::new(way, names, ids).expect("as it is");
+        assert_eq!(because(switch.tend()), "somebody else took it back");
+        assert_eq!(because(switch.to(Side::With)), "somebody");
+    }
+
+    #[test]
+    fn without_a_change_nothing_is_sent() {
+        let host = InMemory::with(&["tap0"]);
+        let names = host.clone().names().expect("names");
+        let ids = vec![host.id("tap0")];
+        let way = Way::Nothing(Box::new(host.clone()));
+        let mut switch = Switch::new(way, names, ids).expect("as it is");
+        assert!(!switch.to(Side::With).expect("there"));
+        assert!(!switch.to(Side::Without).expect("back"));
+        assert_eq!(host.sent(), []);
+        host.edit("tap0", |tap| tap.features.active = set(&[]));
+        assert!(switch.look().is_err());
+    }
+}
