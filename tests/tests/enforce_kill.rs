@@ -1,12 +1,11 @@
 //! Whatever is killed, and whenever: what was not confirmed is taken back.
 
 use std::{
-    env,
     path::{Path, PathBuf},
     process::{Child, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -18,6 +17,7 @@ use offwatch::enforce::journal::State;
 use offwatch_tests::{
     enforce::{Bed, VETH, kill_hard, tap},
     quiet::wait_until,
+    random::{self, Random},
     scaled, skip_unless_lab,
 };
 
@@ -26,23 +26,6 @@ const RUNS: u64 = 200;
 const HOSTS: u64 = 8;
 const TAPS: usize = 12;
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Any generator will do (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Victims {
@@ -122,11 +105,7 @@ struct Hits {
 #[test]
 fn a_kill_at_any_moment_leaves_the_state_before_or_the_confirmed_one() -> Result<()> {
     skip_unless_lab!();
-    let seed = match env::var("OFFWATCH_SEED") {
-        Ok(seed) => seed.parse()?,
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as u64,
-    };
-    eprintln!("OFFWATCH_SEED={seed}");
+    let seed = random::seed()?;
     let runs = scaled(RUNS).max(HOSTS);
     let hits = Hits::default();
     thread::scope(|scope| -> Result<()> {
@@ -158,7 +137,7 @@ fn a_kill_at_any_moment_leaves_the_state_before_or_the_confirmed_one() -> Result
 }
 
 fn host_of(seed: u64, runs: u64, hits: &Hits) -> Result<()> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let bed = Bed::new(TAPS)?;
     let policy = policy(&bed)?;
     let text = bed.ethtool()?;
