@@ -121,7 +121,8 @@ fn none() -> Result<()> {
     claims_nothing(&["--rounds", FEW, "--no-change"], "none", runs(3, 2)?)
 }
 
-/// Of forty trials one may claim something: that is what 95 % means here.
+/// Of forty trials one may claim something: that is what 95 % means here. So may one of
+/// few.
 fn claims_nothing(what: &[&str], kind: &str, runs: u32) -> Result<()> {
     let bench = Bench::new()?;
     let _load = bench.load(Some(PACE))?;

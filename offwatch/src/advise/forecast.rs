@@ -339,7 +339,7 @@ mod tests {
             )
         };
         assert_eq!(frame(tap(), &[]), (2_000.0, false));
-        assert_eq!(frame(of_qemu(tap()), &[]), (9_000.0, false));
+        assert_eq!(frame(of_qemu(tap()), &[]), (6_000.0, false));
         let (ns, measured) = frame(of_qemu(tap()), &[trial(300.0)]);
         assert!(measured && (ns - 8_616.97).abs() < 0.01, "{ns}");
         // Who carries its frames is not known: it may be cheaper.

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +66,7 @@ impl VhostThreads {
 
     /// Nanoseconds that the living vhost threads of each process have run, by
     /// the process id of the owner. A process without any has used none; one
-    /// whose threads cannot be seen is left out.
+    /// whose threads cannot be seen, if it has any, is left out.
     pub fn cpu_ns(&mut self, processes: impl IntoIterator<Item = u32>) -> BTreeMap<u32, u64> {
         let times = self.times(processes).into_iter();
         times
@@ -106,7 +107,10 @@ impl VhostThreads {
         }
         if comm(&self.root.join(KTHREADD.to_string())) != "kthreadd" {
             // Threads of the kernel are out of sight, as in a container.
-            sums.retain(|process, _| !without_own.contains(process));
+            let root = &self.root;
+            sums.retain(|process, _| {
+                !without_own.contains(process) || opens_no_vhost(root, *process)
+            });
             return sums;
         }
         self.processes = look(&self.root, &self.processes);
@@ -121,6 +125,22 @@ impl VhostThreads {
         }
         sums
     }
+}
+
+/// Whether a process surely has no vhost threads, also where those of the kernel are
+/// out of sight, as in a container: it has none of the devices open.
+fn opens_no_vhost(proc: &Path, pid: u32) -> bool {
+    let Ok(mut open) = fs::read_dir(proc.join(pid.to_string()).join("fd")) else {
+        return false;
+    };
+    open.all(|fd| match fd.and_then(|fd| fs::read_link(fd.path())) {
+        Ok(link) => {
+            let name = link.file_name().unwrap_or_default();
+            !name.as_encoded_bytes().starts_with(b"vhost-")
+        }
+        // It was closed in between.
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    })
 }
 
 /// The threads of a directory. Names are read of those that are not `known`.
@@ -338,6 +358,20 @@ mod tests {
         assert_eq!(run_ns(&thread), Some(7 * ns_per_tick));
         fs::remove_dir_all(&thread).unwrap();
         assert_eq!(run_ns(&thread), None);
+    }
+
+    #[test]
+    fn who_opens_no_vhost_has_no_threads_of_it() {
+        let proc = tempfile::tempdir().expect("a directory");
+        let fds = proc.path().join("7/fd");
+        assert!(!opens_no_vhost(proc.path(), 7), "it cannot be seen");
+        fs::create_dir_all(&fds).expect("a directory");
+        for (fd, to) in [("0", "/dev/null"), ("1", "socket:[1]"), ("2", "/")] {
+            std::os::unix::fs::symlink(to, fds.join(fd)).expect("a link");
+        }
+        assert!(opens_no_vhost(proc.path(), 7));
+        std::os::unix::fs::symlink("/dev/vhost-net", fds.join("3")).expect("a link");
+        assert!(!opens_no_vhost(proc.path(), 7));
     }
 
     #[test]

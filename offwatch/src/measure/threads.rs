@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +13,7 @@ use nix::{
 };
 
 use crate::{
-    inventory::vhost::{VhostThreads, VhostTime, run_ns},
+    inventory::vhost::{VhostThreads, run_ns},
     sample::offloads::Fact,
 };
 
@@ -50,7 +49,6 @@ impl VmThreads {
     /// Now.
     pub fn read(&mut self) -> VmCpu {
         let vhost = self.vhost.times([self.pid]).remove(&self.pid);
-        let vhost = vhost.or_else(|| opens_no_vhost(&self.proc, self.pid).then(VhostTime::default));
         let process = process_ns(self.pid);
         VmCpu {
             vm_ns: match (process, vhost) {
@@ -119,22 +117,6 @@ impl VmCpu {
 
 fn unseen() -> Fact<u64> {
     Fact::unavailable("its vhost threads, if it has some, cannot be seen in /proc")
-}
-
-/// Whether a process surely has no vhost threads, also where those of the kernel are
-/// out of sight, as in a container: it has none of the devices open.
-fn opens_no_vhost(proc: &Path, pid: u32) -> bool {
-    let Ok(mut open) = fs::read_dir(proc.join(pid.to_string()).join("fd")) else {
-        return false;
-    };
-    open.all(|fd| match fd.and_then(|fd| fs::read_link(fd.path())) {
-        Ok(link) => {
-            let name = link.file_name().unwrap_or_default();
-            !name.as_encoded_bytes().starts_with(b"vhost-")
-        }
-        // It was closed in between.
-        Err(error) => error.kind() == ErrorKind::NotFound,
-    })
 }
 
 fn grown(now: &Fact<u64>, before: &Fact<u64>) -> Fact<u64> {
@@ -212,20 +194,6 @@ mod tests {
         assert!(grown.vcpus_ns.known().is_none());
         let mut none = VmThreads::new(Path::new("/proc"), u32::MAX);
         assert!(none.read().vm_ns.known().is_none());
-    }
-
-    #[test]
-    fn who_opens_no_vhost_has_no_threads_of_it() {
-        let proc = tempfile::tempdir().expect("a directory");
-        let fds = proc.path().join("7/fd");
-        assert!(!opens_no_vhost(proc.path(), 7), "it cannot be seen");
-        fs::create_dir_all(&fds).expect("a directory");
-        for (fd, to) in [("0", "/dev/null"), ("1", "socket:[1]"), ("2", "/")] {
-            std::os::unix::fs::symlink(to, fds.join(fd)).expect("a link");
-        }
-        assert!(opens_no_vhost(proc.path(), 7));
-        std::os::unix::fs::symlink("/dev/vhost-net", fds.join("3")).expect("a link");
-        assert!(!opens_no_vhost(proc.path(), 7));
     }
 
     #[test]
