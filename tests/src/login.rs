@@ -23,7 +23,7 @@ impl Login {
     /// In a namespace, from a client to an address of it.
     pub fn start(ns: &Netns, client: &str, server: &str) -> Result<Self> {
         // The shell has more to do after it: it stays its parent.
-        const SCRIPT: &str = "env -u SSH_CONNECTION sh -c 'echo $$; exec cat'; true";
+        const SCRIPT: &str = "env -u SSH_CONNECTION sh -c 'echo $$; read _'; true";
         let mut command = in_session(ns.command("sh"), client, server);
         let mut shell = command
             .args(["-c", SCRIPT])

@@ -281,7 +281,9 @@ fn a_loss_of_goodput_takes_it_back() -> Result<()> {
     })?;
     let told = because(&report);
     ensure!(
-        told.starts_with("goodput fell by ") && told.contains("--max-loss 20%"),
+        told.starts_with("goodput fell by ")
+            && told.contains("--max-loss 20%")
+            && told.contains("did not come back"),
         "{told}"
     );
     assert_eq!(

@@ -128,11 +128,11 @@ fn number(text: &str, low: f64, high: f64) -> Result<f64, String> {
 }
 
 fn period(text: &str) -> Result<f64, String> {
-    number(text, 0.2, 3600.0)
+    number(text.strip_suffix('s').unwrap_or(text), 0.2, 3600.0)
 }
 
 fn settle(text: &str) -> Result<f64, String> {
-    number(text, 0.0, 3600.0)
+    number(text.strip_suffix('s').unwrap_or(text), 0.0, 3600.0)
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -183,5 +183,6 @@ mod tests {
             assert!(bits(bad).is_err(), "{bad}");
         }
         assert!(period("0.1").is_err() && settle("0").is_ok());
+        assert_eq!((period("5s"), settle("1s")), (Ok(5.0), Ok(1.0)));
     }
 }

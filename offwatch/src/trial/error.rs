@@ -32,6 +32,16 @@ pub enum TrialError {
         /// Why not all are known.
         unknown: String,
     },
+    /// Several VMs have the name.
+    #[error(
+        "--vm {vm}: several VMs have that name; choose one of their interfaces with --dev: {devs}"
+    )]
+    SeveralVms {
+        /// The name.
+        vm: String,
+        /// Interfaces of them all.
+        devs: String,
+    },
     /// Signals cannot be waited for, or the like.
     #[error("the trial cannot begin: {0}")]
     Start(String),

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use tokio::time::Instant;
 
+use super::{guard::Rate, measured};
 use crate::{
     clock,
     error::Error,
@@ -112,6 +113,15 @@ impl Gauge {
         let mut counts = self.counts();
         counts.captured = self.captured().await?;
         Ok(counts)
+    }
+
+    /// What the interfaces carry a second, in a time of this length after another one.
+    pub async fn rate(&mut self, after: Duration, length: Duration) -> Option<Rate> {
+        self.meter.follow(after).await.ok()?;
+        let begin = self.glance().await.ok()?;
+        self.meter.follow(length).await.ok()?;
+        let end = self.glance().await.ok()?;
+        measured::rate(&begin, &end)
     }
 
     fn counts(&mut self) -> Counts {

@@ -14,13 +14,44 @@ pub struct Rate {
     pub goodput_per_s: Option<f64>,
 }
 
-/// Ends a trial whose goodput falls.
+/// A fall by this part is a standstill, whatever the traffic is like.
+const STANDSTILL: f64 = 0.9;
+/// A fall for so long is none of bursts.
+const LASTING_SECONDS: f64 = 10.0;
+/// So are so many periods in a row.
+const PERIODS: u32 = 2;
+
+/// Ends a trial whose goodput falls, and stays low: traffic has bursts and pauses.
 #[derive(Clone, Debug)]
 pub struct LossGuard {
     max_loss_percent: f64,
     /// Below it, nothing is told.
     floor_bytes_per_s: f64,
     without: Vec<Rate>,
+    /// Periods with the change in a row that lost too much.
+    in_row: u32,
+}
+
+/// Why a trial was ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loss {
+    /// In words.
+    pub told: String,
+    fall: f64,
+    /// What would not have been too little.
+    allowed: f64,
+    is_goodput: bool,
+}
+
+impl Loss {
+    /// Whether it is back, at this rate.
+    pub fn is_back(&self, now: Rate) -> bool {
+        let now = match self.is_goodput {
+            true => now.goodput_per_s.unwrap_or(now.bytes_per_s),
+            false => now.bytes_per_s,
+        };
+        now >= self.allowed
+    }
 }
 
 impl LossGuard {
@@ -30,6 +61,7 @@ impl LossGuard {
             max_loss_percent,
             floor_bytes_per_s,
             without: Vec::new(),
+            in_row: 0,
         }
     }
 
@@ -38,16 +70,31 @@ impl LossGuard {
         self.without.push(rate);
     }
 
-    /// What is lost in a period with the change, so far; `None` if it is not more than
-    /// may be. Less than in half of the periods without it is not enough: it is less
-    /// than in each of them.
-    pub fn loss(&self, with: Rate) -> Option<String> {
+    /// A period with the change, so far: what ends it at once.
+    pub fn so_far(&self, with: Rate, seconds: f64) -> Option<Loss> {
+        let loss = self.loss(with)?;
+        (loss.fall >= STANDSTILL || seconds >= LASTING_SECONDS).then_some(loss)
+    }
+
+    /// A whole period with the change.
+    pub fn with(&mut self, with: Rate) -> Option<Loss> {
+        let loss = self.loss(with);
+        self.in_row = match loss {
+            Some(_) => self.in_row + 1,
+            None => 0,
+        };
+        loss.filter(|loss| loss.fall >= STANDSTILL || self.in_row >= PERIODS)
+    }
+
+    /// What is lost; `None` if it is not more than may be. Less than in half of the
+    /// periods without the change is not enough: it is less than in each of them.
+    fn loss(&self, with: Rate) -> Option<Loss> {
         let goodput: Option<Vec<f64>> = self.without.iter().map(|it| it.goodput_per_s).collect();
-        let (mut without, with, what) = match (goodput, with.goodput_per_s) {
-            (Some(without), Some(with)) => (without, with, "goodput"),
+        let (mut without, with, is_goodput) = match (goodput, with.goodput_per_s) {
+            (Some(without), Some(with)) => (without, with, true),
             _ => {
                 let bytes = self.without.iter().map(|it| it.bytes_per_s);
-                (bytes.collect(), with.bytes_per_s, "throughput")
+                (bytes.collect(), with.bytes_per_s, false)
             }
         };
         without.sort_by(f64::total_cmp);
@@ -58,14 +105,21 @@ impl LossGuard {
             return None;
         }
         let bits = |bytes: f64| units::rate(Some(bytes * 8.0));
-        Some(format!(
-            "{what} fell by {:.0} %, to {}bit/s from {}bit/s without the change: more than \
-             --max-loss {}%",
-            (1.0 - with / median) * 100.0,
-            bits(with),
-            bits(median),
-            self.max_loss_percent
-        ))
+        let fall = 1.0 - with / median;
+        Some(Loss {
+            told: format!(
+                "{} fell by {:.0} %, to {}bit/s from {}bit/s without the change: more than \
+                 --max-loss {}%",
+                if is_goodput { "goodput" } else { "throughput" },
+                fall * 100.0,
+                bits(with),
+                bits(median),
+                self.max_loss_percent
+            ),
+            fall,
+            allowed,
+            is_goodput,
+        })
     }
 }
 
@@ -125,6 +179,11 @@ fn is_warning(record: &Record<'_>, devs: &[String]) -> bool {
         return false;
     }
     let is_fault = FAULTS.iter().any(|begin| text.starts_with(begin));
+    // A firewall's, which has a line for each frame that it logs.
+    let is_logged_frame = text.contains("IN=") && text.contains("OUT=");
+    if is_logged_frame {
+        return false;
+    }
     let is_about = || text.starts_with("skb") || devs.iter().any(|dev| names(text, dev));
     is_fault || record.sign().is_some() || record.level <= WARNING && is_about()
 }
@@ -153,25 +212,52 @@ mod tests {
     #[test]
     fn a_fall_below_every_period_without_the_change_ends_it() {
         let mut guard = LossGuard::new(20.0, 1000.0);
-        assert_eq!(guard.loss(rate(0.0, Some(0.0))), None, "nothing to compare");
+        let with = |goodput| rate(200_000.0, Some(goodput));
+        assert_eq!(guard.with(with(0.0)), None, "nothing to compare");
         for goodput in [100_000.0, 70_000.0, 90_000.0] {
             guard.without(rate(200_000.0, Some(goodput)));
         }
-        let loss = |goodput| guard.loss(rate(200_000.0, Some(goodput)));
-        assert_eq!(loss(73_000.0), None, "20 % below the median is allowed");
-        assert_eq!(loss(71_000.0), None, "so it was without the change, too");
-        let told = loss(45_000.0).expect("harm");
-        assert!(told.starts_with("goodput fell by 50 %"), "{told}");
+        assert_eq!(guard.loss(with(73_000.0)), None, "20 % less is allowed");
+        assert_eq!(
+            guard.loss(with(71_000.0)),
+            None,
+            "so it was without it, too"
+        );
+        assert_eq!(
+            guard.with(with(45_000.0)),
+            None,
+            "one period may be a pause"
+        );
+        assert_eq!(guard.with(with(80_000.0)), None);
+        assert_eq!(guard.with(with(45_000.0)), None, "not in a row");
+        let loss = guard.with(with(45_000.0)).expect("harm");
+        assert!(loss.told.starts_with("goodput fell by 50 %"), "{loss:?}");
+        assert!(loss.is_back(with(72_000.0)) && !loss.is_back(with(71_000.0)));
         // Where it is not known, all bytes stand for it.
         assert_eq!(guard.loss(rate(190_000.0, None)), None);
         assert!(guard.loss(rate(90_000.0, None)).is_some());
     }
 
     #[test]
+    fn a_standstill_ends_it_at_once_and_a_lasting_fall_within_a_period() {
+        let mut guard = LossGuard::new(20.0, 1000.0);
+        guard.without(rate(200_000.0, Some(100_000.0)));
+        let so_far = |goodput, seconds| guard.so_far(rate(200_000.0, Some(goodput)), seconds);
+        assert_eq!(so_far(45_000.0, 1.0), None);
+        assert!(so_far(9_000.0, 1.0).is_some());
+        assert!(so_far(45_000.0, 10.0).is_some());
+        assert!(guard.with(rate(200_000.0, Some(0.0))).is_some());
+        // Unless it may be lost.
+        let mut careless = LossGuard::new(99.9, 1000.0);
+        careless.without(rate(200_000.0, Some(100_000.0)));
+        assert_eq!(careless.with(rate(200_000.0, Some(1_000.0))), None);
+    }
+
+    #[test]
     fn without_traffic_there_is_nothing_to_lose() {
         let mut guard = LossGuard::new(20.0, 1000.0);
         guard.without(rate(900.0, Some(800.0)));
-        assert_eq!(guard.loss(rate(0.0, Some(0.0))), None);
+        assert_eq!(guard.with(rate(0.0, Some(0.0))), None);
     }
 
     #[test]

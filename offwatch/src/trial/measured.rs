@@ -187,10 +187,7 @@ fn add(way: &mut Way, packets: u64, bytes: u64, tcp: Fact<TcpCount>) {
         Fact::Unavailable(reason) => Fact::Unavailable(reason.clone()),
     };
     let goodput = match &tcp {
-        // What is not TCP is not sent again by anything that could be seen.
-        Fact::Known(tcp) => {
-            Fact::Known(tcp.goodput_bytes() + bytes.saturating_sub(tcp.frame_bytes))
-        }
+        Fact::Known(tcp) => Fact::Known(tcp.goodput_bytes() + other_payload(packets, bytes, tcp)),
         Fact::Unavailable(reason) => Fact::Unavailable(reason.clone()),
     };
     sum(&mut way.goodput_bytes, goodput);
@@ -199,6 +196,23 @@ fn add(way: &mut Way, packets: u64, bytes: u64, tcp: Fact<TcpCount>) {
         &mut way.retransmitted_segments,
         of(|tcp| tcp.again_segments),
     );
+}
+
+/// Payload of what is not TCP, which is not sent again by anything that could be seen: its
+/// frames less the headers of UDP, as each datagram that is cut from a larger one has its
+/// own.
+fn other_payload(packets: u64, bytes: u64, tcp: &TcpCount) -> u64 {
+    const UDP: u64 = 14 + 20 + 8;
+    /// With timestamps.
+    const TCP: u64 = 14 + 20 + 32;
+    let frames = packets.saturating_sub(tcp.frames);
+    let rest = bytes.saturating_sub(tcp.frame_bytes);
+    // Frames that GRO merged before they were captured, and whose headers the driver
+    // counted.
+    if rest <= frames * TCP && rest <= tcp.frame_bytes {
+        return 0;
+    }
+    rest.saturating_sub(frames * UDP)
 }
 
 /// Known if both are.

@@ -1,6 +1,6 @@
 //! What a trial is about, and what is to be changed, by the planner of `enforce`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{error::TrialError, outcome::Subject, outcome::Tried};
 use crate::{
@@ -45,6 +45,18 @@ pub fn subject(
         return Err(unmatched(targets, vm, dev));
     };
     let owner = first.owner.as_ref();
+    let uuids: BTreeSet<&str> = chosen
+        .iter()
+        .filter_map(|target| target.owner.as_ref()?.uuid.as_deref())
+        .collect();
+    if let (Some(vm), true) = (vm, uuids.len() > 1) {
+        let devs: Vec<&str> = chosen.iter().map(|target| &*target.id.dev).collect();
+        return Err(TrialError::SeveralVms {
+            vm: vm.to_owned(),
+            devs: devs.join(", "),
+        }
+        .into());
+    }
     let subject = Subject {
         vm: owner.map(|owner| owner.vm.clone()),
         vm_uuid: owner.and_then(|owner| owner.uuid.clone()),

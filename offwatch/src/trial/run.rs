@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     Forecast, Period, Settings, Side,
     gauge::{Gauge, Moment},
-    guard::{LogGuard, LossGuard, Rate},
+    guard::{LogGuard, Loss, LossGuard},
     judge,
     load::Load,
     measured, report, schedule,
@@ -24,9 +24,6 @@ use crate::{
 
 /// How often one looks whether all is well.
 const LOOK: Duration = Duration::from_secs(1);
-/// The part of a period after which one looks for the first time, if it is shorter
-/// than [`LOOK`] allows.
-const FIRST_LOOK: f64 = 0.4;
 
 /// Signals that end a trial.
 pub struct Signals {
@@ -45,7 +42,8 @@ impl Signals {
         })
     }
 
-    async fn any(&mut self) -> Stop {
+    /// Waits for one of them.
+    pub async fn any(&mut self) -> Stop {
         let because = tokio::select! {
             _ = self.interrupt.recv() => "it was interrupted",
             _ = self.terminate.recv() => "it was terminated",
@@ -113,6 +111,7 @@ impl Run<'_, '_, '_> {
             self.settings.max_loss_percent,
             self.settings.floor_bytes_per_s,
         );
+        let changes = self.switch.changes();
         let order: Vec<(u32, Side)> = schedule::order(self.settings.rounds).collect();
         let mut last = None;
         let mut effects = Vec::new();
@@ -137,12 +136,18 @@ impl Run<'_, '_, '_> {
                 Some(last) if !is_switched => last,
                 _ => self.read().await?,
             };
-            let end = self.period(side, &begin, &mut loss).await?;
+            let end = self.period(side, &begin, &loss).await?;
             let period = measured::period(*place, &begin, &end).map_err(Stop::Aborted)?;
             if side == Side::Without {
                 ran.forecasts.extend(self.forecast(&begin, &end, &period));
             }
             ran.periods.push(period);
+            let rate = measured::rate(&begin.counts, &end.counts);
+            match (side, rate) {
+                (Side::Without, Some(rate)) => loss.without(rate),
+                (Side::With, Some(rate)) if changes => stop(loss.with(rate))?,
+                _ => {}
+            }
             if index % 2 == 1 {
                 effects = judge::effects(&ran.periods, self.settings);
             }
@@ -156,36 +161,25 @@ impl Run<'_, '_, '_> {
         &mut self,
         side: Side,
         begin: &Moment,
-        loss: &mut LossGuard,
+        loss: &LossGuard,
     ) -> Result<Moment, Stop> {
-        let length = Duration::from_secs_f64(self.settings.seconds);
-        let until = begin.at + length;
-        let mut step = LOOK.min(length.mul_f64(FIRST_LOOK));
+        let until = begin.at + Duration::from_secs_f64(self.settings.seconds);
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left <= step {
+            if left <= LOOK {
                 self.follow(left).await?;
                 break;
             }
-            self.follow(step).await?;
-            step = LOOK;
+            self.follow(LOOK).await?;
             self.look()?;
-            if side == Side::With {
+            if side == Side::With && self.switch.changes() {
                 let now = self.gauge.glance().await.map_err(unmeasured)?;
-                lost(loss, measured::rate(&begin.counts, &now))?;
+                let seconds = begin.at.elapsed().as_secs_f64();
+                let rate = measured::rate(&begin.counts, &now);
+                stop(rate.and_then(|rate| loss.so_far(rate, seconds)))?;
             }
         }
-        let end = self.read().await?;
-        let rate = measured::rate(&begin.counts, &end.counts);
-        match side {
-            Side::With => lost(loss, rate)?,
-            Side::Without => {
-                if let Some(rate) = rate {
-                    loss.without(rate);
-                }
-            }
-        }
-        Ok(end)
+        self.read().await
     }
 
     /// Waits outside of a period.
@@ -221,8 +215,9 @@ impl Run<'_, '_, '_> {
 
     /// Whether all is well.
     fn look(&mut self) -> Result<(), Stop> {
-        self.switch.look()?;
+        // Who takes it back changes features, too.
         self.switch.tend()?;
+        self.switch.look()?;
         if let Some(load) = self.load {
             load.check()
                 .map_err(|error| Stop::Aborted(error.to_string()))?;
@@ -261,7 +256,6 @@ fn unmeasured(error: Error) -> Stop {
     Stop::Aborted(format!("the host could not be measured: {error}"))
 }
 
-fn lost(loss: &LossGuard, rate: Option<Rate>) -> Result<(), Stop> {
-    let because = rate.and_then(|rate| loss.loss(rate));
-    because.map_or(Ok(()), |because| Err(Stop::Aborted(because)))
+fn stop(loss: Option<Loss>) -> Result<(), Stop> {
+    loss.map_or(Ok(()), |loss| Err(Stop::Lost(loss)))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Side, plan::named};
+use super::{Side, guard::Loss, plan::named};
 use crate::{
     enforce::{
         apply::{Outcome, Restored, Session, Verdict},
@@ -18,6 +18,8 @@ use crate::{
 pub enum Stop {
     /// The change is to be taken back, because.
     Aborted(String),
+    /// The same, because too much was lost.
+    Lost(Loss),
     /// It was taken back already, because.
     TakenBack(String),
     /// Nothing may be changed at all, and nothing was.
@@ -70,6 +72,11 @@ impl<'s, 'e> Switch<'s, 'e> {
         })
     }
 
+    /// Whether anything is changed at all.
+    pub fn changes(&self) -> bool {
+        matches!(self.way, Way::Session(_))
+    }
+
     /// Goes to a side; whether anything was sent.
     pub fn to(&mut self, side: Side) -> Result<bool, Stop> {
         if self.side == side {
@@ -103,7 +110,14 @@ impl<'s, 'e> Switch<'s, 'e> {
         }
         let now = read(&mut self.way, &self.ids)?;
         match (side, &self.with) {
-            (Side::With, None) => self.with = Some(now),
+            (Side::With, None) => {
+                // Somebody may have made it since it was planned.
+                if now == self.without {
+                    let because = "the change was there before the trial made it";
+                    return Err(Stop::Aborted(because.into()));
+                }
+                self.with = Some(now);
+            }
             _ => self.compare(&now)?,
         }
         Ok(true)
@@ -190,7 +204,9 @@ mod tests {
 
     fn because(stopped: Result<impl Sized, Stop>) -> String {
         match stopped.map(drop).expect_err("it goes on") {
-            Stop::Aborted(because) | Stop::TakenBack(because) => because,
+            Stop::Aborted(because)
+            | Stop::TakenBack(because)
+            | Stop::Lost(Loss { told: because, .. }) => because,
             Stop::Refused(error) => error.to_string(),
         }
     }

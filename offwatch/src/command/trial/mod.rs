@@ -34,7 +34,7 @@ async fn single(args: &TrialArgs) -> Result<u8, Error> {
     let mut hands = Hands::open(args)?;
     let plan = hands.plan(args.set.as_ref())?;
     let mut bench = Bench::start(args, &hands).await?;
-    let trial = one(args, &mut hands, &mut bench, plan).await?;
+    let (trial, _) = one(args, &mut hands, &mut bench, plan).await?;
     drop((bench, hands));
     let text = match args.json {
         true => format!("{:#}\n", serde_json::json!(trial)),
@@ -43,7 +43,8 @@ async fn single(args: &TrialArgs) -> Result<u8, Error> {
     told::end(&text, [&trial])
 }
 
-/// One change after the other, up to one that is ended before.
+/// One change after the other, up to one that is ended before; what is lost to one says
+/// nothing of the others.
 async fn recipe(args: &TrialArgs, steps: &[Step]) -> Result<u8, Error> {
     let mut hands = Hands::open(args)?;
     let mut sets: Vec<Features> = Vec::new();
@@ -64,17 +65,21 @@ async fn recipe(args: &TrialArgs, steps: &[Step]) -> Result<u8, Error> {
     }
     let mut bench = Bench::start(args, &hands).await?;
     let mut trials = Vec::new();
-    for set in sets {
+    let mut sets = sets.into_iter();
+    for set in sets.by_ref() {
         let plan = hands.plan(Some(&set))?;
         told::aside(&format!("trying {}", set.text));
-        let trial = one(args, &mut hands, &mut bench, plan).await?;
-        let is_over = trial.conclusion != Conclusion::Complete;
+        let (trial, lost) = one(args, &mut hands, &mut bench, plan).await?;
+        let is_over = trial.conclusion != Conclusion::Complete && !lost;
         trials.push((set.text, trial));
         if is_over {
             break;
         }
     }
     drop((bench, hands));
+    for set in sets {
+        told::aside(&format!("{} is not tried", set.text));
+    }
     let text = match args.json {
         true => {
             let trials = trials.iter().map(|(_, trial)| trial.clone());

@@ -1,6 +1,6 @@
 //! One trial, from its first change to the end of its last.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     host::{Bench, Hands, kernel},
@@ -12,7 +12,9 @@ use crate::{
     enforce::apply::{Session, TakenBack},
     error::Error,
     trial::{
-        Conclusion, Forecast, Settings, Trial, judge,
+        Conclusion, Forecast, Period, Settings, Trial,
+        guard::Loss,
+        judge,
         outcome::{SCHEMA, SCHEMA_VERSION, Tried},
         plan::{Planned, features_with},
         run::{Foretold, Ran, Run},
@@ -24,13 +26,13 @@ use crate::{
 /// Why it is taken back in the end.
 const OVER: &str = "the trial is over";
 
-/// Runs it. In the end, everything is as before.
+/// Runs it, and whether it was ended for what was lost. In the end, everything is as before.
 pub(super) async fn one(
     args: &TrialArgs,
     hands: &mut Hands,
     bench: &mut Bench,
     plan: Option<Planned>,
-) -> Result<Trial, Error> {
+) -> Result<(Trial, bool), Error> {
     let settings = settings(args);
     let start_unix_ms = clock::wall_clock_ms();
     let foretold = plan.as_ref().and_then(|plan| foretold(plan, hands));
@@ -47,6 +49,9 @@ pub(super) async fn one(
                 Err(stop) => (stopped(stop), Tried::default().also),
             };
             let left = take_back(&mut session, &mut ran)?;
+            if let Some(Stop::Lost(loss)) = &mut ran.stopped {
+                loss.told += aftermath(&settings, bench, loss).await;
+            }
             plan.tried.also.extend(also);
             (ran, Some(plan.tried), left)
         }
@@ -60,14 +65,22 @@ pub(super) async fn one(
             (ran, None, Vec::new())
         }
     };
+    let lost = matches!(ran.stopped, Some(Stop::Lost(_)));
     let conclusion = match ran.stopped {
         None => Conclusion::Complete,
-        Some(Stop::Aborted(because) | Stop::TakenBack(because)) => Conclusion::Aborted { because },
+        Some(
+            Stop::Aborted(because)
+            | Stop::TakenBack(because)
+            | Stop::Lost(Loss { told: because, .. }),
+        ) => Conclusion::Aborted { because },
         Some(Stop::Refused(error)) => return Err(error.into()),
     };
+    if change.is_some() {
+        notes.extend(other_way(&ran.periods, &settings));
+    }
     notes.extend(judge::notes(&ran.periods));
     notes.extend(saturation::note(&ran.periods, bench.host.online_cpus));
-    Ok(Trial {
+    let trial = Trial {
         schema: SCHEMA.into(),
         version: SCHEMA_VERSION,
         host: bench.host.clone(),
@@ -82,6 +95,22 @@ pub(super) async fn one(
         not_as_before,
         forecast: Forecast::median(ran.forecasts),
         notes,
+    };
+    Ok((trial, lost))
+}
+
+/// That the traffic goes the way that the change does not concern.
+fn other_way(periods: &[Period], settings: &Settings) -> Option<String> {
+    let seconds: f64 = periods.iter().map(|period| period.seconds).sum();
+    let enough = |of: fn(&Period) -> u64| {
+        let bytes: u64 = periods.iter().map(of).sum();
+        seconds > 0.0 && bytes as f64 / seconds >= settings.floor_bytes_per_s
+    };
+    let is_other = enough(|it| it.sent.bytes) && !enough(|it| it.received.bytes);
+    is_other.then(|| {
+        "hardly anything went to the guest: features of an interface of the host concern what \
+         the host sends by it, to the guest"
+            .to_owned()
     })
 }
 
@@ -117,7 +146,9 @@ fn stopped(stop: Stop) -> Ran {
 fn take_back(session: &mut Session<'_>, ran: &mut Ran) -> Result<Vec<String>, Error> {
     let because = match &ran.stopped {
         None => OVER.to_owned(),
-        Some(Stop::Aborted(because)) => format!("the trial was ended: {because}"),
+        Some(Stop::Aborted(because) | Stop::Lost(Loss { told: because, .. })) => {
+            format!("the trial was ended: {because}")
+        }
         Some(Stop::TakenBack(_) | Stop::Refused(_)) => return Ok(Vec::new()),
     };
     match session.roll_back(&because)? {
@@ -131,11 +162,38 @@ fn take_back(session: &mut Session<'_>, ran: &mut Ran) -> Result<Vec<String>, Er
     Ok(Vec::new())
 }
 
+/// Whether what was lost comes back when the change is taken back. If it does not, it may
+/// not have been the change.
+async fn aftermath(settings: &Settings, bench: &mut Bench, loss: &Loss) -> &'static str {
+    const LONGEST_SECONDS: f64 = 5.0;
+    let settle = Duration::from_secs_f64(settings.settle_seconds);
+    let length = Duration::from_secs_f64(settings.seconds.clamp(1.0, LONGEST_SECONDS));
+    let rate = tokio::select! {
+        biased;
+        _ = bench.signals.any() => None,
+        rate = bench.gauge.rate(settle, length) => rate,
+    };
+    match rate {
+        Some(rate) if loss.is_back(rate) => "; it came back with the way back",
+        Some(_) => {
+            "; it did not come back when the change was taken back: something else may have \
+             lowered it"
+        }
+        None => "",
+    }
+}
+
 /// What is not as before.
 fn left(taken_back: &TakenBack) -> Vec<String> {
     let wrong = taken_back.interfaces.iter().filter_map(|interface| {
+        let dev = &interface.id.dev;
+        if interface.is_gone() {
+            return Some(format!(
+                "{dev}: it is gone, or has another name or namespace, and was not set back"
+            ));
+        }
         let failure = interface.failure(&taken_back.names)?;
-        Some(format!("{}: {failure}", interface.id.dev))
+        Some(format!("{dev}: {failure}"))
     });
     let untold = taken_back.untold.as_ref();
     let untold = untold.map(|error| format!("the journal does not tell that it is over: {error}"));

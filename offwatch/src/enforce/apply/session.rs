@@ -254,6 +254,10 @@ impl<'e> Session<'e> {
                 if take_back_unread(kernel, audit, &self.commit).is_err() {
                     return error;
                 }
+                // It would do the same once more, later, whatever was changed since.
+                if let Some(watchdog) = self.watchdog.take() {
+                    watchdog.end();
+                }
             }
         }
         let commit = self.commit.id;

@@ -6,6 +6,8 @@ use std::{
     os::{fd::AsFd as _, unix::process::CommandExt as _},
     path::{Path, PathBuf, absolute},
     process::{Child, ChildStdin, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -125,9 +127,21 @@ impl Watchdog {
 
     /// Waits for its end, once the commit is settled.
     pub fn reap(self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        const STEP: Duration = Duration::from_millis(2);
         let Self { mut child, alive } = self;
         drop(alive);
-        let _ = child.wait();
+        let until = Instant::now() + PATIENCE;
+        // One that is stopped, or does not get to run, has nothing to do any more.
+        while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+            thread::sleep(STEP);
+        }
+    }
+
+    /// Ends it: what it watches is taken back, and it could not read that.
+    pub fn end(mut self) {
+        let _ = self.child.kill();
+        self.reap();
     }
 }
 

@@ -32,6 +32,8 @@ pub struct TcpCount {
     pub reordered_bytes: u64,
     /// Bytes of whole frames, those without payload included; a GSO frame is one.
     pub frame_bytes: u64,
+    /// Those frames.
+    pub frames: u64,
 }
 
 impl TcpCount {
@@ -46,6 +48,7 @@ impl TcpCount {
             late_bytes: self.late_bytes.saturating_sub(earlier.late_bytes),
             reordered_bytes: self.reordered_bytes.saturating_sub(earlier.reordered_bytes),
             frame_bytes: self.frame_bytes.saturating_sub(earlier.frame_bytes),
+            frames: self.frames.saturating_sub(earlier.frames),
         }
     }
 
@@ -126,7 +129,9 @@ impl Tracker {
         {
             mark.counts.get_or_insert(self.counts);
         }
-        self.counts[direction as usize].frame_bytes += bytes;
+        let count = &mut self.counts[direction as usize];
+        count.frame_bytes += bytes;
+        count.frames += 1;
     }
 
     /// Keeps what is counted by a moment, of frames that may only be seen later.
@@ -209,6 +214,7 @@ mod tests {
             late_bytes: 0,
             reordered_bytes: 0,
             frame_bytes: 4132,
+            frames: 1,
         };
         assert_eq!(count, expected);
         assert_eq!(count.goodput_bytes(), 2500);

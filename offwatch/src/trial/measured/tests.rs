@@ -43,10 +43,12 @@ fn moment(seconds: u64) -> Moment {
             again_segments: 10 * seconds,
             again_bytes: 10 * 1_400 * seconds,
             frame_bytes: 99 * 1_500 * seconds,
+            frames: 99 * seconds,
             ..TcpCount::default()
         },
         ingress: TcpCount {
             frame_bytes: 3_000 * seconds,
+            frames: 50 * seconds,
             ..TcpCount::default()
         },
         ..Captured::default()
@@ -98,8 +100,8 @@ fn a_period_is_what_passed_between_two_moments() {
     assert!((period.seconds - 2.0).abs() < 1e-9);
     let to = &period.received;
     assert_eq!((to.packets, to.bytes), (200, 300_000));
-    // What was sent again is not payload; the frame of UDP is.
-    let goodput = 2 * (89 * 1_400 + 1_500);
+    // What was sent again is not payload; the datagram is.
+    let goodput = 2 * (89 * 1_400 + 1_500 - 42);
     assert_eq!(to.goodput_bytes, Fact::Known(goodput));
     assert_eq!(to.tcp_segments, Fact::Known(198));
     assert_eq!(to.retransmitted_segments, Fact::Known(20));
@@ -165,4 +167,19 @@ fn an_interface_that_is_gone_makes_no_period() {
         .insert(TAP, Fact::unavailable("its counters cannot be read: gone"));
     let because = period((1, Side::With), &before, &now).expect_err("gone");
     assert_eq!(because, "its counters cannot be read: gone");
+}
+
+#[test]
+fn headers_that_a_cut_adds_are_no_payload() {
+    let udp = TcpCount::default();
+    // 40 datagrams of 400 bytes as one frame, and as 40.
+    assert_eq!(other_payload(1, 42 + 40 * 400, &udp), 16_000);
+    assert_eq!(other_payload(40, 40 * 442, &udp), 16_000);
+    // 40 segments of 1,448 bytes that GRO merged to one frame before it was captured.
+    let merged = TcpCount {
+        frames: 1,
+        frame_bytes: 66 + 40 * 1_448,
+        ..TcpCount::default()
+    };
+    assert_eq!(other_payload(40, 40 * (66 + 1_448), &merged), 0);
 }
