@@ -147,7 +147,10 @@ fn bits(text: &str) -> Result<u64, String> {
         Some('G') => 1_000_000_000,
         _ => 1,
     };
-    let digits = text.trim_end_matches(|last: char| "kKMG".contains(last));
+    let digits = match factor {
+        1 => text,
+        _ => &text[..text.len() - 1],
+    };
     let value: u64 = digits
         .parse()
         .map_err(|_| "not a number of bits such as 200M".to_owned())?;
@@ -179,7 +182,7 @@ mod tests {
         for bad in ["0", "100%", "-5", "nan", "x"] {
             assert!(percent(bad).is_err(), "{bad}");
         }
-        for bad in ["", "0", "M", "1T", "101G", "99999999999999999999G"] {
+        for bad in ["", "0", "M", "1T", "1kM", "101G", "99999999999999999999G"] {
             assert!(bits(bad).is_err(), "{bad}");
         }
         assert!(period("0.1").is_err() && settle("0").is_ok());
