@@ -87,6 +87,11 @@ impl Calibration {
         })
     }
 
+    /// Whether that trial told it.
+    pub(super) fn is_of(&self, trial: &Trial) -> bool {
+        self.end_unix_ms == trial.end_unix_ms && self.of == name(trial)
+    }
+
     /// The newest for guests that are carried that way.
     pub(super) fn newest(of: &[Self], carrier: Carrier) -> Option<&Self> {
         of.iter()

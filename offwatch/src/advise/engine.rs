@@ -186,6 +186,7 @@ impl<'s> Evaluation<'_, 's> {
             .ports
             .iter()
             .filter(|port| port.is_tap() && port.uncounted.is_none() && !port.has_traffic());
+        let tried_notes = tried::notes(window, &self.advice);
         Report {
             schema: SCHEMA.into(),
             version: SCHEMA_VERSION,
@@ -206,12 +207,7 @@ impl<'s> Evaluation<'_, 's> {
             cannot_see: self.unseen.list,
             too_short: self.too_short,
             silent: silent.map(|port| make::port(window, port)).collect(),
-            notes: host
-                .notes
-                .iter()
-                .cloned()
-                .chain(tried::notes(window))
-                .collect(),
+            notes: host.notes.iter().cloned().chain(tried_notes).collect(),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What a trial told of an advice, and what becomes of the advice. Pure.
 
+mod notes;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::notes::notes;
 use super::{
     advice::{Action, Advice, Confidence, Fix, Persistence, Scope, Verdict},
     calibrate,
@@ -81,20 +84,6 @@ pub(super) fn apply(window: &Window<'_>, advice: &mut Advice) {
     advice.confidence = Confidence::High;
 }
 
-/// Why trials say nothing about this host, for people.
-pub(super) fn notes(window: &Window<'_>) -> Vec<String> {
-    let others = window.trials.iter().filter(|trial| !is_of(window, trial));
-    let note = |trial: &Trial| {
-        format!(
-            "the trial of {} was made on {}, Linux {}: no evidence for this host and kernel",
-            calibrate::name(trial),
-            trial.host.name,
-            trial.host.kernel
-        )
-    };
-    others.map(note).collect()
-}
-
 /// What it costs depends on the kernel.
 fn is_of(window: &Window<'_>, trial: &Trial) -> bool {
     trial.host.name == window.host.name && trial.host.kernel == window.host.kernel
@@ -120,17 +109,18 @@ fn tells(trial: &Trial, advice: &Advice) -> bool {
         let tried = change.features.iter().map(|(name, on)| (&**name, *on));
         return subject.devs.get(dev) == Some(ifindex) && each.eq(tried);
     }
-    let by_uuid = advice
-        .subject
-        .vm_uuid
-        .as_ref()
-        .zip(subject.vm_uuid.as_ref());
-    let is_vm = match by_uuid {
-        Some((one, other)) => one == other,
-        None => advice.subject.vm.is_some() && advice.subject.vm == subject.vm,
-    };
     // What is to be left on was off.
-    is_vm && advice.verdict == Verdict::Keep && change.features.values().all(|on| !on)
+    is_vm(trial, advice)
+        && advice.verdict == Verdict::Keep
+        && change.features.values().all(|on| !on)
+}
+
+fn is_vm(trial: &Trial, advice: &Advice) -> bool {
+    let (one, other) = (&advice.subject, &trial.subject);
+    match one.vm_uuid.as_ref().zip(other.vm_uuid.as_ref()) {
+        Some((one, other)) => one == other,
+        None => one.vm.is_some() && one.vm == other.vm,
+    }
 }
 
 /// What the goodput says, else the cost, else what is lost.
@@ -205,7 +195,7 @@ mod tests {
     };
 
     /// A VM that receives super-frames, on a bridge with others.
-    fn report(trials: &[Trial]) -> Report {
+    pub(super) fn report(trials: &[Trial]) -> Report {
         let tap = Made::tap("vnet0", 7).vm("web").to(Frames::tcp(1_000, 40));
         let (before, after) = Scene::default().with(tap).samples();
         let window = Window::new(&before, &after).with_trials(trials);
@@ -267,18 +257,23 @@ mod tests {
             )
         };
         let (told, notes) = without(|trial| trial.subject.vm = Some("db".into()));
-        assert!(!told && notes.is_empty(), "{notes:?}");
+        let unused = "the trial of db (tso=off; no difference seen in goodput, host CPU/byte -30 % better) is \
+                      not used: no advice is about that now";
+        assert!(!told, "{notes:?}");
+        assert_eq!(notes, [unused]);
         let (told, notes) = without(|trial| trial.host.kernel = "6.1.0".into());
         assert!(
             !told && notes[0].contains("Linux 6.1.0: no evidence"),
             "{notes:?}"
         );
-        let (told, _) = without(|trial| {
+        let (told, notes) = without(|trial| {
             trial.conclusion = Conclusion::Aborted {
                 because: "SIGINT".into(),
             };
         });
         assert!(told, "what was seen is told");
+        let early = "better, ended early) is evidence for the advice keep-on (its verdict stays)";
+        assert!(notes[0].ends_with(early), "{notes:?}");
     }
 
     #[test]

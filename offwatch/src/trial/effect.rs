@@ -73,6 +73,11 @@ pub enum Verdict {
         /// How little.
         because: String,
     },
+    /// Too few rounds.
+    TooFewRounds {
+        /// How few.
+        because: String,
+    },
     /// It could not be measured.
     NotMeasured {
         /// Why.
@@ -84,6 +89,16 @@ impl Verdict {
     /// Whether a difference is claimed.
     pub fn is_difference(&self) -> bool {
         matches!(self, Self::Better | Self::Worse | Self::More | Self::Less)
+    }
+
+    /// Why nothing is told of it; `None` if something is.
+    pub fn because(&self) -> Option<&str> {
+        match self {
+            Self::TooLittleTraffic { because }
+            | Self::TooFewRounds { because }
+            | Self::NotMeasured { because } => Some(because),
+            _ => None,
+        }
     }
 }
 

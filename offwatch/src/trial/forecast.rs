@@ -38,6 +38,8 @@ pub struct Comparison {
     pub forecast: Range,
     /// What it is with the change, measured.
     pub measured: f64,
+    /// Whether a difference was claimed of it.
+    pub is_difference: bool,
 }
 
 impl Comparison {
@@ -61,12 +63,15 @@ impl Comparison {
                 high: without + high,
             },
             measured: cost.with?,
+            is_difference: cost.verdict.is_difference(),
         })
     }
 
-    /// How far the forecast is off, percent of what was measured.
-    pub fn off_percent(&self) -> f64 {
-        (self.forecast.value / self.measured - 1.0) * 100.0
+    /// How far the forecast is off, percent of what was measured; `None` if what was
+    /// measured may be noise.
+    pub fn off_percent(&self) -> Option<f64> {
+        let off = (self.forecast.value / self.measured - 1.0) * 100.0;
+        self.is_difference.then_some(off)
     }
 }
 
@@ -75,21 +80,23 @@ impl Display for Comparison {
         write!(
             f,
             "CPU time per byte {:.2} ns; with the change forecast {:.2} ns ({:.2} to {:.2}), \
-             measured {:.2} ns: the forecast is off by {:+.0} %",
-            self.without,
-            self.forecast.value,
-            self.forecast.low,
-            self.forecast.high,
-            self.measured,
-            self.off_percent()
-        )
+             measured {:.2} ns: ",
+            self.without, self.forecast.value, self.forecast.low, self.forecast.high, self.measured,
+        )?;
+        match self.off_percent() {
+            Some(off) => write!(f, "the forecast is off by {off:+.0} %"),
+            None => write!(f, "the difference was too uncertain to compare"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advise::{price::Effect, testing::trial};
+    use crate::{
+        advise::{price::Effect, testing::trial},
+        trial::effect::Verdict,
+    };
 
     #[test]
     fn the_one_in_the_middle_is_taken() {
@@ -126,5 +133,15 @@ mod tests {
             "CPU time per byte 2.00 ns; with the change forecast 6.00 ns (4.00 to 10.00), \
              measured 8.00 ns: the forecast is off by -25 %"
         );
+        for effect in &mut trial.effects {
+            effect.verdict = Verdict::NoDifference {
+                would_have_seen: 400.0,
+            };
+        }
+        let noise = Comparison::of(&trial).expect("both are there");
+        assert_eq!(noise.off_percent(), None);
+        let told = noise.to_string();
+        let end = "measured 8.00 ns: the difference was too uncertain to compare";
+        assert!(told.ends_with(end), "{told}");
     }
 }

@@ -170,6 +170,14 @@ impl<'s> Window<'s> {
         Calibration::newest(&self.calibrations, carrier)
     }
 
+    /// Whether what a frame costs is that trial's: no newer one tells it of guests that
+    /// are carried the same way.
+    pub(super) fn is_calibrated_by(&self, trial: &Trial) -> bool {
+        self.calibrations
+            .iter()
+            .any(|found| found.is_of(trial) && self.calibration(found.carrier) == Some(found))
+    }
+
     /// Who carries the frames of an interface.
     pub fn carrier(&self, port: &Port<'_>) -> Carrier {
         match port.setup.and_then(Carrier::configured) {

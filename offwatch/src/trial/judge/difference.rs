@@ -62,8 +62,8 @@ impl Difference {
         compared: usize,
     ) -> (Option<Interval>, Verdict) {
         let Some(estimate) = stats::estimate(&self.judged_by, compared) else {
-            let because = "it has too few rounds".into();
-            return (None, Verdict::NotMeasured { because });
+            let because = format!("{} have a value", self.judged_by.len());
+            return (None, Verdict::TooFewRounds { because });
         };
         let Estimate { value, within } = estimate;
         let (low, high) = (self.percent(value - within), self.percent(value + within));

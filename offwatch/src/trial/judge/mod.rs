@@ -89,10 +89,10 @@ impl Begun {
         let little = traffic::too_little(measure, rounds, settings);
         if begun.unfit.is_none() && rounds.count() < FEWEST_ROUNDS {
             let because = format!(
-                "whole rounds: {}; at least {FEWEST_ROUNDS} are needed",
+                "{} whole, at least {FEWEST_ROUNDS} are needed",
                 rounds.count()
             );
-            begun.unfit = Some(Verdict::NotMeasured { because });
+            begun.unfit = Some(Verdict::TooFewRounds { because });
         } else if let Some(because) = little {
             begun.unfit = Some(Verdict::TooLittleTraffic { because });
         }

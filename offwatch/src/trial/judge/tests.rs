@@ -264,8 +264,8 @@ fn only_whole_rounds_count_and_four_are_needed() {
     five.pop();
     five.pop();
     let vm = effect(&five, Measure::VmCost);
-    let because = "whole rounds: 3; at least 4 are needed".into();
-    assert_eq!(vm.verdict, Verdict::NotMeasured { because });
+    let because = "3 whole, at least 4 are needed".into();
+    assert_eq!(vm.verdict, Verdict::TooFewRounds { because });
     assert_eq!((vm.difference_percent, vm.rounds.len()), (None, 3));
     assert_eq!(vm.without, Some(2.0));
     assert_eq!(effect(&[], Measure::VmCost).without, None);

@@ -14,6 +14,6 @@ mod words;
 pub use self::{
     headline::headline,
     progress::progress,
-    recipe::{recipe_markdown, recipe_text},
+    recipe::{brief, recipe_markdown, recipe_text},
     text::text,
 };

@@ -75,15 +75,29 @@ fn effect(trial: &Trial, measure: Measure) -> Option<&Effect> {
     effects.find(|effect| effect.measure == measure)
 }
 
+/// What a trial showed of goodput and cost, in half a line.
+pub fn brief(trial: &Trial) -> String {
+    let told = COLUMNS[..3].iter().filter_map(|(measure, heading)| {
+        let verdict = &effect(trial, *measure)?.verdict;
+        match verdict {
+            Verdict::NoDifference { .. } => Some(format!("no difference seen in {heading}")),
+            other if other.because().is_some() => None,
+            _ => Some(format!("{heading} {}", short(trial, *measure))),
+        }
+    });
+    let told: Vec<String> = told.collect();
+    match told.is_empty() {
+        true => "nothing could be judged".into(),
+        false => told.join(", "),
+    }
+}
+
 /// `-55 % worse`.
 fn short(trial: &Trial, measure: Measure) -> String {
     let Some(effect) = effect(trial, measure) else {
         return "-".into();
     };
-    let verdict = match effect.verdict {
-        Verdict::NoDifference { .. } => "none seen",
-        ref other => words::verdict(other),
-    };
+    let verdict = words::verdict(&effect.verdict);
     match &effect.difference_percent {
         Some(interval) if effect.verdict.is_difference() => {
             let unit = if words::is_share(measure) { "pt" } else { "%" };
@@ -109,8 +123,9 @@ fn full(trial: &Trial, measure: Measure) -> String {
     let verdict = match &effect.verdict {
         Verdict::NoDifference { would_have_seen } => {
             let least = words::least(measure, *would_have_seen);
-            format!("no difference (would have seen {least})")
+            format!("no difference seen (one of {least} would have been)")
         }
+        Verdict::TooFewRounds { because } => return format!("too few rounds: {}", cell(because)),
         Verdict::NotMeasured { because } => return format!("not measured: {}", cell(because)),
         Verdict::TooLittleTraffic { because } => {
             return format!("too little traffic: {}", cell(because));

@@ -17,10 +17,22 @@ const HEADINGS: [&str; 5] = [
 ];
 
 /// The table, and below it what has no place in it: reasons, and what would have been
-/// seen.
+/// seen. A sentence if there is nothing for a table.
 pub(super) fn of(effects: &[Effect]) -> String {
+    let told = || effects.iter().filter(|effect| !is_void(effect));
+    let reasons_of = reasons_of(effects);
+    if let ([reason], 0) = (&reasons_of[..], told().count()) {
+        let mut text = String::new();
+        let (kind, because, _) = reason;
+        paragraph(
+            &mut text,
+            "",
+            &format!("No measure was judged: {kind}{because}."),
+        );
+        return text;
+    }
     let mut rows = vec![HEADINGS.map(str::to_owned)];
-    rows.extend(effects.iter().map(row));
+    rows.extend(told().map(row));
     let mut text = grid::lines(&rows, 1..3);
     let unseen = effects.iter().filter_map(unseen);
     let unseen: Vec<String> = unseen.collect();
@@ -32,8 +44,21 @@ pub(super) fn of(effects: &[Effect]) -> String {
             &unseen.join(", "),
         );
     }
-    reasons(&mut text, effects);
+    for (kind, because, measures) in reasons_of {
+        paragraph(
+            &mut text,
+            kind,
+            &format!("{because}: {}", measures.join(", ")),
+        );
+    }
     text
+}
+
+/// Whether there is nothing to show of it but the reason.
+fn is_void(effect: &Effect) -> bool {
+    let is_idle = matches!(effect.verdict, Verdict::TooLittleTraffic { .. });
+    let is_nothing = |value: Option<f64>| value.is_none_or(|value| is_idle && value == 0.0);
+    effect.verdict.because().is_some() && is_nothing(effect.without) && is_nothing(effect.with)
 }
 
 fn row(effect: &Effect) -> [String; 5] {
@@ -77,19 +102,22 @@ fn unseen(effect: &Effect) -> Option<String> {
     Some(format!("{} {least}", words::name(effect.measure)))
 }
 
-/// A line for each reason.
-fn reasons(text: &mut String, effects: &[Effect]) {
+/// Each kind of reason and reason once, with the measures that have it.
+fn reasons_of(effects: &[Effect]) -> Vec<(&str, &str, Vec<&str>)> {
     let mut of_reason: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for effect in effects {
-        let reason = match &effect.verdict {
-            Verdict::TooLittleTraffic { because } => ("too little traffic, ", because.as_str()),
-            Verdict::NotMeasured { because } => ("not measured, because ", because.as_str()),
-            _ => continue,
+        let Some(because) = effect.verdict.because() else {
+            continue;
         };
-        let measures = of_reason.entry(reason).or_default();
+        let kind = match effect.verdict {
+            Verdict::TooLittleTraffic { .. } => "too little traffic, ",
+            Verdict::TooFewRounds { .. } => "too few rounds, ",
+            _ => "not measured, because ",
+        };
+        let measures = of_reason.entry((kind, because)).or_default();
         measures.push(words::name(effect.measure));
     }
-    for ((kind, because), measures) in of_reason {
-        paragraph(text, kind, &format!("{because}: {}", measures.join(", ")));
-    }
+    let each = of_reason.into_iter();
+    each.map(|((kind, because), measures)| (kind, because, measures))
+        .collect()
 }

@@ -116,19 +116,21 @@ fn the_table_has_a_line_for_each_measure() {
     let text = text(&trial("tso=off"));
     for expected in [
         "goodput, bit/s        1.00G   450M  -55 % (-57 to -53)          worse",
-        "  from the guest          0      0  -                           too little",
         "    its vCPUs          1.90   3.42  +80 % (+80 to +80)          worse",
-        "    its vhost             -      -  -                           not measured",
-        "retransmits, %            0      0  0 pt (0 to 0)               no difference",
+        "retransmits, %            0      0  0 pt (0 to 0)               none seen",
         "drops, %                  0   0.40  +0.40 pt (+0.40 to +0.40)   worse",
         "frames/s              3.40k  41.0k  +1106 % (+1044 to +1171)    more",
         "cut segments/s            0  38.0k  -                           more",
         "not measured, because QEMU carries its frames itself: CPU of its vhost threads",
+        "too little traffic, 0bit/s without the change, at least 80.0kbit/s are needed:",
     ] {
         assert!(
             text.lines().any(|line| line == expected),
             "{expected}\n{text}"
         );
+    }
+    for without_values in ["from the guest  ", "its vhost  "] {
+        assert!(!text.contains(without_values), "{text}");
     }
     let unseen = "seen: retransmitted segments 1.00\n        points, frames dropped for";
     assert!(text.contains(unseen), "{text}");
@@ -211,12 +213,21 @@ fn a_trial_that_ended_early_says_why_and_what_it_had() {
     early.periods.truncate(3);
     early.effects = judge::effects(&early.periods, &early.settings);
     let text = super::text(&early);
-    let goodput = "not measured: whole rounds: 1; at least 4 are needed";
-    assert!(text.replace('\n', " ").contains(goodput), "{text}");
-    assert!(
-        text.contains("1.00G   450M"),
-        "what was seen is told\n{text}"
+    let answer = "tso=off on vnet3 (web): ended early: vnet3 vanished\n\n";
+    assert!(text.starts_with(answer), "{text}");
+    let goodput = "goodput, bit/s        1.00G   450M  -                           too few rounds";
+    assert!(text.lines().any(|line| line == goodput), "{text}");
+    let because = "too few rounds, 1 whole, at least 4 are needed: goodput, ";
+    assert!(text.contains(because), "{text}");
+    let mut first = early.clone();
+    first.periods.truncate(1);
+    first.effects = judge::effects(&first.periods, &first.settings);
+    let expected = format!(
+        "{answer}No measure was judged: too few rounds, 0 whole, at least 4 are needed.\n\n\
+         1 of 20 periods of 5 s"
     );
+    let text = super::text(&first);
+    assert!(text.starts_with(&expected), "{text}");
     early.change = None;
     let text = super::text(&early);
     assert!(text.starts_with("no change on vnet3 (web): "), "{text}");
@@ -314,6 +325,8 @@ fn a_recipe_is_a_table() {
         rows[3].starts_with("| `sg=off` (ended early: a \\| b) | "),
         "{markdown}"
     );
+    let unseen = "0 points (0 to 0), no difference seen (one of 1.00 points would have been) |";
+    assert!(rows[2].contains(unseen), "{markdown}");
 }
 
 #[test]

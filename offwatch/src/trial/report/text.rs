@@ -4,7 +4,7 @@ use super::{headline, plot, table};
 use crate::{
     text::paragraph,
     trial::{
-        effect::{Measure, Verdict},
+        effect::{Effect, Measure, Verdict},
         forecast::Comparison,
         outcome::{Conclusion, Trial},
     },
@@ -50,8 +50,12 @@ pub(super) fn answer(trial: &Trial) -> String {
     let vm = trial.subject.vm.as_ref();
     let vm = vm.map_or_else(String::new, |vm| format!(" ({vm})"));
     let effects = headline(&trial.effects);
+    let is_told = |effect: &Effect| effect.verdict.because().is_none();
     match &trial.conclusion {
         Conclusion::Complete => format!("{what} on {devs}{vm}: {effects}"),
+        Conclusion::Aborted { because } if !trial.effects.iter().any(is_told) => {
+            format!("{what} on {devs}{vm}: ended early: {because}")
+        }
         Conclusion::Aborted { because } => {
             format!("{what} on {devs}{vm}: ended early: {because}; until then: {effects}")
         }

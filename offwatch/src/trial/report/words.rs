@@ -120,8 +120,9 @@ pub(super) fn verdict(verdict: &Verdict) -> &'static str {
         Verdict::Worse => "worse",
         Verdict::More => "more",
         Verdict::Less => "less",
-        Verdict::NoDifference { .. } => "no difference",
+        Verdict::NoDifference { .. } => "none seen",
         Verdict::TooLittleTraffic { .. } => "too little",
+        Verdict::TooFewRounds { .. } => "too few rounds",
         Verdict::NotMeasured { .. } => "not measured",
     }
 }
@@ -138,6 +139,7 @@ pub(super) fn told(effect: &Effect) -> String {
             )
         }
         Verdict::TooLittleTraffic { because } => format!("{name}: too little traffic: {because}"),
+        Verdict::TooFewRounds { because } => format!("{name}: too few rounds: {because}"),
         Verdict::NotMeasured { because } => format!("{name}: not measured: {because}"),
         claimed => {
             let verdict = self::verdict(claimed);
