@@ -182,7 +182,7 @@ fn a_trial_is_evidence_for_its_host_alone() {
             "schema": "offwatch.trial", "version": 1,
             "host": {"name": host, "kernel": kernel, "online_cpus": 2, "netns": 1},
             "start_unix_ms": 1, "end_unix_ms": 2,
-            "subject": {"vm": "web", "vm_uuid": null, "devs": {"owtap1": 4}},
+            "subject": {"vm": "web", "vm_uuid": null, "devs": {"owtap1": 3}},
             "change": {
                 "set": "tso=off", "features": {"tx-tcp-segmentation": false}, "also": {},
                 "commands": ["ethtool -K owtap1 tso off"],

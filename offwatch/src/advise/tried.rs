@@ -2,13 +2,15 @@
 
 mod notes;
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::notes::notes;
 use super::{
     advice::{Action, Advice, Confidence, Fix, Persistence, Scope, Verdict},
-    calibrate,
+    calibrate, make,
     window::Window,
 };
 use crate::trial::{self, Conclusion, Effect, Measure, Trial, report};
@@ -123,7 +125,7 @@ fn is_vm(trial: &Trial, advice: &Advice) -> bool {
     }
 }
 
-/// What the goodput says, else the cost, else what is lost.
+/// What goodput, cost and losses say; nothing if one is better and another one worse.
 fn outcome(trial: &Trial) -> Option<Outcome> {
     if trial.conclusion != Conclusion::Complete {
         return None;
@@ -141,11 +143,16 @@ fn outcome(trial: &Trial) -> Option<Outcome> {
     let cost = || of(Measure::VmCost).or_else(|| of(Measure::HostCost));
     let (goodput, cost) = (of(Measure::Goodput)?, cost()?);
     let losses = [Measure::Retransmits, Measure::Drops, Measure::ChecksumDrops];
-    let mut all = [goodput, cost]
+    let all: Vec<Outcome> = [goodput, cost]
         .into_iter()
-        .chain(losses.into_iter().filter_map(of));
-    let told = all.find(|outcome| *outcome != Outcome::Same);
-    Some(told.unwrap_or(Outcome::Same))
+        .chain(losses.into_iter().filter_map(of))
+        .collect();
+    match [Outcome::Better, Outcome::Worse].map(|outcome| all.contains(&outcome)) {
+        [true, true] => None,
+        [true, false] => Some(Outcome::Better),
+        [false, true] => Some(Outcome::Worse),
+        [false, false] => Some(Outcome::Same),
+    }
 }
 
 fn without_rounds(effect: &Effect) -> Effect {
@@ -155,27 +162,34 @@ fn without_rounds(effect: &Effect) -> Effect {
     }
 }
 
-/// What was tried is done.
+/// What was tried is done: to the interface, if it is still the same one.
 fn fix(window: &Window<'_>, trial: &Trial) -> Fix {
+    let features: BTreeMap<String, bool> = trial
+        .change
+        .as_ref()
+        .map(|change| change.features.clone())
+        .unwrap_or_default();
     let mut devs = trial.subject.devs.iter();
-    let change = trial.change.as_ref();
-    let action = match (devs.next(), devs.next(), change) {
-        (Some((dev, ifindex)), None, Some(change)) => Action::SetFeatures {
-            dev: dev.clone(),
-            ifindex: *ifindex,
+    let only = devs.next().filter(|_| devs.next().is_none());
+    let same = only.and_then(|(dev, ifindex)| window.port(*ifindex).filter(|it| it.dev() == dev));
+    let states: Vec<String> = features
+        .iter()
+        .map(|(name, on)| format!("{} {}", shell(name), if *on { "on" } else { "off" }))
+        .collect();
+    let states = states.join(" ");
+    let action = match same {
+        Some(port) => Action::SetFeatures {
+            dev: port.dev().to_owned(),
+            ifindex: port.found.ifindex,
             netns: window.host.netns,
-            features: change
-                .features
-                .iter()
-                .map(|(name, on)| (name.clone().into(), *on))
+            command: format!("ethtool -K {} {states}", make::shell(port)),
+            features: features
+                .into_iter()
+                .map(|(name, on)| (name.into(), on))
                 .collect(),
-            command: change.commands.join("; "),
         },
-        _ => Action::Do {
-            what: match change {
-                Some(change) => format!("what was tried: {}", change.commands.join("; ")).into(),
-                None => "what was tried".into(),
-            },
+        None => Action::Do {
+            what: format!("what was tried, of each interface that the VM has now: {states}").into(),
         },
     };
     Fix {
@@ -184,6 +198,11 @@ fn fix(window: &Window<'_>, trial: &Trial) -> Fix {
         action,
         persistence: Persistence::UntilNegotiation,
     }
+}
+
+/// It comes from a file.
+fn shell(name: &str) -> String {
+    shlex::try_quote(name).map_or_else(|_| String::new(), Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -36,8 +36,10 @@ fn became(window: &Window<'_>, advice: &[Advice], trial: &Trial) -> String {
         let told = advice.trial.as_ref().and_then(|tell| tell.told.as_ref());
         told.is_some_and(|told| {
             let set = trial.change.as_ref().map(|change| &change.set);
-            told.end_unix_ms == trial.end_unix_ms && Some(&told.set) == set
-        }) && tells(trial, advice)
+            told.end_unix_ms == trial.end_unix_ms
+                && Some(&told.set) == set
+                && told.of == calibrate::name(trial)
+        })
     };
     let rules = advice.iter().filter(is_told).map(|advice| &*advice.rule);
     let stays = match outcome(trial) {
