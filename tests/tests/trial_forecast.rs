@@ -176,7 +176,8 @@ fn counts(case: &Case, trial: &Trial) -> Result<()> {
 }
 
 fn is_near(case: &Case, comparison: &Comparison) -> Result<()> {
-    let is_near = comparison.off_percent().abs() <= OFF_PERCENT;
+    let off_percent = (comparison.forecast.value / comparison.measured - 1.0) * 100.0;
+    let is_near = off_percent.abs() <= OFF_PERCENT;
     ensure!(is_near, "{}: {comparison}", case.name);
     Ok(())
 }
