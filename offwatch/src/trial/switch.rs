@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Side, guard::Loss, plan::named};
 use crate::{
     enforce::{
-        apply::{Outcome, Restored, Session, Verdict},
+        apply::{Outcome, Restored, Session, TakenBack, Verdict},
         error::EnforceError,
         kernel::{Kernel, Refusal, Request},
         target::Id,
@@ -21,15 +21,30 @@ pub enum Stop {
     /// The same, because too much was lost.
     Lost(Loss),
     /// It was taken back already, because.
-    TakenBack(String),
+    TakenBack {
+        /// Why.
+        because: String,
+        /// What is not as before.
+        left: Vec<String>,
+    },
     /// Nothing may be changed at all, and nothing was.
     Refused(EnforceError),
+}
+
+impl Stop {
+    /// By somebody who tells no more of it.
+    pub fn taken_back(because: impl Into<String>) -> Self {
+        Self::TakenBack {
+            because: because.into(),
+            left: Vec::new(),
+        }
+    }
 }
 
 impl From<EnforceError> for Stop {
     fn from(error: EnforceError) -> Self {
         match error {
-            EnforceError::TakenBack { because, .. } => Self::TakenBack(because),
+            EnforceError::TakenBack { because, .. } => Self::taken_back(because),
             EnforceError::Refused(_) => Self::Refused(error),
             other => Self::Aborted(other.to_string()),
         }
@@ -91,7 +106,10 @@ impl<'s, 'e> Switch<'s, 'e> {
                 let verdicts = match session.apply_all()? {
                     Outcome::Applied(verdicts) => verdicts,
                     Outcome::TakenBack { taken_back, .. } => {
-                        return Err(Stop::TakenBack(taken_back.because));
+                        return Err(Stop::TakenBack {
+                            left: left(&taken_back),
+                            because: taken_back.because,
+                        });
                     }
                 };
                 refused(&verdicts)?;
@@ -134,7 +152,7 @@ impl<'s, 'e> Switch<'s, 'e> {
         if let Way::Session(session) = &mut self.way {
             let state = session.tend()?;
             if state.is_settled() {
-                return Err(Stop::TakenBack("somebody else took it back".into()));
+                return Err(Stop::taken_back("somebody else took it back"));
             }
         }
         Ok(())
@@ -197,6 +215,23 @@ fn not_as_before(restored: &[Restored], names: &FeatureNames) -> Result<(), Stop
     wrong.map_or(Ok(()), |because| Err(Stop::Aborted(because)))
 }
 
+/// What is not as before.
+pub fn left(taken_back: &TakenBack) -> Vec<String> {
+    let wrong = taken_back.interfaces.iter().filter_map(|interface| {
+        let dev = &interface.id.dev;
+        if interface.is_gone() {
+            return Some(format!(
+                "{dev}: it is gone, or has another name or namespace, and was not set back"
+            ));
+        }
+        let failure = interface.failure(&taken_back.names)?;
+        Some(format!("{dev}: {failure}"))
+    });
+    let untold = taken_back.untold.as_ref();
+    let untold = untold.map(|error| format!("the journal does not tell that it is over: {error}"));
+    wrong.chain(untold).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +240,7 @@ mod tests {
     fn because(stopped: Result<impl Sized, Stop>) -> String {
         match stopped.map(drop).expect_err("it goes on") {
             Stop::Aborted(because)
-            | Stop::TakenBack(because)
+            | Stop::TakenBack { because, .. }
             | Stop::Lost(Loss { told: because, .. }) => because,
             Stop::Refused(error) => error.to_string(),
         }

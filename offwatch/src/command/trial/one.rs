@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cli::trial::TrialArgs,
     clock,
-    enforce::apply::{Session, TakenBack},
+    enforce::apply::Session,
     error::Error,
     trial::{
         Conclusion, Forecast, Period, Settings, Trial,
@@ -19,7 +19,7 @@ use crate::{
         plan::{Planned, features_with},
         run::{Foretold, Ran, Run},
         saturation,
-        switch::{Stop, Switch, Way},
+        switch::{Stop, Switch, Way, left},
     },
 };
 
@@ -70,7 +70,7 @@ pub(super) async fn one(
         None => Conclusion::Complete,
         Some(
             Stop::Aborted(because)
-            | Stop::TakenBack(because)
+            | Stop::TakenBack { because, .. }
             | Stop::Lost(Loss { told: because, .. }),
         ) => Conclusion::Aborted { because },
         Some(Stop::Refused(error)) => return Err(error.into()),
@@ -149,13 +149,14 @@ fn take_back(session: &mut Session<'_>, ran: &mut Ran) -> Result<Vec<String>, Er
         Some(Stop::Aborted(because) | Stop::Lost(Loss { told: because, .. })) => {
             format!("the trial was ended: {because}")
         }
-        Some(Stop::TakenBack(_) | Stop::Refused(_)) => return Ok(Vec::new()),
+        Some(Stop::TakenBack { left, .. }) => return Ok(left.clone()),
+        Some(Stop::Refused(_)) => return Ok(Vec::new()),
     };
     match session.roll_back(&because)? {
         Some(taken_back) => return Ok(left(&taken_back)),
         None => {
             if ran.stopped.is_none() {
-                ran.stopped = Some(Stop::TakenBack("somebody else took it back".into()));
+                ran.stopped = Some(Stop::taken_back("somebody else took it back"));
             }
         }
     }
@@ -181,23 +182,6 @@ async fn aftermath(settings: &Settings, bench: &mut Bench, loss: &Loss) -> &'sta
         }
         None => "",
     }
-}
-
-/// What is not as before.
-fn left(taken_back: &TakenBack) -> Vec<String> {
-    let wrong = taken_back.interfaces.iter().filter_map(|interface| {
-        let dev = &interface.id.dev;
-        if interface.is_gone() {
-            return Some(format!(
-                "{dev}: it is gone, or has another name or namespace, and was not set back"
-            ));
-        }
-        let failure = interface.failure(&taken_back.names)?;
-        Some(format!("{dev}: {failure}"))
-    });
-    let untold = taken_back.untold.as_ref();
-    let untold = untold.map(|error| format!("the journal does not tell that it is over: {error}"));
-    wrong.chain(untold).collect()
 }
 
 fn settings(args: &TrialArgs) -> Settings {
