@@ -31,7 +31,7 @@ use offwatch_tests::{
 const OFF_PERCENT: f64 = 30.0;
 /// If the middle half of the rounds differs by more than this share of what is forecast
 /// to be added, something else runs.
-const NOISE: f64 = 0.3;
+const NOISE: f64 = 0.6;
 /// CPUs that are busy for more than this share are full.
 const FULL: f64 = 0.85;
 /// How far counts may be off: what a paced stream sends differs a little.
