@@ -1,5 +1,6 @@
 //! When a change does harm: goodput falls, or the kernel warns.
 
+use super::stats;
 use crate::{
     inventory::kernel_log::{KernelLogReader, Record},
     output::units,
@@ -90,16 +91,15 @@ impl LossGuard {
     /// periods without the change is not enough: it is less than in each of them.
     fn loss(&self, with: Rate) -> Option<Loss> {
         let goodput: Option<Vec<f64>> = self.without.iter().map(|it| it.goodput_per_s).collect();
-        let (mut without, with, is_goodput) = match (goodput, with.goodput_per_s) {
+        let (without, with, is_goodput) = match (goodput, with.goodput_per_s) {
             (Some(without), Some(with)) => (without, with, true),
             _ => {
                 let bytes = self.without.iter().map(|it| it.bytes_per_s);
                 (bytes.collect(), with.bytes_per_s, false)
             }
         };
-        without.sort_by(f64::total_cmp);
-        let least = *without.first()?;
-        let median = median(&without);
+        let least = without.iter().copied().reduce(f64::min)?;
+        let median = stats::median(&without)?;
         let allowed = median * (1.0 - self.max_loss_percent / 100.0);
         if median < self.floor_bytes_per_s || with >= allowed || with >= least {
             return None;
@@ -120,15 +120,6 @@ impl LossGuard {
             allowed,
             is_goodput,
         })
-    }
-}
-
-/// Of sorted values, not none.
-fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    match sorted.len() % 2 {
-        0 => f64::midpoint(sorted[middle - 1], sorted[middle]),
-        _ => sorted[middle],
     }
 }
 
