@@ -3,7 +3,9 @@
 
 mod advise;
 pub mod enforce;
+pub mod export;
 mod features;
+pub mod fleet;
 pub mod trial;
 mod virt_top;
 
@@ -69,6 +71,12 @@ pub enum Command {
     /// Try a change on a live interface, measure what it does, and take it back
     #[command(after_help = trial::HELP)]
     Trial(Box<trial::TrialArgs>),
+    /// Offer what is counted to Prometheus (OpenMetrics)
+    #[command(after_help = export::HELP)]
+    Export(Box<export::ExportArgs>),
+    /// Show VMs and advice of many hosts, from Prometheus
+    #[command(after_help = fleet::HELP)]
+    Fleet(Box<fleet::FleetArgs>),
     /// Tell what can be observed on this host, and why not
     Doctor(DoctorArgs),
     /// Tell which features interfaces have, and what keeps one off

@@ -79,6 +79,8 @@ async fn run(command: &Command) -> Result<u8, Error> {
         Command::Advise(args) => return command::advise::run(args).await,
         Command::Enforce(args) => return command::enforce::run(args).await,
         Command::Trial(args) => return command::trial::run(args).await,
+        Command::Export(args) => return command::export::run(args).await,
+        Command::Fleet(args) => return command::fleet::run(args).await,
         Command::Doctor(args) => command::doctor::run(args)?,
         Command::Features(args) => command::features::run(args)?,
     }

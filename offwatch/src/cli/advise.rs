@@ -17,7 +17,7 @@ pub struct AdviseArgs {
     pub command: Option<AdviseCommand>,
     /// How long to observe, such as 30s or 2m; of a recording, how much of its end
     /// to look at [default: 30s; of a recording, its last run]
-    #[arg(long, value_name = "TIME", value_parser = window, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     pub window: Option<Duration>,
     /// Only advice about VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
@@ -63,17 +63,18 @@ pub enum AdviseCommand {
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-fn window(text: &str) -> Result<Duration, String> {
+/// Reads a time of 1 s to 24 h, such as 30s, 2m or 30.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let seconds = text
         .parse::<u32>()
         .ok()
         .map(|seconds| Duration::from_secs(seconds.into()));
     let parsed = || Duration::try_from(text.parse::<SignedDuration>().ok()?).ok();
-    let window = seconds
+    let time = seconds
         .or_else(parsed)
         .ok_or("not a time; write 30s or 2m")?;
-    if (SHORTEST..=LONGEST).contains(&window) {
-        Ok(window)
+    if (SHORTEST..=LONGEST).contains(&time) {
+        Ok(time)
     } else {
         Err("must be from 1s to 24h".into())
     }
@@ -92,11 +93,11 @@ mod tests {
 
     #[test]
     fn windows_are_times() {
-        assert_eq!(window("30"), Ok(Duration::from_secs(30)));
-        assert_eq!(window("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(window("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(time("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
         for bad in ["0", "0.2s", "-5s", "25h", "soon", ""] {
-            assert!(window(bad).is_err(), "{bad}");
+            assert!(time(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,0 +1,1 @@
+//! Many hosts, as Prometheus has what their `offwatch export` told.
