@@ -52,7 +52,7 @@ impl Bench {
 
     /// `offwatch trial` of the guest with these arguments, to its end.
     pub fn trial(&self, args: &[&str]) -> Result<Trial> {
-        let output = self.output(args)?;
+        let output = self.output(&[&["--json"], args].concat())?;
         let says = String::from_utf8_lossy(&output.stderr);
         let trial: Trial = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{}: no report: {says}", output.status))?;
@@ -65,8 +65,9 @@ impl Bench {
         Ok(trial)
     }
 
-    fn output(&self, args: &[&str]) -> Result<Output> {
-        let mut command = observer::offwatch(self.lab.host(), &["trial", "--json", "--vm", NAME])?;
+    /// The same for people: what it prints, however it ends.
+    pub fn output(&self, args: &[&str]) -> Result<Output> {
+        let mut command = observer::offwatch(self.lab.host(), &["trial", "--vm", NAME])?;
         command
             .arg("--state-dir")
             .arg(self.directory.path().join("state"))

@@ -9,7 +9,7 @@ use std::{env, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Arguments, ColorSetting, Failed, Trial as Test};
-use offwatch::trial::{Measure, Trial, Verdict};
+use offwatch::trial::{Measure, Trial, Verdict, recipe::TURN_IT_OFF};
 use offwatch_tests::{
     skip_unless_lab,
     trials::{Bench, claims, effect, summary},
@@ -34,11 +34,12 @@ fn main() -> ExitCode {
     if let Some(code) = vmm::run_if_asked() {
         return code;
     }
-    const TESTS: [(&str, Run); 4] = [
+    const TESTS: [(&str, Run); 5] = [
         ("a_change_that_halves_throughput_is_told", halves),
         ("a_change_that_costs_cpu_time_is_told", costs),
         ("of_a_change_that_does_nothing_nothing_is_told", nothing),
         ("of_no_change_nothing_is_told", none),
+        ("a_recipe_tells_people_of_each_change", recipe),
     ];
     let tests = TESTS.map(|(name, test)| {
         let run = move || test().map_err(|error| Failed::from(format!("{error:?}")));
@@ -119,6 +120,30 @@ fn nothing() -> Result<()> {
 fn none() -> Result<()> {
     skip_unless_lab!();
     claims_nothing(&["--rounds", FEW, "--no-change"], "none", runs(3, 2)?)
+}
+
+fn recipe() -> Result<()> {
+    skip_unless_lab!();
+    let bench = Bench::new()?;
+    let _load = bench.load(Some(PACE))?;
+    let length = ["--rounds", "4", "--seconds", "0.4", "--settle", "0.1"];
+    let mut args = vec!["--recipe", "turn-it-off", "--max-loss", "99%"];
+    args.extend(length);
+    let output = bench.output(&args)?;
+    let told = String::from_utf8(output.stdout)?;
+    let says = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {told}{says}", output.status);
+    for step in TURN_IT_OFF {
+        let is_row = |line: &str| line.split_whitespace().next() == Some(step.set);
+        let rows = told
+            .lines()
+            .filter(|line| is_row(line) && !line.contains(" on "));
+        ensure!(rows.count() == 1, "not a row of {}:\n{told}", step.set);
+        let trying = format!("offwatch: trying {}", step.set);
+        ensure!(says.lines().any(|line| line == trying), "{says}");
+    }
+    ensure!(told.contains("Everything is as it was before."), "{told}");
+    Ok(())
 }
 
 /// Of forty trials one may claim something: that is what 95 % means here. So may one of

@@ -177,7 +177,8 @@ fn kernel_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> 
 /// Runs `cargo test`, or what reports as it does, and counts what it reports.
 fn tests(command: &mut Command, summary: &mut Summary) -> Result<()> {
     let before = summary.runs();
-    let result = stream(command, summary);
+    // Where a test fails its message tells; the stack of the test runner hides that.
+    let result = stream(command.env("RUST_BACKTRACE", "0"), summary);
     ensure!(!interrupt::seen(), "interrupted");
     result?;
     // A name that matches no test target would otherwise pass.
