@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use libtest_mimic::{Arguments, ColorSetting, Failed, Trial};
 
 use crate::guest::{self, BACKEND_VARIABLE, GUEST_DEVICE, format_mac};
 use crate::relay::Relay;
@@ -26,6 +27,43 @@ const GUEST_TAP: RawFd = 1001;
 
 /// What the new process says when it carries frames.
 const READY: &str = "ready";
+
+/// A test by its name.
+pub type Test = (&'static str, fn() -> Result<()>);
+
+/// The `main` of a test program that plays QEMU, too: its tests, and how many run
+/// at once, if that matters.
+pub fn tests(tests: &[Test], threads: Option<usize>) -> ExitCode {
+    if let Some(code) = run_if_asked() {
+        return code;
+    }
+    let tests = tests.iter().map(|(name, test)| {
+        let test = *test;
+        Trial::test(*name, move || {
+            test().map_err(|error| Failed::from(format!("{error:?}")))
+        })
+    });
+    let mut arguments = Arguments::from_args();
+    // The kernel matrix reads results from a terminal.
+    arguments.color.get_or_insert(ColorSetting::Never);
+    arguments.test_threads = threads.or(arguments.test_threads);
+    libtest_mimic::run(&arguments, tests.collect()).exit_code()
+}
+
+/// A `main` of these tests, each by the name of its function.
+#[macro_export]
+macro_rules! vmm_main {
+    ($($test:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            $crate::vmm::tests(&[$((stringify!($test), $test)),+], None)
+        }
+    };
+    (one at a time: $($test:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            $crate::vmm::tests(&[$((stringify!($test), $test)),+], Some(1))
+        }
+    };
+}
 
 /// A running guest. It stops when this is dropped, or with this process.
 #[derive(Debug)]

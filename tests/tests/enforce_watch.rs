@@ -3,14 +3,12 @@
 //! program plays QEMU, too.
 
 use std::{
-    process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Arguments, ColorSetting, Trial};
 use nix::sys::signal::Signal;
 use offwatch::inventory::features::{Family, Monitor};
 use offwatch_tests::{
@@ -18,7 +16,8 @@ use offwatch_tests::{
     domains::{Domain, TestDriver},
     link, skip_unless_lab,
     tap::Tap,
-    vmm::{self, Vmm},
+    vmm::Vmm,
+    vmm_main,
     watcher::{Home, Watcher, check_features, wait_features},
 };
 
@@ -46,48 +45,19 @@ match = { device = 'sentinel' }
 features = { tso = false }
 ";
 
-fn main() -> ExitCode {
-    if let Some(code) = vmm::run_if_asked() {
-        return code;
-    }
-    let trial = |name: &str, test: fn() -> Result<()>| {
-        Trial::test(name, move || {
-            test().map_err(|error| format!("{error:?}").into())
-        })
-    };
-    let trials = vec![
-        trial(
-            "the_policy_holds_through_negotiations_and_reboots",
-            the_policy_holds_through_negotiations_and_reboots,
-        ),
-        trial("new_taps_of_a_vm_are_kept", new_taps_of_a_vm_are_kept),
-        trial(
-            "a_name_that_another_vm_gets_is_not_its_own",
-            a_name_that_another_vm_gets_is_not_its_own,
-        ),
-        trial("a_fight_with_a_program_ends", a_fight_with_a_program_ends),
-        trial("a_fight_with_a_guest_ends", a_fight_with_a_guest_ends),
-        trial(
-            "a_kill_leaves_what_was_applied",
-            a_kill_leaves_what_was_applied,
-        ),
-        trial(
-            "lost_notifications_are_made_good",
-            lost_notifications_are_made_good,
-        ),
-        trial("the_policy_is_read_again", the_policy_is_read_again),
-        trial(
-            "what_wants_to_be_confirmed_was_confirmed",
-            what_wants_to_be_confirmed_was_confirmed,
-        ),
-        trial("one_capability_is_enough", one_capability_is_enough),
-        trial("the_unit_is_confined", the_unit_is_confined),
-    ];
-    let mut arguments = Arguments::from_args();
-    // The kernel matrix reads results from a terminal.
-    arguments.color.get_or_insert(ColorSetting::Never);
-    libtest_mimic::run(&arguments, trials).exit_code()
-}
+vmm_main!(
+    the_policy_holds_through_negotiations_and_reboots,
+    new_taps_of_a_vm_are_kept,
+    a_name_that_another_vm_gets_is_not_its_own,
+    a_fight_with_a_program_ends,
+    a_fight_with_a_guest_ends,
+    a_kill_leaves_what_was_applied,
+    lost_notifications_are_made_good,
+    the_policy_is_read_again,
+    what_wants_to_be_confirmed_was_confirmed,
+    one_capability_is_enough,
+    the_unit_is_confined,
+);
 
 /// A tap with a driver that accepts everything.
 fn tap(ns: &Netns, name: &str) -> Result<Tap> {

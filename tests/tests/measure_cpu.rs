@@ -2,10 +2,9 @@
 //!
 //! Not with the usual `main`: this program plays QEMU, too.
 
-use std::{fs, process::ExitCode, time::Duration};
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::{Arguments, ColorSetting, Trial};
 use nix::unistd::{SysconfVar, sysconf};
 use offwatch::{
     collector::{Options, Packets},
@@ -17,22 +16,12 @@ use offwatch_tests::{
     guest::Family,
     skip_unless_lab,
     traffic::{TcpFlow, TcpOptions},
-    vmm::{self, Vmm},
+    vmm::Vmm,
+    vmm_main,
 };
 use tokio::runtime::Builder;
 
-fn main() -> ExitCode {
-    if let Some(code) = vmm::run_if_asked() {
-        return code;
-    }
-    let trial = Trial::test("the_cpu_time_of_a_vm_is_that_of_its_process", || {
-        the_cpu_time_of_a_vm_is_that_of_its_process().map_err(|error| format!("{error:?}").into())
-    });
-    let mut arguments = Arguments::from_args();
-    // The kernel matrix reads results from a terminal.
-    arguments.color.get_or_insert(ColorSetting::Never);
-    libtest_mimic::run(&arguments, vec![trial]).exit_code()
-}
+vmm_main!(the_cpu_time_of_a_vm_is_that_of_its_process);
 
 fn the_cpu_time_of_a_vm_is_that_of_its_process() -> Result<()> {
     skip_unless_lab!();

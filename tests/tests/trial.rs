@@ -5,15 +5,14 @@
 //! number of trials of each change; of none there are twice as many. Reports are
 //! written to the directory `OFFWATCH_TRIAL_REPORTS`, if there is one.
 
-use std::{env, fs, path::Path, process::ExitCode};
+use std::{env, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Arguments, ColorSetting, Failed, Trial as Test};
 use offwatch::trial::{Measure, Trial, Verdict, recipe::TURN_IT_OFF};
 use offwatch_tests::{
     skip_unless_lab,
     trials::{Bench, claims, effect, summary},
-    vmm,
+    vmm_main,
 };
 
 /// What a paced stream has, bits a second: far below what the lab can carry.
@@ -28,30 +27,14 @@ const FEW: &str = "8";
 /// fourfold within a trial.
 const MANY: &str = "16";
 
-type Run = fn() -> Result<()>;
-
-fn main() -> ExitCode {
-    if let Some(code) = vmm::run_if_asked() {
-        return code;
-    }
-    const TESTS: [(&str, Run); 5] = [
-        ("a_change_that_halves_throughput_is_told", halves),
-        ("a_change_that_costs_cpu_time_is_told", costs),
-        ("of_a_change_that_does_nothing_nothing_is_told", nothing),
-        ("of_no_change_nothing_is_told", none),
-        ("a_recipe_tells_people_of_each_change", recipe),
-    ];
-    let tests = TESTS.map(|(name, test)| {
-        let run = move || test().map_err(|error| Failed::from(format!("{error:?}")));
-        Test::test(name, run)
-    });
-    let mut arguments = Arguments::from_args();
-    // The kernel matrix reads results from a terminal.
-    arguments.color.get_or_insert(ColorSetting::Never);
-    // One at a time: they measure the same processors.
-    arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, tests.into()).exit_code()
-}
+// They measure the same processors.
+vmm_main!(
+    one at a time: a_change_that_halves_throughput_is_told,
+    a_change_that_costs_cpu_time_is_told,
+    of_a_change_that_does_nothing_nothing_is_told,
+    of_no_change_nothing_is_told,
+    a_recipe_tells_people_of_each_change,
+);
 
 /// How many trials; `default` unless the user wants some number of times as many.
 fn runs(default: u32, times: u32) -> Result<u32> {
@@ -83,7 +66,7 @@ fn verdict(trial: &Trial, measure: Measure) -> Result<&Verdict> {
     Ok(&effect(trial, measure)?.verdict)
 }
 
-fn halves() -> Result<()> {
+fn a_change_that_halves_throughput_is_told() -> Result<()> {
     skip_unless_lab!();
     let bench = Bench::new()?;
     let _load = bench.load(None)?;
@@ -95,7 +78,7 @@ fn halves() -> Result<()> {
     Ok(())
 }
 
-fn costs() -> Result<()> {
+fn a_change_that_costs_cpu_time_is_told() -> Result<()> {
     skip_unless_lab!();
     let bench = Bench::new()?;
     let _load = bench.load(Some(PACE))?;
@@ -112,17 +95,17 @@ fn costs() -> Result<()> {
     Ok(())
 }
 
-fn nothing() -> Result<()> {
+fn of_a_change_that_does_nothing_nothing_is_told() -> Result<()> {
     skip_unless_lab!();
     claims_nothing(&["--rounds", FEW, "--set", INERT], "nothing", runs(2, 1)?)
 }
 
-fn none() -> Result<()> {
+fn of_no_change_nothing_is_told() -> Result<()> {
     skip_unless_lab!();
     claims_nothing(&["--rounds", FEW, "--no-change"], "none", runs(3, 2)?)
 }
 
-fn recipe() -> Result<()> {
+fn a_recipe_tells_people_of_each_change() -> Result<()> {
     skip_unless_lab!();
     let bench = Bench::new()?;
     let _load = bench.load(Some(PACE))?;

@@ -7,10 +7,9 @@
 //! held against the VM's process where the host is not. Not with the usual `main`: this
 //! program plays QEMU, too.
 
-use std::{env, fs, path::Path, process::ExitCode, thread::sleep, time::Duration};
+use std::{env, fs, path::Path, thread::sleep, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use libtest_mimic::{Arguments, ColorSetting, Trial as Test};
 use offwatch::{
     advise::{
         Report,
@@ -24,7 +23,8 @@ use offwatch_tests::{
     observer::offwatch,
     skip_unless_lab,
     traffic::{TcpFlow, TcpOptions},
-    vmm::{self, Vmm},
+    vmm::Vmm,
+    vmm_main,
 };
 
 /// The aim.
@@ -41,18 +41,7 @@ const FRAMES: &str = "frames more to carry";
 /// Another one.
 const SEGMENTS: &str = "segments to cut";
 
-fn main() -> ExitCode {
-    if let Some(code) = vmm::run_if_asked() {
-        return code;
-    }
-    let test = Test::test("the_forecast_is_what_a_trial_measures", || {
-        the_forecast_is_what_a_trial_measures().map_err(|error| format!("{error:?}").into())
-    });
-    let mut arguments = Arguments::from_args();
-    // The kernel matrix reads results from a terminal.
-    arguments.color.get_or_insert(ColorSetting::Never);
-    libtest_mimic::run(&arguments, vec![test]).exit_code()
-}
+vmm_main!(the_forecast_is_what_a_trial_measures);
 
 /// TCP to a VM, at a rate that leaves the host room.
 struct Case {

@@ -4,10 +4,8 @@
 //! Not with the usual `main`: this program plays QEMU, too.
 
 use std::fs;
-use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::{Arguments, ColorSetting, Trial};
 use offwatch_tests::{
     Backend, GuestConfig, Lab,
     guest::Family,
@@ -15,24 +13,14 @@ use offwatch_tests::{
     scaled, skip_unless_vhost,
     traffic::{TcpFlow, TcpOptions, tcp_stream},
     vhost,
-    vmm::{self, Vmm},
+    vmm::Vmm,
+    vmm_main,
 };
 use serde_json::Value;
 
 const TOTAL: &str = "vhost_cpu_ns_total";
 
-fn main() -> ExitCode {
-    if let Some(code) = vmm::run_if_asked() {
-        return code;
-    }
-    let trial = Trial::test("vhost_threads_are_charged_to_their_vm", || {
-        vhost_threads_are_charged_to_their_vm().map_err(|error| format!("{error:?}").into())
-    });
-    let mut arguments = Arguments::from_args();
-    // The kernel matrix reads results from a terminal.
-    arguments.color.get_or_insert(ColorSetting::Never);
-    libtest_mimic::run(&arguments, vec![trial]).exit_code()
-}
+vmm_main!(vhost_threads_are_charged_to_their_vm);
 
 fn vhost_threads_are_charged_to_their_vm() -> Result<()> {
     skip_unless_vhost!();
