@@ -1,7 +1,7 @@
 //! Random choices that can be made again from their seed.
 
 use std::{
-    env,
+    env, thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -39,4 +39,19 @@ pub fn seed() -> Result<u64> {
     };
     eprintln!("OFFWATCH_SEED={seed}");
     Ok(seed)
+}
+
+/// So many hosts side by side, where most of the time is waiting: each with a seed of its
+/// own. The first failure is the error.
+pub fn side_by_side(hosts: u64, seed: u64, host: impl Fn(u64) -> Result<()> + Sync) -> Result<()> {
+    let host = &host;
+    thread::scope(|scope| {
+        let started: Vec<_> = (0..hosts)
+            .map(|at| scope.spawn(move || host(seed.wrapping_add(at))))
+            .collect();
+        let mut ended = started
+            .into_iter()
+            .map(|host| host.join().expect("no panic"));
+        ended.try_for_each(|ended| ended)
+    })
 }

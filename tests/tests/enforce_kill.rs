@@ -108,18 +108,7 @@ fn a_kill_at_any_moment_leaves_the_state_before_or_the_confirmed_one() -> Result
     let seed = random::seed()?;
     let runs = scaled(RUNS).max(HOSTS);
     let hits = Hits::default();
-    thread::scope(|scope| -> Result<()> {
-        let hosts: Vec<_> = (0..HOSTS)
-            .map(|host| {
-                let hits = &hits;
-                scope.spawn(move || host_of(seed.wrapping_add(host), runs / HOSTS, hits))
-            })
-            .collect();
-        for host in hosts {
-            host.join().expect("no panic")?;
-        }
-        Ok(())
-    })?;
+    random::side_by_side(HOSTS, seed, |seed| host_of(seed, runs / HOSTS, &hits))?;
     let [applying, unconfirmed, taken_back, confirmed] = [
         &hits.applying,
         &hits.unconfirmed,

@@ -105,18 +105,7 @@ fn a_kill_at_any_moment_leaves_the_features_before() -> Result<()> {
     let seed = random::seed()?;
     let runs = scaled(RUNS).max(HOSTS);
     let hits = Hits::default();
-    thread::scope(|scope| -> Result<()> {
-        let hosts: Vec<_> = (0..HOSTS)
-            .map(|host| {
-                let hits = &hits;
-                scope.spawn(move || host_of(seed.wrapping_add(host), runs / HOSTS, hits))
-            })
-            .collect();
-        for host in hosts {
-            host.join().expect("no panic")?;
-        }
-        Ok(())
-    })?;
+    random::side_by_side(HOSTS, seed, |seed| host_of(seed, runs / HOSTS, &hits))?;
     let [outside, within, left] =
         [&hits.outside, &hits.within, &hits.left].map(|hits| hits.load(Ordering::Relaxed));
     eprintln!("{runs} runs: killed outside {outside}, within {within}; left changed {left}");
