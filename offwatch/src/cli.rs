@@ -6,6 +6,7 @@ pub mod enforce;
 pub mod export;
 mod features;
 pub mod fleet;
+mod key;
 pub mod trial;
 mod virt_top;
 
@@ -75,7 +76,7 @@ pub enum Command {
     #[command(after_help = export::HELP)]
     Export(Box<export::ExportArgs>),
     /// Show VMs and advice of many hosts, from Prometheus
-    #[command(after_help = fleet::HELP)]
+    #[command(after_help = fleet::HELP, arg_required_else_help = false)]
     Fleet(Box<fleet::FleetArgs>),
     /// Tell what can be observed on this host, and why not
     Doctor(DoctorArgs),

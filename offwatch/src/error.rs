@@ -7,6 +7,8 @@ use std::{
 
 use crate::{
     enforce::{error::EnforceError, gather::GatherError, input::InputError},
+    export::server::ServerError,
+    fleet::FleetError,
     inventory::link::LinkError,
     probe::ProbeError,
     record::RecordError,
@@ -46,6 +48,9 @@ pub enum Error {
     /// There is no trial.
     #[error(transparent)]
     Trial(#[from] TrialError),
+    /// Metrics cannot be served.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// A recording cannot be read or written.
     #[error(transparent)]
     Record(RecordError),
@@ -125,6 +130,12 @@ pub enum Error {
     /// The interfaces and their features cannot be read.
     #[error(transparent)]
     Gather(Box<GatherError>),
+    /// Prometheus gives no answer.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// BPF programs are not timed.
+    #[error("--bpf-stats: the kernel does not time BPF programs: {0}")]
+    NoBpfStatistics(String),
     /// Input or output of a file, a socket or the terminal failed.
     #[error("{what}: {source}")]
     Io {
@@ -153,6 +164,8 @@ impl Error {
         const FAILURE: u8 = 1;
         match self {
             Self::Enforce(error) => error.code(),
+            Self::Server(error) => error.code(),
+            Self::Fleet(error) => error.code(),
             _ => FAILURE,
         }
     }

@@ -67,7 +67,8 @@ impl Filter {
         self.check_names(vms, devs)
     }
 
-    fn check_names<'name, Vms, Devs>(
+    /// Every pattern must match one of these names, too.
+    pub(crate) fn check_names<'name, Vms, Devs>(
         &self,
         vms: impl Fn() -> Vms,
         devs: impl Fn() -> Devs,
@@ -159,7 +160,8 @@ impl Filter {
     }
 }
 
-fn patterns(option: &'static str, patterns: &[String]) -> Result<Vec<Pattern>, Error> {
+/// Compiles the patterns of an option.
+pub(crate) fn patterns(option: &'static str, patterns: &[String]) -> Result<Vec<Pattern>, Error> {
     let compile = |text: &String| {
         Pattern::new(text).map_err(|error| Error::Pattern {
             option,
@@ -179,7 +181,8 @@ pub(crate) fn shortened(pattern: &str) -> String {
     }
 }
 
-fn any(patterns: &[Pattern], name: &str) -> bool {
+/// Whether any of them means the name.
+pub(crate) fn any(patterns: &[Pattern], name: &str) -> bool {
     patterns.iter().any(|pattern| pattern.is_match(name))
 }
 
@@ -192,7 +195,8 @@ fn unmatched<'pattern, 'name, Names: Iterator<Item = &'name str>>(
         .find(|pattern| !names().any(|name| any(std::slice::from_ref(pattern), name)))
 }
 
-fn no_match<'name>(
+/// Tells what there is instead.
+pub(crate) fn no_match<'name>(
     option: &'static str,
     what: &'static str,
     pattern: &Pattern,

@@ -30,6 +30,8 @@ pub mod probe;
 pub mod rank;
 pub mod record;
 pub mod sample;
+mod secret;
+pub mod service;
 pub mod settings;
 pub mod source;
 mod strict;

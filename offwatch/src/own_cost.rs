@@ -10,6 +10,8 @@ use nix::{
     unistd::{SysconfVar, sysconf},
 };
 
+use crate::clock;
+
 /// Cost over the time between two readings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnCost {
@@ -50,10 +52,11 @@ struct Reading {
     programs: HashMap<u32, Runs>,
 }
 
+/// Runs of BPF programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Runs {
-    time_ns: u64,
-    count: u64,
+pub(crate) struct Runs {
+    pub(crate) time_ns: u64,
+    pub(crate) count: u64,
 }
 
 impl Meter {
@@ -86,7 +89,8 @@ impl Meter {
     }
 }
 
-fn refused(error: &std::io::Error) -> String {
+/// Why the kernel does not time BPF programs.
+pub(crate) fn refused(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => "needs CAP_SYS_ADMIN".into(),
         _ => error.to_string(),
@@ -164,7 +168,31 @@ fn program(fdinfo: &str) -> Option<(u32, Runs)> {
     Some((u32::try_from(field("prog_id")?).ok()?, runs))
 }
 
-fn resident_bytes() -> Option<u64> {
+/// All runs of the programs of this process since it loaded them, as far as the
+/// kernel timed them.
+pub(crate) fn all_runs() -> Runs {
+    let programs = own_programs();
+    programs.values().fold(Runs::default(), |sum, runs| Runs {
+        time_ns: sum.time_ns + runs.time_ns,
+        count: sum.count + runs.count,
+    })
+}
+
+/// When this process was started, seconds since the Unix epoch: proc(5) has it in
+/// clock ticks after boot.
+pub(crate) fn start_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // A name may hold spaces and brackets; it ends with the last one.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: f64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
+    let since_boot = ticks / per_second as f64;
+    let running = clock::boottime_ns() as f64 / 1e9 - since_boot;
+    Some(clock::wall_clock_ms() as f64 / 1e3 - running)
+}
+
+/// Resident memory of this process; `None` if `/proc` does not tell.
+pub(crate) fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     let page = sysconf(SysconfVar::PAGE_SIZE).ok()??;
@@ -207,6 +235,16 @@ mod tests {
         assert_eq!(cost.ns_per_run, Some(100.0));
         assert_eq!(cost.cpu_share, 1e-6);
         assert!(Reading::default().bpf_since(&before, 2.0).is_err());
+    }
+
+    #[test]
+    fn this_process_was_started_before_now() {
+        let start = start_seconds().expect("told");
+        let now = clock::wall_clock_ms() as f64 / 1e3;
+        assert!(
+            start <= now + 0.1 && start > now - 86_400.0,
+            "{start}, {now}"
+        );
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub enum Key {
     /// CPU time that the host takes to segment and checksum frames to the VM;
     /// where that cannot be timed, the segments.
     Cost,
+    /// Segments that the host cuts of frames from the VM.
+    Causes,
 }
 
 /// Name on the command line, further names, and what the menu says.
@@ -57,7 +59,7 @@ type Names = (&'static str, &'static [&'static str], &'static str);
 
 impl Key {
     /// All of them, in the order of the menu: virt-top's first.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Id,
         Self::Name,
         Self::Cpu,
@@ -73,6 +75,7 @@ impl Key {
         Self::Packets,
         Self::Drops,
         Self::Cost,
+        Self::Causes,
     ];
 
     fn names(self) -> Names {
@@ -82,17 +85,24 @@ impl Key {
             Self::Cpu => ("cpu", &["processor"], "%CPU"),
             Self::Memory => ("mem", &["memory"], "%MEM"),
             Self::Time => ("time", &[], "TIME (CPU time)"),
-            Self::NetRx => ("netrx", &[], "Net RX bytes"),
-            Self::NetTx => ("nettx", &[], "Net TX bytes"),
+            Self::NetRx => ("netrx", &["rx"], "Net RX bytes"),
+            Self::NetTx => ("nettx", &["tx"], "Net TX bytes"),
             Self::BlockReads => ("blockrdrq", &[], "Block read reqs"),
             Self::BlockWrites => ("blockwrrq", &[], "Block write reqs"),
             Self::Gso => ("gso", &[], "Share of bytes in GSO frames"),
             Self::SoftwareSegments => ("swseg", &[], "Software segments"),
-            Self::Checksums => ("csum", &[], "Software checksum bytes"),
+            Self::Checksums => ("csum", &["swcsum"], "Software checksum bytes"),
             Self::Packets => ("pps", &[], "Packets"),
-            Self::Drops => ("drops", &[], "Drops"),
+            Self::Drops => ("drops", &["drop"], "Drops"),
             Self::Cost => ("cost", &[], "CPU time of software work"),
+            Self::Causes => ("causes", &[], "Software segments caused"),
         }
+    }
+
+    /// Further names on the command line and in the init file: virt-top's, and those of
+    /// columns.
+    pub fn other_names(self) -> &'static [&'static str] {
+        self.names().1
     }
 
     /// Its name on the command line and in the init file.
@@ -115,55 +125,43 @@ impl Key {
                 | Self::Packets
                 | Self::Drops
                 | Self::Cost
+                | Self::Causes
         )
     }
 
     /// The value of a VM; none for a name, and where it is not known.
-    fn value(self, domain: &Domain<'_>) -> Option<f64> {
-        let usage = domain.usage;
-        let number = |value: u64| value as f64;
-        match self {
-            Self::Id => domain.id.map(f64::from),
-            Self::Name => None,
-            Self::Cpu => usage?.cpu_percent(),
-            Self::Memory => usage?.now.memory_kib.map(number),
-            Self::Time => usage?.now.cpu_time_ns.map(number),
-            Self::NetRx => usage?.nic()?.rx_bytes.map(number),
-            Self::NetTx => usage?.nic()?.tx_bytes.map(number),
-            Self::BlockReads => usage?.disk()?.read_requests.map(number),
-            Self::BlockWrites => usage?.disk()?.write_requests.map(number),
-            _ => self.value_of(domain.interfaces),
-        }
-    }
-
-    /// One of offwatch's own values, summed over network cards.
-    fn value_of(self, interfaces: &[Port]) -> Option<f64> {
-        let rates = || interfaces.iter().filter_map(Port::rates);
+    pub(crate) fn value<'name>(self, vm: &impl Ranked<'name>) -> Option<f64> {
         let both = |field: fn(&SideRates) -> Option<f64>| {
-            let sides = rates().flat_map(|rates| [rates.ingress, rates.egress]);
+            let sides = vm.rates().flat_map(|rates| [rates.ingress, rates.egress]);
             sides
                 .filter_map(|side| field(&side))
                 .reduce(|one, other| one + other)
         };
-        let to_vm = |field: fn(&Rates) -> Option<f64>| {
-            rates()
+        let sum = |field: fn(&Rates) -> Option<f64>| {
+            vm.rates()
                 .filter_map(|rates| field(&rates))
                 .reduce(|one, other| one + other)
         };
         match self {
+            Self::Id => vm.id(),
+            Self::Name => None,
+            Self::Cpu => vm.cpu_percent(),
+            Self::Memory => vm.memory_kib(),
+            Self::Time => vm.cpu_time_ns(),
+            Self::NetRx => vm.received_bytes(),
+            Self::NetTx => vm.sent_bytes(),
+            Self::BlockReads => vm.read_requests(),
+            Self::BlockWrites => vm.write_requests(),
             Self::Gso => {
                 let bytes = both(|side| side.bytes_per_s).filter(|bytes| *bytes > 0.0)?;
                 Some(both(|side| side.gso_bytes_per_s)? / bytes)
             }
-            Self::SoftwareSegments => to_vm(|rates| rates.software_segments_per_s),
-            Self::Checksums => to_vm(|rates| rates.software_checksum_bytes_per_s),
+            Self::SoftwareSegments => sum(|rates| rates.software_segments_per_s),
+            Self::Checksums => sum(|rates| rates.software_checksum_bytes_per_s),
             Self::Packets => both(|side| side.packets_per_s),
             Self::Drops => both(|side| side.drops_per_s),
-            Self::Cost => {
-                let figures = Figures::of(interfaces);
-                figures.work_cpu_share.or(figures.software_segments_per_s)
-            }
-            _ => None,
+            Self::Cost => vm.cost(),
+            Self::Causes => sum(|rates| rates.caused_segments_per_s),
         }
     }
 
@@ -194,6 +192,89 @@ impl FromStr for Key {
             format!("not a sort key; there are {}", all.join(", "))
         })
     }
+}
+
+/// A VM that can be ranked, of this host or of another.
+pub(crate) trait Ranked<'name> {
+    /// Name.
+    fn name(&self) -> &'name str;
+    /// It runs, or is paused.
+    fn is_active(&self) -> bool;
+    /// libvirt's id.
+    fn id(&self) -> Option<f64>;
+    /// CPU time as a share of all of the host's CPUs, percent.
+    fn cpu_percent(&self) -> Option<f64>;
+    /// Memory it is given, KiB.
+    fn memory_kib(&self) -> Option<f64>;
+    /// CPU time since its start, nanoseconds.
+    fn cpu_time_ns(&self) -> Option<f64>;
+    /// Bytes received in the interval, or a second of it: the same for all VMs that
+    /// are compared. So is what follows.
+    fn received_bytes(&self) -> Option<f64>;
+    /// Bytes sent.
+    fn sent_bytes(&self) -> Option<f64>;
+    /// Requests to read from disks.
+    fn read_requests(&self) -> Option<f64>;
+    /// Requests to write to disks.
+    fn write_requests(&self) -> Option<f64>;
+    /// Rates of its network cards.
+    fn rates(&self) -> impl Iterator<Item = Rates>;
+
+    /// What software work on the way to it costs.
+    fn cost(&self) -> Option<f64> {
+        let figures = Figures::of_cards(self.rates());
+        figures.work_cpu_share.or(figures.software_segments_per_s)
+    }
+}
+
+impl<'name> Ranked<'name> for Domain<'name> {
+    fn name(&self) -> &'name str {
+        self.name
+    }
+
+    fn is_active(&self) -> bool {
+        self.is_active
+    }
+
+    fn id(&self) -> Option<f64> {
+        self.id.map(f64::from)
+    }
+
+    fn cpu_percent(&self) -> Option<f64> {
+        self.usage?.cpu_percent()
+    }
+
+    fn memory_kib(&self) -> Option<f64> {
+        self.usage?.now.memory_kib.map(number)
+    }
+
+    fn cpu_time_ns(&self) -> Option<f64> {
+        self.usage?.now.cpu_time_ns.map(number)
+    }
+
+    fn received_bytes(&self) -> Option<f64> {
+        self.usage?.nic()?.rx_bytes.map(number)
+    }
+
+    fn sent_bytes(&self) -> Option<f64> {
+        self.usage?.nic()?.tx_bytes.map(number)
+    }
+
+    fn read_requests(&self) -> Option<f64> {
+        self.usage?.disk()?.read_requests.map(number)
+    }
+
+    fn write_requests(&self) -> Option<f64> {
+        self.usage?.disk()?.write_requests.map(number)
+    }
+
+    fn rates(&self) -> impl Iterator<Item = Rates> {
+        self.interfaces.iter().filter_map(Port::rates)
+    }
+}
+
+fn number(value: u64) -> f64 {
+    value as f64
 }
 
 /// A key and a direction.
@@ -236,12 +317,14 @@ impl Order {
         domains.sort_by_cached_key(|domain| self.row(domain));
     }
 
-    fn row<'a>(self, domain: &Domain<'a>) -> Row<'a> {
+    /// What a VM is sorted by.
+    pub(crate) fn row<'name>(self, vm: &impl Ranked<'name>) -> Row<'name> {
+        let is_active = vm.is_active();
         Row {
             order: self,
-            is_inactive: !domain.is_active,
-            value: self.key.value(domain).filter(|_| domain.is_active),
-            name: domain.name,
+            is_inactive: !is_active,
+            value: self.key.value(vm).filter(|_| is_active),
+            name: vm.name(),
         }
     }
 
@@ -304,7 +387,7 @@ pub fn sort_vms(vms: &mut Vec<Vm>, order: Order) {
 }
 
 /// What a VM is sorted by.
-struct Row<'a> {
+pub(crate) struct Row<'a> {
     order: Order,
     is_inactive: bool,
     value: Option<f64>,
@@ -415,6 +498,17 @@ mod tests {
         for key in Key::ALL {
             assert_eq!(key.name().parse(), Ok(key));
         }
+        for column in ["causes", "swcsum", "drop", "rx", "tx"] {
+            assert!(column.parse::<Key>().is_ok(), "{column}");
+        }
+        let mut names: Vec<&str> = Key::ALL
+            .iter()
+            .flat_map(|key| [&[key.name()], key.other_names()].concat())
+            .collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "a name of two keys");
         assert_eq!("processor".parse(), Ok(Key::Cpu));
         assert_eq!("memory".parse(), Ok(Key::Memory));
         let error = "foo".parse::<Key>().unwrap_err();

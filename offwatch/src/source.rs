@@ -14,6 +14,7 @@ use crate::{
     advise::Watch,
     collector::{Collector, Options},
     error::Error,
+    facts::Facts,
     model::{Model, usage::UsageHistory},
     record::{RecordError, Recorder, Replay, Replayed},
     sample::Sample,
@@ -31,6 +32,10 @@ pub struct Source {
     before: Option<Arc<Sample>>,
     usage: UsageHistory,
     ended: bool,
+    /// Samples do not wait for libvirt's answer.
+    is_impatient: bool,
+    /// What it took to read the last sample.
+    took: Duration,
 }
 
 /// A sample, with what its figures are made of.
@@ -100,7 +105,35 @@ impl Source {
             before: None,
             usage: UsageHistory::default(),
             ended: false,
+            is_impatient: false,
+            took: Duration::ZERO,
         }
+    }
+
+    /// Has samples take what libvirt told last: it is asked for new statistics with
+    /// each, and what it answers is in the next one.
+    pub fn never_wait(&mut self) {
+        self.is_impatient = true;
+    }
+
+    /// What it took to read the last sample, without any wait.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// How this host is set up now; none of a recording.
+    pub fn facts(&mut self) -> Option<Facts> {
+        match &mut self.origin {
+            Origin::Live { collector, .. } => Some(collector.facts()),
+            Origin::Replay(_) => None,
+        }
+    }
+
+    /// Lets go of the samples that were returned last: there is no model of the next
+    /// one, and they are large on a large host.
+    pub fn forget(&mut self) {
+        self.previous = None;
+        self.before = None;
     }
 
     /// Writes every sample to a recording, too. The next one tells how the host
@@ -227,10 +260,15 @@ impl Source {
                 if let Some(wanted) = pace.want_pcpus.take() {
                     collector.want_pcpus(wanted);
                 }
-                let answer = timeout(patience(pace.interval), collector.refresh_stats());
-                // Without an answer the last one stays.
-                let _ = collector.follow_until(answer).await?;
+                let answer = collector.refresh_stats();
+                if !self.is_impatient {
+                    let answer = timeout(patience(pace.interval), answer);
+                    // Without an answer the last one stays.
+                    let _ = collector.follow_until(answer).await?;
+                }
+                let began = Instant::now();
                 let mut sample = collector.sample();
+                self.took = began.elapsed();
                 let changes = collector.changes();
                 let is_recorded = self.recorder.is_some();
                 if gathering.is_due(is_recorded, changes, Instant::now()) {

@@ -43,3 +43,17 @@ pub fn udp_segment(socket: &impl AsFd, bytes: u16) -> Result<()> {
     };
     Errno::result(result).map(drop).context("UDP_SEGMENT")
 }
+
+/// Has a reset sent where the socket is closed (`SO_LINGER` of no time).
+pub fn reset_on_close(socket: &impl AsFd) -> Result<()> {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    setsockopt(socket, sockopt::Linger, &linger).context("SO_LINGER")
+}
+
+/// Has little kept for a reader (`SO_RCVBUF`); to be asked for before it connects.
+pub fn small_receive_buffer(socket: &impl AsFd) -> Result<()> {
+    setsockopt(socket, sockopt::RcvBuf, &4096).context("SO_RCVBUF")
+}

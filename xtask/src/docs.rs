@@ -1,5 +1,5 @@
 //! `cargo xtask docs`: the documents that are made from the code: of the catalogue of
-//! rules, and schemas.
+//! rules, of metrics, schemas, manual pages and completions.
 
 use std::process::ExitCode;
 
@@ -17,15 +17,19 @@ pub(crate) fn run() -> Result<ExitCode> {
         "--test",
         "advise",
         "--test",
+        "export",
+        "--test",
         "policy",
         "--test",
         "trial",
+        "--test",
+        "pages",
     ]);
     command.args(["--", "the_"]);
     run::run(command.env("OFFWATCH_BLESS", "1"))?;
     println!(
-        "wrote docs/rules.md, docs/advice.schema.json, docs/policy.schema.json and \
-         docs/trial.schema.json"
+        "wrote docs/rules.md, docs/metrics.md, docs/advice.schema.json, \
+         docs/policy.schema.json, docs/trial.schema.json, contrib/man and contrib/completions"
     );
     Ok(ExitCode::SUCCESS)
 }

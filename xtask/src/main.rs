@@ -3,6 +3,7 @@
 mod as_root;
 mod bench;
 mod demo;
+mod dist;
 mod docs;
 mod e2e;
 mod ebpf;
@@ -35,8 +36,10 @@ enum Command {
     Ebpf(ebpf::Args),
     /// Show offwatch on a demonstration host: three guests with traffic
     Demo(demo::Args),
-    /// Write the documents that are made from the catalogue of rules
+    /// Write the documents that are made from the code: rules, schemas, manual pages
     Docs,
+    /// Make packages: .deb, .rpm and an archive, in target/dist
+    Dist(dist::Args),
     /// Run the whole test suite
     Test(test::Args),
     /// Give any bytes to what reads input from elsewhere
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Ebpf(args) => ebpf::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Docs => docs::run(),
+        Command::Dist(args) => dist::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::E2e(args) => e2e::run(&args),

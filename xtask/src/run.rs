@@ -10,9 +10,19 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::interrupt;
 
+const OF_OUR_PACKAGE: &[&str] = &["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 /// The cargo that started us. In CI it must not change the lock file.
 pub(crate) fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new(cargo_path());
+    // What cargo tells a running xtask about its package: build scripts of others watch
+    // these, and would all run again.
+    for (variable, _) in env::vars_os() {
+        let name = variable.to_string_lossy();
+        if OF_OUR_PACKAGE.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(&variable);
+        }
+    }
     command.arg(subcommand);
     if in_ci() {
         command.arg("--locked");

@@ -3,27 +3,43 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::run;
 use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
 
 const RUNNER: &str = "offwatch-matrix";
-/// Drives the screen in tmux.
-const TERMINAL_TEST: &str = "screen";
-/// Rules judge by rates, which an emulated machine does not reach.
-const ADVICE_TEST: &str = "scenarios";
-/// So does a canary; it takes minutes there.
-const CANARY_TEST: &str = "enforce_canary";
-/// Its senders are to be faster than a queue.
-const LOSS_TEST: &str = "retransmits";
-/// It takes programs of a whole system; what it has of the kernel, notifications and
-/// requests, others test.
-const WATCH_TEST: &str = "enforce_watch";
-/// Trials judge by rates and CPU time, too; what they have of the kernel, features that
-/// are changed and set back, the tests of enforce have as well.
-const TRIAL_TESTS: [&str; 4] = ["trial", "trial_forecast", "trial_kill", "trial_safety"];
+/// Tests that other kernels are left out of, by why.
+const LEFT_OUT: [(&str, &[&str]); 6] = [
+    ("they find the same on every kernel", &["screen"]),
+    (
+        "they judge by rates or CPU time, which an emulated machine does not have",
+        &[
+            "scenarios",
+            "enforce_canary",
+            "retransmits",
+            "trial",
+            "trial_forecast",
+            "trial_kill",
+            "trial_safety",
+        ],
+    ),
+    ("they take programs of a whole system", &["enforce_watch"]),
+    ("they take the checkout", &["manual"]),
+    (
+        "they take Prometheus, systemd or openssl",
+        &[
+            "dashboards",
+            "export",
+            "export_access",
+            "export_unit",
+            "fleet",
+            "prometheus_rules",
+        ],
+    ),
+    ("their many clients take a server's time", &["export_http"]),
+];
 
 /// The kernels that the runner knows.
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
@@ -154,21 +170,18 @@ fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
     Ok(command)
 }
 
-/// Every test of the lab but those that boot VMs of their own, those that need a
-/// terminal and find the same on every kernel, and those that need real speed.
+/// Every test of the lab but those that boot VMs of their own, and [`LEFT_OUT`].
 fn targets(workspace: &Workspace, only: &[String]) -> Result<Vec<String>> {
     let mut known = workspace.targets(TESTS_PACKAGE, "test");
-    let left_out = [
-        TERMINAL_TEST,
-        ADVICE_TEST,
-        CANARY_TEST,
-        LOSS_TEST,
-        WATCH_TEST,
-    ];
-    known.retain(|target| {
-        let target = target.as_str();
-        !VM_TESTS.contains(&target) && !left_out.contains(&target) && !TRIAL_TESTS.contains(&target)
-    });
+    known.retain(|target| !VM_TESTS.contains(&target.as_str()));
+    for (because, left_out) in LEFT_OUT {
+        for target in left_out {
+            let is_wanted = only.iter().any(|only| only == target);
+            ensure!(!is_wanted, "{target} is left out: {because}");
+            let place = known.iter().position(|known| known == target);
+            known.remove(place.with_context(|| format!("no test target {target}"))?);
+        }
+    }
     for target in only {
         ensure!(
             known.contains(target),

@@ -124,6 +124,23 @@ impl Workspace {
         Ok(self.target.join(directory).join("offwatch"))
     }
 
+    /// The version of a package of the checkout.
+    pub(crate) fn version(&self, package: &str) -> Option<String> {
+        let mut packages = self.packages();
+        let found = packages
+            .find(|candidate| candidate["name"] == package && candidate["source"].is_null())?;
+        found["version"].as_str().map(str::to_owned)
+    }
+
+    /// Where a package's files are.
+    pub(crate) fn directory(&self, package: &str, version: &str) -> Option<PathBuf> {
+        let mut packages = self.packages();
+        let found = packages
+            .find(|candidate| candidate["name"] == package && candidate["version"] == version)?;
+        let manifest = Path::new(found["manifest_path"].as_str()?);
+        manifest.parent().map(Path::to_owned)
+    }
+
     fn packages(&self) -> impl Iterator<Item = &Value> {
         self.metadata["packages"].as_array().into_iter().flatten()
     }
@@ -136,10 +153,10 @@ mod tests {
     const METADATA: &str = r#"{
         "workspace_root": "/checkout", "target_directory": "/elsewhere/target",
         "packages": [
-            {"name": "offwatch-tests", "source": null, "manifest_path": "/checkout/tests/Cargo.toml",
+            {"name": "offwatch-tests", "version": "0.1.0", "source": null, "manifest_path": "/checkout/tests/Cargo.toml",
              "targets": [{"name": "offwatch_tests", "kind": ["lib"]},
                          {"name": "lab", "kind": ["test"]}, {"name": "e2e", "kind": ["test"]}]},
-            {"name": "anyhow", "source": "registry+x", "targets": [],
+            {"name": "anyhow", "version": "1.0.0", "source": "registry+x", "targets": [],
              "manifest_path": "/home/me/registry/src/index/anyhow-1.0.0/Cargo.toml"}]}"#;
 
     #[test]
@@ -152,6 +169,13 @@ mod tests {
         let directories = workspace.dependency_directories();
         assert_eq!(directories.len(), 1);
         assert!(directories.contains(Path::new("/home/me/registry/src/index")));
+        assert_eq!(workspace.version("offwatch-tests").unwrap(), "0.1.0");
+        assert_eq!(workspace.version("anyhow"), None);
+        assert_eq!(
+            workspace.directory("anyhow", "1.0.0").unwrap(),
+            Path::new("/home/me/registry/src/index/anyhow-1.0.0")
+        );
+        assert_eq!(workspace.directory("anyhow", "2.0.0"), None);
     }
 
     #[test]

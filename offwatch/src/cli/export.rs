@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{HookChoice, WorkChoice, local_uri, seconds};
+use super::{HookChoice, WorkChoice, key::KeyParser, local_uri, seconds};
 use crate::rank::Key;
 
 pub(super) const HELP: &str = "\
@@ -20,10 +20,10 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:9953";
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// Address and port for scrapes: /metrics (may be given more than once)
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen)]
     pub listen: Vec<SocketAddr>,
-    /// Write the metrics to this file at every interval, for the textfile collector of
-    /// node_exporter; the file is replaced, never half written
+    /// Write the metrics to this file (NAME.prom) at every interval, for the textfile
+    /// collector of node_exporter; the file is replaced, never half written
     #[arg(long, value_name = "FILE")]
     pub textfile: Option<PathBuf>,
     /// Print the metrics once, and exit
@@ -34,7 +34,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub top: usize,
     /// What --top ranks by: a key of `offwatch top`
-    #[arg(long, value_name = "KEY", value_parser = str::parse::<Key>, default_value = "cost")]
+    #[arg(long, value_name = "KEY", value_parser = KeyParser, default_value = "cost")]
     pub sort: Key,
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
@@ -42,7 +42,8 @@ pub struct ExportArgs {
     /// Only interfaces whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
     pub dev: Vec<String>,
-    /// Seconds between samples where no scrape asks for one [default: 15]
+    /// Seconds between samples where no scrape asks for one [default: 15]; with --once, for
+    /// how long to observe [default: 1]
     #[arg(short = 'd', long, value_name = "SECONDS", value_parser = seconds)]
     pub interval: Option<Duration>,
     /// No advice: offwatch_advice is not there
@@ -83,4 +84,9 @@ pub struct ExportArgs {
     /// The end of a recording instead of this host (- for stdin); with --once
     #[arg(long, value_name = "FILE", requires = "once")]
     pub replay: Option<PathBuf>,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let wrong = "give an IP address and a port: 127.0.0.1:9953, 0.0.0.0:9953 or [::]:9953";
+    text.parse().map_err(|_| wrong.to_owned())
 }

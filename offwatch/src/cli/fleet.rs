@@ -4,14 +4,24 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::{advise::time, seconds};
+use super::{advise::time, key::KeyParser, seconds};
 use crate::rank::Key;
 
 pub(super) const HELP: &str = "\
 Hosts are those on which `offwatch export` runs and that Prometheus scrapes. Nothing is \
 changed, nor asked of the hosts themselves.\n\n\
-Exit codes: 0 ok, 1 failure, 2 usage, 3 with --exit-code if there is something to do, or \
-a host is stale.";
+Exit codes: 0 ok, 1 failure, 2 usage, 3 with --exit-code if a host is stale or, with \
+`advise`, if there is something to do.";
+
+const TOP_HELP: &str = "\
+RX and TX are from the guest's side. OVER is the time that rates cover: less than \
+--window for what is new.\n\n\
+Exit codes: 0 ok, 1 failure, 2 usage, 3 with --exit-code if a host is stale.";
+
+const ADVISE_HELP: &str = "\
+Evidence and fixes are on the hosts: the command that shows them is below each finding.\n\n\
+Exit codes: 0 ok, 1 failure, 2 usage, 3 with --exit-code if there is something to do, a \
+host is stale or has no advice yet, or no host gives any.";
 
 /// Arguments of `fleet`.
 #[derive(Debug, Args)]
@@ -25,8 +35,10 @@ pub struct FleetArgs {
 #[derive(Debug, Subcommand)]
 pub enum FleetCommand {
     /// Rank the VMs of all hosts, as `top` does those of one
+    #[command(after_help = TOP_HELP)]
     Top(Box<FleetTopArgs>),
     /// List the advice of all hosts
+    #[command(after_help = ADVISE_HELP)]
     Advise(Box<FleetAdviseArgs>),
 }
 
@@ -34,7 +46,12 @@ pub enum FleetCommand {
 #[derive(Debug, Args)]
 pub struct PrometheusArgs {
     /// Prometheus, such as http://prometheus:9090
-    #[arg(long, value_name = "URL", env = "OFFWATCH_PROMETHEUS")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OFFWATCH_PROMETHEUS",
+        hide_env_values = true
+    )]
     pub prometheus: String,
     /// File with the token that it wants (Authorization: Bearer)
     #[arg(long, value_name = "FILE")]
@@ -48,7 +65,7 @@ pub struct PrometheusArgs {
     /// Only VMs whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
     pub vm: Vec<String>,
-    /// Time without a scrape after which a host is left out, and said to be stale
+    /// Time without a scrape after which a host is left out, and said to be stale (300s, 5m, 1h)
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
     pub stale_after: Duration,
     /// Hosts that were seen within this time and are gone are told of
@@ -60,7 +77,7 @@ pub struct PrometheusArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// End with code 3 if there is something to do, or a host is stale
+    /// End with code 3 instead of 0 where the codes below say so
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -74,11 +91,11 @@ pub struct FleetTopArgs {
     /// Only interfaces whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
     pub dev: Vec<String>,
-    /// Time that rates cover; two scrapes must lie in it
+    /// Time that rates cover (120s, 2m, 1h); two scrapes must lie in it
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "2m")]
     pub window: Duration,
     /// What VMs are ranked by: a key of `offwatch top`
-    #[arg(short = 'o', long, value_name = "KEY", value_parser = str::parse::<Key>, default_value = "cost")]
+    #[arg(short = 'o', long, value_name = "KEY", value_parser = KeyParser, default_value = "cost")]
     pub sort: Key,
     /// The other way around
     #[arg(short, long)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::key::KeyParser;
 use crate::{rank::Key, settings::end_time::EndTime};
 
 /// What `top` has from virt-top. Options that are not given are looked up in
@@ -27,8 +28,9 @@ pub struct VirtTopArgs {
     #[arg(short, long)]
     pub batch: bool,
     /// Sort by cpu, mem, time, id, name, netrx, nettx, blockrdrq or blockwrrq,
-    /// or by gso, swseg, csum, pps, drops or cost
-    #[arg(short = 'o', long, value_name = "KEY")]
+    /// or by gso, swseg, csum, pps, drops, cost or causes
+    #[arg(short = 'o', long, value_name = "KEY", value_parser = KeyParser,
+          hide_possible_values = true)]
     pub sort: Option<Key>,
     /// Sort the other way round (not in virt-top)
     #[arg(short, long)]

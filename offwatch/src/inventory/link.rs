@@ -124,15 +124,13 @@ pub fn list() -> Result<Vec<Link>, LinkError> {
     listed(&mut Requests::open(NETLINK_ROUTE)?)
 }
 
-/// Each part of the listing is read before the next one: as messages, ten
-/// thousand interfaces take 150 MB.
 fn listed(requests: &mut Requests<RouteNetlinkMessage>) -> Result<Vec<Link>, LinkError> {
     let mut message = LinkMessage::default();
     let without_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
     message.attributes.push(without_counters);
     let request = RouteNetlinkMessage::GetLink(message);
     let mut links: Vec<Link> = Vec::new();
-    let mut take = |message| {
+    let take = |message| {
         let RouteNetlinkMessage::NewLink(message) = message else {
             return;
         };
@@ -145,8 +143,7 @@ fn listed(requests: &mut Requests<RouteNetlinkMessage>) -> Result<Vec<Link>, Lin
         }
         links.push(link);
     };
-    requests.start_listing(request).map_err(LinkError::List)?;
-    while !requests.receive(&mut take).map_err(LinkError::List)? {}
+    requests.each(request, take).map_err(LinkError::List)?;
     Ok(links)
 }
 

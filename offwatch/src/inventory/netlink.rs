@@ -63,6 +63,14 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
         self.rest()
     }
 
+    /// Shows all of a kind, one after the other. As messages, ten thousand interfaces
+    /// take 150 MB.
+    pub fn each(&mut self, message: M, mut each: impl FnMut(M)) -> io::Result<()> {
+        self.start_listing(message)?;
+        while !self.receive(&mut each)? {}
+        Ok(())
+    }
+
     /// Begins a listing, to be read by [`Self::receive`]. Another request
     /// before its end abandons it.
     pub fn start_listing(&mut self, message: M) -> io::Result<()> {

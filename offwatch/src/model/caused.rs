@@ -73,7 +73,7 @@ impl Joined {
         self.caused(figures(now), before.map(figures))
     }
 
-    fn unattributed_figures<'host>(&self, host: &'host Host) -> Figures<'host> {
+    pub(super) fn unattributed_figures<'host>(&self, host: &'host Host) -> Figures<'host> {
         Figures {
             derived: host
                 .unattributed

@@ -32,10 +32,10 @@ pub(super) struct Figures<'sample> {
 
 /// The figures to show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shown {
-    pub(super) segments: Option<u64>,
-    pub(super) checksum_bytes: Option<u64>,
-    pub(super) approximate: bool,
+pub(crate) struct Shown {
+    pub(crate) segments: Option<u64>,
+    pub(crate) checksum_bytes: Option<u64>,
+    pub(crate) approximate: bool,
 }
 
 impl<'sample> Figures<'sample> {
@@ -120,6 +120,21 @@ impl<'sample> Figures<'sample> {
             checksum: ns(|hooks| &hooks.checksum, |work| work.checksum.ns),
             crc32c: ns(|hooks| &hooks.crc32c, |work| work.crc32c.ns),
         })
+    }
+
+    /// The nanoseconds that segmentation and checksums took, where all calls are
+    /// timed.
+    pub(super) fn total_ns(&self) -> (Option<u64>, Option<u64>) {
+        let Some(work) = self.exact() else {
+            return (None, None);
+        };
+        let is_timed = |hook: &Exactness| hook.method().is_ok();
+        let segmentation = is_timed(&self.hooks.segmentation);
+        let checksum = is_timed(&self.hooks.checksum) && is_timed(&self.hooks.crc32c);
+        (
+            segmentation.then_some(work.segmentation.ns),
+            checksum.then_some(work.checksum.ns + work.crc32c.ns),
+        )
     }
 
     /// The exact counters, if any of them means anything.

@@ -350,7 +350,8 @@ impl Joined {
     }
 }
 
-fn missing(nic: &Nic) -> String {
+/// Why a card has no interface that is observed.
+pub(crate) fn missing(nic: &Nic) -> String {
     match &nic.dev {
         Some(dev) => format!("{dev} is not in the observed network namespace"),
         None => "the VM has no interface on this host now".into(),

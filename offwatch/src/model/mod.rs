@@ -18,6 +18,7 @@ pub mod overview;
 mod port;
 mod rates;
 mod side;
+mod totals;
 pub mod usage;
 mod vhost;
 mod work;
@@ -26,7 +27,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-pub(crate) use self::offloads::NEGOTIATED;
 pub use self::{
     caused::Caused,
     cost::{Cost, Measured},
@@ -43,6 +43,13 @@ pub use self::{
     usage::{Usage, UsageHistory},
     vhost::VhostCpu,
     work::SoftwareWork,
+};
+pub(crate) use self::{
+    figures::Shown,
+    interface::missing,
+    offloads::NEGOTIATED,
+    side::SideTotals,
+    totals::{Moment, Totals},
 };
 use self::{joined::Joined, port::Card, vhost::NoVhostCpu};
 use crate::sample::{

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{
     Joined,
     figures::{Figures, Sight},
@@ -32,7 +34,7 @@ pub struct Rates {
 }
 
 /// Rates of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct SideRates {
     /// Frames.
     pub packets_per_s: Option<f64>,

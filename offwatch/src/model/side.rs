@@ -31,8 +31,8 @@ macro_rules! metrics {
 
         /// Values of the totals at one moment.
         #[derive(Clone, Copy, Debug, Default)]
-        pub(super) struct $totals {
-            $(pub(super) $total: Option<u64>,)*
+        pub(crate) struct $totals {
+            $(pub(crate) $total: Option<u64>,)*
         }
 
         impl $name {

@@ -1,7 +1,7 @@
 //! The figures of one row.
 
 use crate::model::{
-    Interface, Port, Side, SideRates, WorkNs,
+    Interface, Port, Rates, Side, SideRates, WorkNs,
     histogram::{self, HistogramRow, Range},
 };
 
@@ -101,16 +101,27 @@ impl Figures {
         sum
     }
 
+    /// The sums of network cards of VMs, by their rates.
+    pub(crate) fn of_cards(cards: impl Iterator<Item = Rates>) -> Self {
+        let figures = cards.map(|rates| Self::of_rates(&rates, true));
+        figures.fold(Self::default(), Self::plus)
+    }
+
     /// `None` for an interface that cannot be seen.
     fn of_one(interface: &Port) -> Option<Self> {
         let rates = interface.rates()?;
+        Some(Self::of_rates(&rates, interface.is_card()))
+    }
+
+    /// Of an interface by its rates, a VM's card or another.
+    pub(crate) fn of_rates(rates: &Rates, is_card: bool) -> Self {
         let (ingress, egress) = (&rates.ingress, &rates.egress);
-        let (rx, tx) = match interface.is_card() {
+        let (rx, tx) = match is_card {
             true => (egress, ingress),
             false => (ingress, egress),
         };
         let (work_cpu_share, work_cpu_at_least) = rates.work_ns.and_then(work_cpu_share).unzip();
-        Some(Self {
+        Self {
             rx: Flow::of(rx),
             tx: Flow::of(tx),
             software_segments_per_s: rates.software_segments_per_s,
@@ -122,7 +133,7 @@ impl Figures {
             caused_at_least: rates.caused_approximate,
             drops_per_s: rx.drops_per_s.zip(tx.drops_per_s).map(|(rx, tx)| rx + tx),
             partial: false,
-        })
+        }
     }
 
     fn plus(self, other: Self) -> Self {

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr as _;
 
 /// Rows of `COLUMNS` cells.
-pub(super) struct Grid<const COLUMNS: usize> {
+pub(crate) struct Grid<const COLUMNS: usize> {
     /// So many columns are aligned to the left, the others to the right.
     left: usize,
     text: String,
@@ -18,7 +18,8 @@ pub(super) struct Grid<const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> Grid<COLUMNS> {
-    pub(super) fn new(left: usize, headings: [&str; COLUMNS]) -> Self {
+    /// With headings.
+    pub(crate) fn new(left: usize, headings: [&str; COLUMNS]) -> Self {
         let mut grid = Self {
             left,
             text: String::new(),
@@ -29,7 +30,8 @@ impl<const COLUMNS: usize> Grid<COLUMNS> {
         grid
     }
 
-    pub(super) fn add_row(&mut self, cells: [impl AsRef<str>; COLUMNS]) {
+    /// Adds a row.
+    pub(crate) fn add_row(&mut self, cells: [impl AsRef<str>; COLUMNS]) {
         for (cell, width) in cells.iter().zip(&mut self.widths) {
             let cell = cell.as_ref();
             *width = (*width).max(cell.width());
@@ -39,7 +41,7 @@ impl<const COLUMNS: usize> Grid<COLUMNS> {
     }
 
     /// Writes all rows, a blank behind each cell.
-    pub(super) fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut start = 0;
         for row in self.ends.chunks(COLUMNS) {
             for ((column, end), width) in row.iter().enumerate().zip(&self.widths) {

@@ -1,9 +1,9 @@
 //! Outputs: one file a format, all made from a model.
 
 mod csv_long;
-mod grid;
+pub(crate) mod grid;
 mod json;
-mod table;
+pub(crate) mod table;
 pub mod units;
 pub mod virt_top;
 

@@ -11,21 +11,25 @@ use super::{
     units::{percent, rate},
 };
 use crate::{
-    model::{Model, Port, SideRates, Vm},
+    model::{Model, Port, Rates, SideRates, Vm},
     text::plain,
 };
 
 /// The rates of one interval: VMs first, then other interfaces.
 pub struct Table;
 
-const COLUMNS: usize = 13;
-const VM_COLUMNS: [&str; COLUMNS] = [
+/// Columns of a VM's card.
+pub(crate) const COLUMNS: usize = 13;
+/// Their headings.
+pub(crate) const VM_COLUMNS: [&str; COLUMNS] = [
     "VM", "DEV", "RXbit/s", "TXbit/s", "RXpk/s", "TXpk/s", "RXgso%", "TXgso%", "RXseg", "SWSEG/s",
     "SWCSUM/s", "CAUSES/s", "DROP/s",
 ];
-const TEXT_COLUMNS: usize = 2;
+/// Columns of text; those of numbers follow.
+pub(crate) const TEXT_COLUMNS: usize = 2;
 
-type Row = [String; COLUMNS];
+/// A line of the table.
+pub(crate) type Row = [String; COLUMNS];
 
 impl Render for Table {
     fn render(&self, model: &Model, to: &mut dyn Write) -> io::Result<()> {
@@ -98,7 +102,8 @@ fn headline(model: &Model) -> String {
     )
 }
 
-fn utc_time(unix_ms: u64) -> String {
+/// The time of day.
+pub(crate) fn utc_time(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000 % 86_400;
     format!(
         "{:02}:{:02}:{:02} UTC",
@@ -108,7 +113,8 @@ fn utc_time(unix_ms: u64) -> String {
     )
 }
 
-fn blank_row(label: &str, dev: &str) -> Row {
+/// Of what has no rates.
+pub(crate) fn blank_row(label: &str, dev: &str) -> Row {
     let mut row = [const { String::new() }; COLUMNS];
     (row[0], row[1]) = (plain(label), plain(dev));
     row[TEXT_COLUMNS..].fill("-".into());
@@ -124,6 +130,16 @@ fn row(label: &str, interface: &Port, of_vm: bool, notes: &mut BTreeSet<String>)
         }
         return blank_row(label, dev);
     };
+    cells([label, dev], &rates, of_vm, notes)
+}
+
+/// A row of rates, with what is to be told below the table.
+pub(crate) fn cells(
+    [label, dev]: [&str; TEXT_COLUMNS],
+    rates: &Rates,
+    of_vm: bool,
+    notes: &mut BTreeSet<String>,
+) -> Row {
     let (ingress, egress) = (&rates.ingress, &rates.egress);
     let (rx, tx) = if of_vm {
         (egress, ingress)

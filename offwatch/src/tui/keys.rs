@@ -43,7 +43,7 @@ pub(super) struct Shown<'model> {
 
 pub(super) const UNKNOWN: &str = "Unknown command - try 'h' for help";
 /// What chooses the orders of the menu.
-pub(super) const MENU_KEYS: &str = "0123456789abcde";
+pub(super) const MENU_KEYS: &str = "0123456789abcdef";
 const FASTEST: f64 = 1024.0;
 const SLOWEST: f64 = 1.0 / 16.0;
 

@@ -241,6 +241,7 @@ fn value(key: Key, id: Option<u32>, interfaces: &[Port]) -> Option<f64> {
         Key::Packets => both.packets_per_s,
         Key::Drops => figures.drops_per_s,
         Key::Cost => figures.work_cpu_share.or(figures.software_segments_per_s),
+        Key::Causes => figures.caused_segments_per_s,
         _ => figures.rx.bytes_per_s,
     }
 }

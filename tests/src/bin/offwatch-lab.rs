@@ -11,11 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use offwatch_tests::domains::{Domain, TestDriver};
-use offwatch_tests::guest::Family;
+use offwatch_tests::demo::DemoHost;
 use offwatch_tests::supervise::Signals;
-use offwatch_tests::traffic::{TcpFlow, TcpOptions};
-use offwatch_tests::{GuestConfig, Lab, Offloads, skip_reason};
+use offwatch_tests::{Lab, skip_reason};
 
 /// Runs a command on a demonstration KVM host with three busy guests.
 ///
@@ -54,41 +52,9 @@ fn run(args: &Args) -> Result<i32> {
     if let Some(reason) = skip_reason() {
         bail!("{reason}");
     }
-    let lab = demo_host()?;
-    let _flows = demo_flows(&lab, args.rate * 1_000_000)?;
-    let domains: Vec<_> = lab.guests().iter().map(Domain::of).collect();
-    let libvirt = TestDriver::new(&domains)?;
-    let command = command(&lab, &libvirt.uri(), &args.command)?;
+    let host = DemoHost::new(args.rate * 1_000_000)?;
+    let command = command(host.lab(), &host.uri(), &args.command)?;
     signals.run(command, args.seconds.map(Duration::from_secs))
-}
-
-fn demo_host() -> Result<Lab> {
-    let mut lab = Lab::new()?;
-    lab.add_guest(GuestConfig::new("web", 1))?;
-    lab.add_guest(GuestConfig::new("db", 2))?;
-    lab.add_guest(GuestConfig {
-        offloads: Offloads::CSUM_ONLY,
-        ..GuestConfig::new("legacy", 3)
-    })?;
-    Ok(lab)
-}
-
-fn demo_flows(lab: &Lab, bits_per_second: u64) -> Result<Vec<TcpFlow>> {
-    let (web, db, legacy) = (lab.guest(0), lab.guest(1), lab.guest(2));
-    [
-        (web, db, Family::V4),
-        (web, legacy, Family::V4),
-        (db, web, Family::V6),
-    ]
-    .into_iter()
-    .map(|(from, to, family)| {
-        let options = TcpOptions {
-            bits_per_second: Some(bits_per_second),
-            ..TcpOptions::new(family, 0)
-        };
-        TcpFlow::start(&from.endpoint(), &to.endpoint(), options)
-    })
-    .collect()
 }
 
 fn command(lab: &Lab, uri: &str, argv: &[String]) -> Result<Command> {

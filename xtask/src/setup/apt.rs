@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use super::downgrade;
 use super::machine::Machine;
 use super::needs::{GROUPS, Kind};
+use super::service::Unstarted;
 use crate::as_root::{announce, is_root, root_command};
 use crate::{interrupt, run};
 
@@ -75,6 +76,7 @@ pub(super) fn install(machine: &Machine) -> Result<()> {
             .into_iter()
             .filter(|package| !unavailable.contains(package))
             .collect();
+        let _unstarted = Unstarted::of(&available);
         let mut done = available.is_empty() || install_packages(&available);
         // Lists that are out of date name files that are gone.
         if !done && !updated && !interrupt::seen() {

@@ -6,6 +6,7 @@ mod machine;
 mod needs;
 mod os;
 mod rust;
+mod service;
 
 use std::process::ExitCode;
 

@@ -18,6 +18,7 @@ pub(super) enum Kind {
     Build,
     Bpf,
     Tests,
+    Packages,
 }
 
 #[derive(Clone, Copy)]
@@ -69,6 +70,15 @@ const fn bpf_compiler(package: &'static [&'static str], purpose: &'static str) -
     }
 }
 
+/// Packages are made on Debian only.
+const fn packer(
+    package: &'static [&'static str],
+    program: &'static str,
+    purpose: &'static str,
+) -> Need {
+    need(package, &[""; 3], Program(program), purpose)
+}
+
 use Presence::{Library, Program};
 
 pub(super) const GROUPS: &[Group] = &[
@@ -86,6 +96,11 @@ pub(super) const GROUPS: &[Group] = &[
         title: "for the tests and the demo",
         needs: TESTS,
         kind: Kind::Tests,
+    },
+    Group {
+        title: "to make packages and check them",
+        needs: PACKAGES,
+        kind: Kind::Packages,
     },
 ];
 
@@ -222,11 +237,39 @@ const TESTS: &[Need] = &[
         Program("xz"),
         "their kernel's modules",
     ),
+    // With promtool. Its service is not started, see `service`.
+    need(
+        &["prometheus"],
+        &[
+            "prometheus",
+            "prometheus",
+            "golang-github-prometheus-prometheus",
+        ],
+        Program("prometheus"),
+        "scrapes, and judges metrics and rules",
+    ),
     need(
         &["systemd"],
         &["systemd"; 3],
         Program("systemd-analyze"),
         "how far the unit is confined",
+    ),
+];
+
+const PACKAGES: &[Need] = &[
+    packer(&["dpkg-dev"], "dpkg-shlibdeps", "makes the .deb"),
+    packer(&["rpm"], "rpmbuild", "makes the .rpm"),
+    packer(
+        &["mmdebstrap"],
+        "mmdebstrap",
+        "a clean Debian to try them in",
+    ),
+    packer(&["lintian"], "lintian", "finds faults of the .deb"),
+    need(
+        &["man-db"],
+        &["man-db", "man-db", "man"],
+        Program("man"),
+        "finds faults of manual pages",
     ),
 ];
 

@@ -24,7 +24,7 @@ const COMPONENTS: &[(&str, &str, &str)] = &[
 /// name, its purpose.
 pub(super) fn tools(workspace: &Workspace, kind: Kind) -> Vec<(bool, &'static str, String)> {
     match kind {
-        Kind::Build => Vec::new(),
+        Kind::Build | Kind::Packages => Vec::new(),
         Kind::Bpf => {
             let compiler = Compiler::find();
             let by = compiler.map_or("none yet".to_owned(), |compiler| compiler.to_string());

@@ -10,14 +10,14 @@ use anyhow::{Context, Result, ensure};
 use self::summary::Summary;
 use crate::as_root::{cargo_as_root, is_root};
 use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
-use crate::{e2e, ebpf, fuzz, interrupt, run, vm};
+use crate::{dist, e2e, ebpf, fuzz, interrupt, run, vm};
 
 /// Built for another target, by `ebpf`.
 const BPF_PACKAGE: &str = "offwatch-ebpf";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out what takes minutes: the tests on real VMs and on other kernels
+    /// Leave out what takes minutes: packages, the tests on real VMs and on other kernels
     #[arg(long)]
     quick: bool,
 }
@@ -60,6 +60,11 @@ const STEPS: &[Step] = &[
         slow: false,
     },
     Step {
+        title: "packages, in a clean Debian (as root)",
+        run: packages,
+        slow: true,
+    },
+    Step {
         title: "tests on real VMs (as root)",
         run: vm_tests,
         slow: true,
@@ -89,7 +94,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     if steps.len() < STEPS.len() {
-        println!("\nleft out by --quick: tests on real VMs, tests on a matrix of real kernels");
+        let slow = STEPS.iter().filter(|step| step.slow);
+        let titles: Vec<&str> = slow.map(|step| step.title).collect();
+        println!("\nleft out by --quick: {}", titles.join("; "));
     }
     // Last, and nothing after it: people and CI read the tail.
     print!("{summary}");
@@ -164,6 +171,10 @@ fn lab_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> {
     command.env("OFFWATCH_BIN", offwatch);
     // As root a lab must be possible: a test that skips itself has failed.
     tests(command.env("OFFWATCH_REQUIRE_LAB", "1"), summary)
+}
+
+fn packages(_: &mut Workspace, _: &mut Summary) -> Result<()> {
+    dist::checked()
 }
 
 fn vm_tests(workspace: &mut Workspace, summary: &mut Summary) -> Result<()> {

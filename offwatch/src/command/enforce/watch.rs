@@ -15,7 +15,7 @@ use crate::{
         predict::negotiable,
         target::Targets,
         watch::{
-            self, Limit, Live, Service, Wanted,
+            self, Limit, Live, Wanted,
             log::{Level, Log},
         },
     },
@@ -23,6 +23,7 @@ use crate::{
     filter::Filter,
     inventory::features::Family,
     probe::can_change_interfaces,
+    service::Service,
 };
 
 /// Keeps the policy applied until it is asked to end; the exit code.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -21,6 +21,8 @@ const MODE: u32 = 0o600;
 /// Room for states: a disk that gets full must not keep one from telling that
 /// a commit was taken back.
 const ROOM_BYTES: libc::off_t = 16 << 10;
+/// No commit takes as much: one of ten thousand interfaces takes a few megabytes.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// A file as a whole, or not at all.
 pub(super) fn create(path: &Path, commit: &Commit, state: &State) -> Result<(), EnforceError> {
@@ -63,7 +65,7 @@ pub(super) fn append(path: &Path, state: &State) -> Result<(), EnforceError> {
         let mut options = OpenOptions::new();
         let options = options.append(true).custom_flags(libc::O_NOFOLLOW);
         let mut file = options.open(path)?;
-        let whole = whole_lines(&fs::read(path)?) as u64;
+        let whole = whole_lines(&regular(path)?) as u64;
         if whole < file.metadata()?.len() {
             file.set_len(whole)?;
         }
@@ -82,13 +84,34 @@ pub(super) fn append(path: &Path, state: &State) -> Result<(), EnforceError> {
     })
 }
 
-/// The commit and its last state.
-pub(super) fn read(path: &Path) -> Result<(Commit, State), EnforceError> {
-    let text = fs::read(path).map_err(|source| EnforceError::State {
+fn text(path: &Path) -> Result<Vec<u8>, EnforceError> {
+    regular(path).map_err(|source| EnforceError::State {
         what: "cannot read the journal",
         path: path.to_owned(),
         source,
-    })?;
+    })
+}
+
+/// Reads it if it is a file: a FIFO or a device would keep whoever reads waiting, or never
+/// end.
+fn regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+    match text.len() as u64 > MOST_BYTES {
+        true => Err(io::Error::other("too long to be one of offwatch's")),
+        false => Ok(text),
+    }
+}
+
+/// The commit and its last state.
+pub(super) fn read(path: &Path) -> Result<(Commit, State), EnforceError> {
+    let text = text(path)?;
     parse(&text).map_err(|(line, reason)| EnforceError::Damaged {
         path: path.to_owned(),
         line,
@@ -98,11 +121,7 @@ pub(super) fn read(path: &Path) -> Result<(Commit, State), EnforceError> {
 
 /// Its last state, without the commit: that may be of a thousand interfaces.
 pub(super) fn last_state(path: &Path) -> Result<State, EnforceError> {
-    let text = fs::read(path).map_err(|source| EnforceError::State {
-        what: "cannot read the journal",
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = text(path)?;
     let whole = &text[..whole_lines(&text)];
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
     let state = match &lines[..] {

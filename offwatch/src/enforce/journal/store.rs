@@ -301,6 +301,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_file_keeps_nobody_waiting() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let store = Store::create(directory.path()).expect("a journal");
+        let mode = nix::sys::stat::Mode::S_IRUSR;
+        nix::unistd::mkfifo(&store.path(1), mode).expect("a FIFO");
+        std::os::unix::fs::symlink("/dev/zero", store.path(2)).expect("a link");
+        for id in [1, 2] {
+            for told in [store.state(id).err(), store.get(id).err()] {
+                let told = told.expect("no commit").to_string();
+                assert!(told.ends_with("not a regular file"), "{told}");
+            }
+        }
+    }
+
+    #[test]
     fn the_last_number_is_not_followed_by_the_first() {
         let directory = tempfile::TempDir::new().expect("a directory");
         let store = Store::create(directory.path()).expect("a journal");

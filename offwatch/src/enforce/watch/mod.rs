@@ -13,7 +13,6 @@ mod port;
 pub mod programs;
 mod reconciler;
 mod run;
-mod service;
 mod sources;
 mod told;
 
@@ -23,5 +22,4 @@ pub use self::{
     live::{Live, Wanted},
     reconciler::{Desired, Due, Reconciler, Verdict},
     run::{Changed, Drifted, Keeper, Planned, run},
-    service::Service,
 };

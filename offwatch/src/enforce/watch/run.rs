@@ -13,7 +13,6 @@ use super::{
     bucket::Limit,
     contest::Evidence,
     reconciler::{Desired, Reconciler, Verdict},
-    service::Service,
     sources::{Event, Sources},
 };
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     error::Error,
     inventory::{features::Family, link::Link},
     sample::offloads::{FeatureSet, Features},
+    service::Service,
 };
 
 /// Events that are taken up together, at most.

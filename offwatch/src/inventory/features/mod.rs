@@ -155,9 +155,10 @@ impl FeatureSocket {
     /// Features of all interfaces, by ifindex.
     pub fn list(&mut self) -> io::Result<Vec<(u32, Features)>> {
         let request = self.family.message(Message::get_features(None));
-        let answers = self.requests.list(request)?;
-        let entries = answers.iter().map(|answer| entry(&answer.payload));
-        entries.collect()
+        let mut entries = Vec::new();
+        self.requests
+            .each(request, |answer| entries.push(entry(&answer.payload)))?;
+        entries.into_iter().collect()
     }
 }
 

@@ -45,20 +45,25 @@ pub(super) fn list(requests: &mut Route) -> io::Result<Vec<Device>> {
     let mut ask = LinkMessage::default();
     let without_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
     ask.attributes.push(without_counters);
-    let answers = requests.list(RouteNetlinkMessage::GetLink(ask))?;
-    let mut devices: Vec<Device> = answers
-        .iter()
-        .filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewLink(message) => device(message),
-            _ => None,
-        })
-        .collect();
-    for device in &mut devices {
+    let mut devices: Vec<Device> = Vec::new();
+    // Tunnels whose lower device the routes tell, by place.
+    let mut remotes = Vec::new();
+    requests.each(RouteNetlinkMessage::GetLink(ask), |answer| {
+        let RouteNetlinkMessage::NewLink(message) = answer else {
+            return;
+        };
+        let Some(device) = device(&message) else {
+            return;
+        };
         if let Some(Lower::Varies) = device.lower
-            && let Some(remote) = remote(&device.topology, &answers, device.ifindex)
+            && let Some(remote) = remote(&device.topology, &message)
         {
-            device.lower = route::output(requests, remote)?.map(Lower::Route);
+            remotes.push((devices.len(), remote));
         }
+        devices.push(device);
+    })?;
+    for (place, remote) in remotes {
+        devices[place].lower = route::output(requests, remote)?.map(Lower::Route);
     }
     Ok(stack(devices))
 }
@@ -205,14 +210,10 @@ fn vxlan(infos: &[InfoVxlan]) -> Vxlan {
 }
 
 /// The other end of a tunnel.
-fn remote(topology: &Topology, answers: &[RouteNetlinkMessage], ifindex: u32) -> Option<IpAddr> {
+fn remote(topology: &Topology, message: &LinkMessage) -> Option<IpAddr> {
     if let Topology::Vxlan(vxlan) = topology {
         return vxlan.remote;
     }
-    let message = answers.iter().find_map(|answer| match answer {
-        RouteNetlinkMessage::NewLink(message) if message.header.index == ifindex => Some(message),
-        _ => None,
-    })?;
     let infos = message
         .attributes
         .iter()

@@ -25,13 +25,17 @@ const TCA_TBF_PRATE64: u16 = 5;
 pub(super) fn list(route: &mut Route) -> io::Result<Qdiscs> {
     let ask = RouteNetlinkMessage::GetQueueDiscipline(question(0, 0));
     let mut qdiscs = Qdiscs::new();
-    for answer in route.list(ask)? {
+    let mut wrong = None;
+    route.each(ask, |answer| {
         if let RouteNetlinkMessage::NewQueueDiscipline(message) = answer {
             let ifindex = message.header.index.cast_unsigned();
-            let qdisc = qdisc(&message).map_err(malformed)?;
-            qdiscs.entry(ifindex).or_default().push(qdisc);
+            match qdisc(&message) {
+                Ok(qdisc) => qdiscs.entry(ifindex).or_default().push(qdisc),
+                Err(error) => wrong = Some(malformed(error)),
+            }
         }
-    }
+    })?;
+    wrong.map_or(Ok(()), Err)?;
     Ok(qdiscs)
 }
 

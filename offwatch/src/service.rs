@@ -28,12 +28,12 @@ impl Service {
     }
 
     /// It works, or has read its policy again.
-    pub(super) fn ready(&self) {
+    pub(crate) fn ready(&self) {
         tell(&[NotifyState::Ready]);
     }
 
     /// It is about to read its policy again.
-    pub(super) fn reloading(&self) {
+    pub(crate) fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
             Err(_) => tell(&[NotifyState::Reloading]),
@@ -41,17 +41,17 @@ impl Service {
     }
 
     /// It is about to end.
-    pub(super) fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         tell(&[NotifyState::Stopping]);
     }
 
     /// When a sign of life is due.
-    pub(super) fn next_ping(&self) -> Instant {
+    pub(crate) fn next_ping(&self) -> Instant {
         self.next_ping
     }
 
     /// Gives a sign of life if it is due.
-    pub(super) fn ping(&mut self) {
+    pub(crate) fn ping(&mut self) {
         if Instant::now() >= self.next_ping {
             tell(&[NotifyState::Watchdog]);
             self.next_ping = Instant::now() + self.pause;

@@ -1,0 +1,291 @@
+//! What is kept of an interface and of a VM from one sample to the next: for sums,
+//! for what must not fall, and for ranks.
+
+use std::sync::Arc;
+
+use super::{
+    base::Base,
+    snapshot::{Figure, Figures},
+};
+use crate::{
+    model::{Shown, SideTotals},
+    sample::VmStats,
+};
+
+/// What of a direction is summed over the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Side {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) gso_packets: u64,
+    pub(super) gso_bytes: u64,
+    pub(super) drops: u64,
+}
+
+impl Side {
+    pub(super) fn of(totals: &SideTotals) -> Self {
+        let known = |total: Option<u64>| total.unwrap_or(0);
+        Self {
+            packets: known(totals.packets_total),
+            bytes: known(totals.bytes_total),
+            gso_packets: known(totals.gso_packets_total),
+            gso_bytes: known(totals.gso_bytes_total),
+            drops: known(totals.drops_total),
+        }
+    }
+
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(earlier.packets),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+            gso_packets: self.gso_packets.saturating_sub(earlier.gso_packets),
+            gso_bytes: self.gso_bytes.saturating_sub(earlier.gso_bytes),
+            drops: self.drops.saturating_sub(earlier.drops),
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.gso_packets += other.gso_packets;
+        self.gso_bytes += other.gso_bytes;
+        self.drops += other.drops;
+    }
+}
+
+/// What is counted of an interface, or was since the sample before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// What the host received from it.
+    pub(super) ingress: Side,
+    /// What the host sent to it.
+    pub(super) egress: Side,
+    pub(super) segments: u64,
+    /// Segments cut of what came from it.
+    pub(super) caused: u64,
+    pub(super) checksum_bytes: u64,
+    /// Nanoseconds of that work, where they are taken.
+    pub(super) work_ns: u64,
+}
+
+impl Counted {
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            ingress: self.ingress.since(earlier.ingress),
+            egress: self.egress.since(earlier.egress),
+            segments: self.segments.saturating_sub(earlier.segments),
+            checksum_bytes: self.checksum_bytes.saturating_sub(earlier.checksum_bytes),
+            caused: self.caused.saturating_sub(earlier.caused),
+            work_ns: self.work_ns.saturating_sub(earlier.work_ns),
+        }
+    }
+}
+
+/// Figures of work that may fall, as they are derived from bounds: the highest that
+/// was seen stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Highest {
+    segments: u64,
+    checksum_bytes: u64,
+}
+
+impl Highest {
+    pub(super) fn raise(&mut self, shown: Shown) -> Shown {
+        let raise = |highest: &mut u64, now: Option<u64>| {
+            *highest = (*highest).max(now?);
+            Some(*highest)
+        };
+        Shown {
+            segments: raise(&mut self.segments, shown.segments),
+            checksum_bytes: raise(&mut self.checksum_bytes, shown.checksum_bytes),
+            approximate: shown.approximate,
+        }
+    }
+}
+
+/// An interface in the samples before.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// The last sample that it was in.
+    pub(super) round: u64,
+    counted: Counted,
+    pub(super) work: Highest,
+    pub(super) caused: Highest,
+    /// Decayed sums: of what is ranked by, and of bytes.
+    pub(super) rank: f64,
+    pub(super) bytes: f64,
+    pub(super) labels: LabelText,
+    /// None under the first labels that it had.
+    pub(super) base: Option<Box<Base>>,
+}
+
+/// Labels, and the same with further ones.
+#[derive(Debug, Default)]
+pub(super) struct LabelText {
+    labels: Arc<str>,
+    info: Arc<str>,
+}
+
+impl LabelText {
+    /// There were labels before, and they were others.
+    pub(super) fn are_left_for(&self, labels: &str) -> bool {
+        !self.labels.is_empty() && *self.labels != *labels
+    }
+
+    /// Labels like these: those of the sample before where they are the same.
+    pub(super) fn like(&mut self, labels: &str, info: &str) -> (Arc<str>, Arc<str>) {
+        for (known, now) in [(&mut self.labels, labels), (&mut self.info, info)] {
+            if **known != *now {
+                *known = now.into();
+            }
+        }
+        (Arc::clone(&self.labels), Arc::clone(&self.info))
+    }
+}
+
+impl Past {
+    /// What was counted since the sample before.
+    pub(super) fn advance(&mut self, now: Counted) -> Counted {
+        let grown = now.since(self.counted);
+        self.counted = now;
+        grown
+    }
+}
+
+/// A VM in the samples before.
+#[derive(Debug, Default)]
+pub(super) struct PastVm {
+    pub(super) round: u64,
+    /// Which start of the VM its totals are of.
+    start: Option<u64>,
+    /// The process of its vhost threads.
+    pid: Option<u32>,
+    pub(super) used: Used,
+    pub(super) labels: LabelText,
+}
+
+/// What a VM used since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) cpu_ns: Option<u64>,
+    pub(super) read_requests: Option<u64>,
+    pub(super) write_requests: Option<u64>,
+    pub(super) read_bytes: Option<u64>,
+    pub(super) write_bytes: Option<u64>,
+    pub(super) vhost_cpu_ns: Option<u64>,
+}
+
+impl PastVm {
+    /// Takes what is told now; what was used since the sample before. Totals of one
+    /// start do not fall: threads end, and with another source others are counted.
+    pub(super) fn advance(
+        &mut self,
+        stats: Option<&VmStats>,
+        vhost: (Option<u32>, Option<u64>),
+    ) -> Used {
+        let disks = |requests: fn(&crate::sample::DiskStats) -> Option<u64>| {
+            let disks = stats?.disks.as_ref()?;
+            disks.iter().map(requests).sum::<Option<u64>>()
+        };
+        if let Some(stats) = stats
+            && self.start != Some(stats.start)
+        {
+            self.start = Some(stats.start);
+            let vhost_cpu_ns = self.used.vhost_cpu_ns;
+            self.used = Used {
+                vhost_cpu_ns,
+                ..Used::default()
+            };
+        }
+        if self.pid != vhost.0 {
+            self.pid = vhost.0;
+            self.used.vhost_cpu_ns = None;
+        }
+        let before = self.used;
+        let highest = |now: Option<u64>, before: Option<u64>| {
+            now.map(|now| before.map_or(now, |before| now.max(before)))
+        };
+        self.used = Used {
+            cpu_ns: highest(stats.and_then(|stats| stats.cpu_time_ns), before.cpu_ns),
+            read_requests: highest(disks(|disk| disk.read_requests), before.read_requests),
+            write_requests: highest(disks(|disk| disk.write_requests), before.write_requests),
+            read_bytes: highest(disks(|disk| disk.read_bytes), before.read_bytes),
+            write_bytes: highest(disks(|disk| disk.write_bytes), before.write_bytes),
+            vhost_cpu_ns: highest(vhost.1, before.vhost_cpu_ns),
+        };
+        let grown = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
+        Used {
+            cpu_ns: grown(self.used.cpu_ns, before.cpu_ns),
+            read_requests: grown(self.used.read_requests, before.read_requests),
+            write_requests: grown(self.used.write_requests, before.write_requests),
+            read_bytes: grown(self.used.read_bytes, before.read_bytes),
+            write_bytes: grown(self.used.write_bytes, before.write_bytes),
+            vhost_cpu_ns: grown(self.used.vhost_cpu_ns, before.vhost_cpu_ns),
+        }
+    }
+}
+
+impl Figures {
+    /// Sets those of a direction.
+    pub(super) fn set_side(&mut self, first: Figure, totals: &SideTotals) {
+        let values = [
+            totals.packets_total,
+            totals.bytes_total,
+            totals.gso_packets_total,
+            totals.gso_segments_total,
+            totals.gso_bytes_total,
+            totals.partial_packets_total,
+            totals.oversize_packets_total,
+            totals.drops_total,
+        ];
+        for (at, value) in values.into_iter().enumerate() {
+            self.set_at(first as usize + at, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(segments: u64, checksum_bytes: u64) -> Shown {
+        Shown {
+            segments: Some(segments),
+            checksum_bytes: Some(checksum_bytes),
+            approximate: true,
+        }
+    }
+
+    #[test]
+    fn derived_work_never_falls() {
+        let mut highest = Highest::default();
+        assert_eq!(highest.raise(shown(90, 1_000)), shown(90, 1_000));
+        assert_eq!(highest.raise(shown(60, 1_500)), shown(90, 1_500));
+        assert_eq!(highest.raise(Shown::default()), Shown::default());
+        assert_eq!(highest.raise(shown(91, 0)), shown(91, 1_500));
+    }
+
+    #[test]
+    fn totals_of_a_vm_fall_only_with_its_start() {
+        let stats = |start, cpu| VmStats {
+            start,
+            cpu_time_ns: Some(cpu),
+            ..VmStats::default()
+        };
+        let mut past = PastVm::default();
+        past.advance(Some(&stats(1, 500)), (Some(7), Some(50)));
+        let grown = past.advance(Some(&stats(1, 400)), (Some(7), Some(30)));
+        assert_eq!((grown.cpu_ns, grown.vhost_cpu_ns), (Some(0), Some(0)));
+        assert_eq!(
+            (past.used.cpu_ns, past.used.vhost_cpu_ns),
+            (Some(500), Some(50))
+        );
+        past.advance(Some(&stats(2, 10)), (Some(8), Some(1)));
+        assert_eq!(
+            (past.used.cpu_ns, past.used.vhost_cpu_ns),
+            (Some(10), Some(1))
+        );
+        past.advance(None, (Some(8), None));
+        assert_eq!(past.used, Used::default(), "nobody tells");
+    }
+}
