@@ -175,7 +175,7 @@ impl Bed {
     /// Waits until there is none.
     pub fn wait_until_all_ended(&self) -> Result<()> {
         wait_until("offwatch to end", PATIENCE, || {
-            Ok(self.processes()?.is_empty())
+            Ok(self.processes()?.is_empty() && !is_any_ending()?)
         })
     }
 
@@ -198,6 +198,24 @@ impl Bed {
 /// The name of a tap.
 pub fn tap(number: usize) -> String {
     format!("tap{number}")
+}
+
+/// Whether an offwatch is about to end: its command line is gone before its files are
+/// closed, and with them its locks.
+fn is_any_ending() -> Result<bool> {
+    for entry in fs::read_dir("/proc")? {
+        let process = entry?.path();
+        let read = |name| fs::read_to_string(process.join(name)).unwrap_or_default();
+        if read("comm") == "offwatch\n" && read("cmdline").is_empty() {
+            let stat = read("stat");
+            let state = stat.rsplit_once(") ").map_or("", |(_, state)| state);
+            // One that waits for its parent has closed them.
+            if !state.is_empty() && !state.starts_with(['Z', 'X']) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// As `kill -9`; that it has ended already is as good.
