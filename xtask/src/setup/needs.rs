@@ -182,6 +182,12 @@ const TESTS: &[Need] = &[
         "a second opinion on packets",
     ),
     need(
+        &["openssl"],
+        &["openssl"; 3],
+        Program("openssl"),
+        "certificates to try TLS with",
+    ),
+    need(
         &["tmux"],
         &["tmux"; 3],
         Program("tmux"),
