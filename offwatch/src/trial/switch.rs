@@ -10,7 +10,7 @@ use crate::{
         kernel::{Kernel, Refusal, Request},
         target::Id,
     },
-    sample::offloads::{FeatureNames, Features},
+    sample::offloads::{FeatureNames, FeatureSet, Features},
 };
 
 /// Why a trial is ended.
@@ -101,6 +101,7 @@ impl<'s, 'e> Switch<'s, 'e> {
         let Way::Session(session) = &mut self.way else {
             return Ok(false);
         };
+        let mut asked = Vec::new();
         match side {
             Side::With => {
                 let verdicts = match session.apply_all()? {
@@ -120,6 +121,8 @@ impl<'s, 'e> Switch<'s, 'e> {
                     let along = Request { mask: along, on };
                     self.also.extend(named(along, &self.names));
                 }
+                let each = verdicts.into_iter();
+                asked.extend(each.map(|verdict| (verdict.id, verdict.asked)));
             }
             Side::Without => {
                 let restored = session.suspend()?;
@@ -129,8 +132,9 @@ impl<'s, 'e> Switch<'s, 'e> {
         let now = read(&mut self.way, &self.ids)?;
         match (side, &self.with) {
             (Side::With, None) => {
-                // Somebody may have made it since it was planned.
                 if now == self.without {
+                    undone(&asked, &self.ids, &now, &self.names)?;
+                    // Somebody has made it since it was planned.
                     let because = "the change was there before the trial made it";
                     return Err(Stop::Aborted(because.into()));
                 }
@@ -171,15 +175,38 @@ impl<'s, 'e> Switch<'s, 'e> {
         for ((id, now), expected) in self.ids.iter().zip(now).zip(expected) {
             let differs = (now.wanted ^ expected.wanted) | (now.active ^ expected.active);
             if !differs.is_empty() {
-                let differs = self.names.of(differs).join(", ");
-                return Err(Stop::Aborted(format!(
-                    "{differs} of {} changed, by its guest or by somebody else",
-                    id.dev
-                )));
+                return Err(changed(differs, id, &self.names));
             }
         }
         Ok(())
     }
+}
+
+/// Who changes features is not told by the kernel.
+fn changed(differs: FeatureSet, id: &Id, names: &FeatureNames) -> Stop {
+    Stop::Aborted(format!(
+        "{} of {} changed, by its guest or by somebody else",
+        names.of(differs).join(", "),
+        id.dev
+    ))
+}
+
+/// What was asked for a moment ago is asked for still.
+fn undone(
+    asked: &[(Id, Request)],
+    ids: &[Id],
+    now: &[Features],
+    names: &FeatureNames,
+) -> Result<(), Stop> {
+    for (id, now) in ids.iter().zip(now) {
+        for (_, asked) in asked.iter().filter(|(of, _)| of == id) {
+            let differs = (now.wanted ^ asked.on) & asked.mask;
+            if !differs.is_empty() {
+                return Err(changed(differs, id, names));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read(way: &mut Way<'_, '_>, ids: &[Id]) -> Result<Vec<Features>, Stop> {
@@ -295,6 +322,28 @@ mod tests {
         host.edit("tap0", |tap| tap.dev = "other".into());
         let told = because(switch.look());
         assert!(told.contains("is gone, or is another interface"), "{told}");
+    }
+
+    #[test]
+    fn what_is_undone_at_once_was_not_there_before() {
+        let host = InMemory::with(&["tap0", "tap1"]);
+        let names = host.clone().names().expect("names");
+        let ids = ["tap0", "tap1"].map(|dev| host.id(dev));
+        let before = ["tap0", "tap1"].map(|dev| host.features(dev));
+        let off = |bit: usize| {
+            let mut request = Request::default();
+            request.switch(bit, false);
+            request
+        };
+        let asked = [(ids[1].clone(), off(CHECKSUM))];
+        let told = because(undone(&asked, &ids, &before, &names));
+        assert_eq!(
+            told,
+            "tx-checksum-ip-generic of tap1 changed, by its guest or by somebody else"
+        );
+        host.edit("tap1", |tap| tap.features.wanted = set(&[GRO]));
+        let made = ["tap0", "tap1"].map(|dev| host.features(dev));
+        assert!(undone(&asked, &ids, &made, &names).is_ok(), "it is there");
     }
 
     #[test]
