@@ -26,7 +26,11 @@ pub(super) fn check(workspace: &Workspace, cache: &Path, version: &str) -> Resul
     for features in [&["--no-default-features"][..], &[]] {
         let root = cache.join("installed");
         let mut install = workspace.cargo("install");
-        install.args(["--quiet", "--path", "offwatch", "--locked", "--force"]);
+        install.args(["--quiet", "--path", "offwatch", "--force"]);
+        // As the manual has it; in CI it is there already, and cargo takes it only once.
+        if !run::in_ci() {
+            install.arg("--locked");
+        }
         // What the packages were built with is used again.
         install.arg("--target-dir").arg(&workspace.target);
         install.arg("--root").arg(&root).args(features);
