@@ -47,7 +47,7 @@ complete -c offwatch -n "__fish_offwatch_using_subcommand top" -l exact -d 'How 
 fexit\t'fentry and fexit programs'
 kprobe\t'Kernel probes'
 off\t'Only derive it from what enters and leaves'"
-complete -c offwatch -n "__fish_offwatch_using_subcommand top" -s c -l connect -d 'libvirt to ask for VM names; without it qemu:///system if it answers' -r
+complete -c offwatch -n "__fish_offwatch_using_subcommand top" -s c -l connect -d 'libvirt to ask for VMs; without it qemu:///system if it answers' -r
 complete -c offwatch -n "__fish_offwatch_using_subcommand top" -l record -d 'Also append every sample to this file, compressed (- for stdout, as JSON lines)' -r -F
 complete -c offwatch -n "__fish_offwatch_using_subcommand top" -l replay -d 'Read samples from a recording instead of this host (- for stdin)' -r -F
 complete -c offwatch -n "__fish_offwatch_using_subcommand top" -l csv-long -d 'Also write a CSV row for each VM interface and interval to this file (- for stdout)' -r -F

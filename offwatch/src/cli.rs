@@ -7,6 +7,7 @@ pub mod export;
 mod features;
 pub mod fleet;
 mod key;
+mod live;
 pub mod trial;
 mod virt_top;
 
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     advise::{AdviseArgs, AdviseCommand},
     features::FeaturesArgs,
+    live::LiveArgs,
     virt_top::VirtTopArgs,
 };
 use crate::{
@@ -131,15 +133,9 @@ pub struct TopArgs {
     /// Only interfaces whose name matches (may be given more than once)
     #[arg(long, value_name = "GLOB")]
     pub dev: Vec<String>,
-    /// How to count packets
-    #[arg(long, value_enum, default_value_t = HookChoice::Auto, conflicts_with = "replay")]
-    pub hook: HookChoice,
-    /// How to count software work where it is done
-    #[arg(long, value_enum, default_value_t = WorkChoice::Auto, conflicts_with = "replay")]
-    pub exact: WorkChoice,
-    /// libvirt to ask for VM names; without it qemu:///system if it answers
-    #[arg(short, long, value_name = "URI", conflicts_with = "replay", value_parser = local_uri)]
-    pub connect: Option<String>,
+    /// How to observe this host
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// Also append every sample to this file, compressed (- for stdout, as JSON lines)
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

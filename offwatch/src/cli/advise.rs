@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 
-use super::{HookChoice, WorkChoice, local_uri};
+use super::LiveArgs;
 use crate::advise::{catalogue, rule::Rule};
 
 /// Arguments of `advise`.
@@ -38,15 +38,9 @@ pub struct AdviseArgs {
     /// End with code 3 if there is something to do
     #[arg(long)]
     pub exit_code: bool,
-    /// How to count packets
-    #[arg(long, value_enum, default_value_t = HookChoice::Auto, conflicts_with = "replay")]
-    pub hook: HookChoice,
-    /// How to count software work where it is done
-    #[arg(long, value_enum, default_value_t = WorkChoice::Auto, conflicts_with = "replay")]
-    pub exact: WorkChoice,
-    /// libvirt to ask for VMs; without it qemu:///system if it answers
-    #[arg(short, long, value_name = "URI", conflicts_with = "replay", value_parser = local_uri)]
-    pub connect: Option<String>,
+    /// How to observe this host
+    #[command(flatten)]
+    pub live: LiveArgs,
 }
 
 /// Subcommands of `advise`.

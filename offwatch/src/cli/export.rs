@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{HookChoice, WorkChoice, key::KeyParser, local_uri, seconds};
+use super::{LiveArgs, key::KeyParser, seconds};
 use crate::rank::Key;
 
 pub(super) const HELP: &str = "\
@@ -72,15 +72,9 @@ pub struct ExportArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 64,
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub max_connections: u16,
-    /// How to count packets
-    #[arg(long, value_enum, default_value_t = HookChoice::Auto, conflicts_with = "replay")]
-    pub hook: HookChoice,
-    /// How to count software work where it is done
-    #[arg(long, value_enum, default_value_t = WorkChoice::Auto, conflicts_with = "replay")]
-    pub exact: WorkChoice,
-    /// libvirt to ask for VMs; without it qemu:///system if it answers
-    #[arg(short, long, value_name = "URI", conflicts_with = "replay", value_parser = local_uri)]
-    pub connect: Option<String>,
+    /// How to observe this host
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// The end of a recording instead of this host (- for stdin); with --once
     #[arg(long, value_name = "FILE", requires = "once")]
     pub replay: Option<PathBuf>,

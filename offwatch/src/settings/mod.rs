@@ -241,8 +241,8 @@ impl Settings {
         };
         replace(&mut self.debug, &given.debug);
         replace(&mut self.csv, &given.csv);
-        if args.connect.is_some() {
-            self.connect.clone_from(&args.connect);
+        if args.live.connect.is_some() {
+            self.connect.clone_from(&args.live.connect);
         }
         self.connect = self.connect.take().filter(|uri| !uri.is_empty());
         self.csv_columns.cpu &= !given.no_csv_cpu;

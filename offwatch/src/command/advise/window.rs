@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     cli::AdviseArgs,
-    collector::{Options, Packets},
+    collector::Packets,
     error::Error,
     filter::Filter,
     record::{RecordError, Replay},
@@ -29,13 +29,7 @@ pub(super) struct Samples {
 
 /// Observes this host.
 pub(super) async fn observed(args: &AdviseArgs, filter: &Filter) -> Result<Samples, Error> {
-    let options = Options {
-        hooks: args.hook.hooks(),
-        exact: args.exact.into(),
-        packets: Packets::Needed,
-        connect: args.connect.clone(),
-        bpf_log: false,
-    };
+    let options = args.live.options(Packets::Needed);
     let window = args.window.unwrap_or(USUAL);
     let mut source = Source::live(&options, window).await?;
     if io::stderr().is_terminal() {

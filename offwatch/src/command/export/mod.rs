@@ -10,7 +10,6 @@ use std::{future::pending, sync::Arc};
 use self::{sampler::Sampler, textfile::Textfile};
 use crate::{
     cli::export::ExportArgs,
-    collector::{Options, Packets},
     error::Error,
     export::{
         Own, Wanted,
@@ -37,16 +36,6 @@ fn wanted(args: &ExportArgs) -> Result<Wanted, Error> {
         top: args.top,
         key: args.sort,
     })
-}
-
-fn options(args: &ExportArgs) -> Options {
-    Options {
-        hooks: args.hook.hooks(),
-        exact: args.exact.into(),
-        packets: Packets::Needed,
-        connect: args.connect.clone(),
-        bpf_log: false,
-    }
 }
 
 fn own(args: &ExportArgs) -> Result<Arc<Own>, Error> {

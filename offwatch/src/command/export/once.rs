@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::options;
 use crate::{
     cli::export::ExportArgs,
+    collector::Packets,
     error::Error,
     export::{Exporter, Exposition, Format, Snapshot, Wanted, advice::Told},
     record::{RecordError, Replay},
@@ -24,7 +24,7 @@ const USUAL: Duration = Duration::from_secs(1);
 pub(super) async fn observed(args: &ExportArgs, wanted: Wanted) -> Result<(), Error> {
     let own = super::own(args)?;
     let interval = args.interval.unwrap_or(USUAL);
-    let mut source = Source::live(&options(args), interval).await?;
+    let mut source = Source::live(&args.live.options(Packets::Needed), interval).await?;
     let mut exporter = Exporter::new(wanted);
     let mut enforcement = super::enforcement(args);
     let mut next = async || -> Result<_, Error> {

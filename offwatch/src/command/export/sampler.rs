@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::advisor::Advisor;
 use crate::{
     cli::export::ExportArgs,
+    collector::Packets,
     error::Error,
     export::{
         Exporter, Latest, Own, Snapshot, Wanted, enforcement::Enforcement, latest::Publisher,
@@ -41,7 +42,7 @@ impl Sampler {
     /// being made is the error.
     pub(super) async fn start(args: &ExportArgs, wanted: Wanted) -> Result<Self, Error> {
         let own = super::own(args)?;
-        let options = super::options(args);
+        let options = args.live.options(Packets::Needed);
         let interval = interval(args);
         let maker = Maker {
             exporter: Exporter::new(wanted),

@@ -74,16 +74,15 @@ pub async fn run(args: &TopArgs) -> Result<(), Error> {
         || sinks.csv_long.is_some()
         || !args.dev.is_empty()
         || format.needs_packets(&settings);
+    let packets = match needs_packets {
+        true => Packets::Needed,
+        false if is_screen => Packets::Wanted,
+        false => Packets::Unneeded,
+    };
     let options = Options {
-        hooks: args.hook.hooks(),
-        exact: args.exact.into(),
-        packets: match needs_packets {
-            true => Packets::Needed,
-            false if is_screen => Packets::Wanted,
-            false => Packets::Unneeded,
-        },
         connect: settings.connect.clone(),
         bpf_log: args.bpf_log,
+        ..args.live.options(packets)
     };
     if is_screen {
         return screen(args, settings, zone, options, recorder, sinks).await;
