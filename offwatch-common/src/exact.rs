@@ -5,7 +5,7 @@ use crate::Counters;
 
 /// Slots of the map of exact counters on a host with few interfaces. More are
 /// asked for when the programs are loaded, up to [`crate::MAX_SLOTS`].
-pub const FEWEST_EXACT_SLOTS: u32 = 1024;
+pub const FEWEST_EXACT_SLOTS: u32 = 512;
 
 /// The kernel functions that do software work.
 pub mod function {

@@ -9,6 +9,7 @@
 mod counters;
 mod exact;
 pub mod histogram;
+pub mod ifindexes;
 mod offsets;
 
 pub use counters::Counters;
@@ -17,15 +18,13 @@ pub use exact::{
     function, ns_bucket, ns_range,
 };
 pub use offsets::{
-    ABSENT, Access, CAST_PLACEHOLDER, DropClasses, DropReasons, GsoBits, Offsets, access,
+    ABSENT, Access, CAST_PLACEHOLDER, Constants, DropClasses, DropReasons, GsoBits,
+    LOAD_PLACEHOLDER, MOVE_PLACEHOLDER, Offsets, access,
 };
 
 /// Slots for interfaces. Slot 0 belongs to none: as an interface's slot it means
 /// "not observed", and its [`Slot::caused_work`] is work without a known source.
 pub const MAX_SLOTS: u32 = 16_384;
-
-/// An ifindex below this is found by array, any other one by hash.
-pub const INDEXED_IFINDEXES: u32 = 65_536;
 
 /// Whether a frame is a GSO frame, and whether its checksum is still to be
 /// computed (`CHECKSUM_PARTIAL`): the index into [`Traffic::kinds`].
@@ -145,6 +144,8 @@ pub struct Slot {
 // with its neighbour.
 const _: () = assert!(size_of::<Slot>() == 960);
 const _: () = assert!(size_of::<Slot>().is_multiple_of(64));
+// Tables of slots keep 16 bits of a number.
+const _: () = assert!(MAX_SLOTS <= 1 << 16);
 const _: () = assert!(size_of::<Traffic>().is_multiple_of(size_of::<u64>()));
 
 // SAFETY: repr(C), and consists of u64 only, as the size of each part asserts.

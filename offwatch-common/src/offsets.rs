@@ -1,4 +1,4 @@
-//! Where the fields that the BPF programs read lie in this kernel's structures.
+//! What the BPF programs must know of the kernel that they run on.
 
 /// Marks a field that the running kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -6,8 +6,7 @@ pub const ABSENT: u32 = u32::MAX;
 /// Byte offsets of kernel structure members, resolved from BTF at start.
 ///
 /// A bit field has the offset of the byte that holds it and the number of bits
-/// to shift it right by. Read-only for the BPF programs, so the verifier sees
-/// constants.
+/// to shift it right by.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
@@ -166,3 +165,31 @@ pub struct DropClasses {
 }
 
 words!(DropClasses);
+
+/// All that the loader writes into instructions, as words.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Constants {
+    /// Where members lie.
+    pub offsets: Offsets,
+    /// How memory is read.
+    pub access: Access,
+    /// Types of GSO frames.
+    pub gso_bits: GsoBits,
+    /// Drop reasons of taps.
+    pub drop_reasons: DropReasons,
+    /// Inode number of the network namespace that is observed (`net.ns.inum`):
+    /// ifindexes are only unique within one.
+    pub netns: u32,
+    /// Whether each packet is logged: 0 or 1.
+    pub log: u32,
+}
+
+words!(Constants);
+
+/// A move of this number and the index of a constant stands for one of the constant.
+pub const MOVE_PLACEHOLDER: u32 = 0x6f78_0000;
+
+/// A load from this offset and the index of a constant stands for one from the
+/// offset that the constant is.
+pub const LOAD_PLACEHOLDER: i16 = 0x6f00;

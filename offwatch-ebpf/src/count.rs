@@ -7,15 +7,20 @@
 //! what differs (segments, a computed checksum, a frame that waited in a qdisc)
 //! is added to [`Work`].
 
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use core::intrinsics::{AtomicOrdering, atomic_xadd, cold_path};
 
 use aya_ebpf::EbpfContext;
 use aya_log_ebpf::debug;
-use offwatch_common::{INDEXED_IFINDEXES, Traffic, Work, class, histogram, kind};
+use offwatch_common::{
+    Traffic, Work, class, histogram,
+    ifindexes::{GROUP, INDEXED_IFINDEXES, buckets, slot_in},
+    kind,
+};
 
 use crate::{
+    constants::{at, constant},
     drops,
-    maps::{DROPS, IN_FLIGHT, InFlight, NETNS, SLOT_OF, SLOT_OF_HIGH, SLOTS, Shape},
+    maps::{IN_FLIGHT, InFlight, SLOT_OF, SLOT_OF_HIGH, SLOTS, Shape},
     skb::{Memory, Skb, can_follow_addresses},
 };
 
@@ -30,6 +35,7 @@ const LINK_HEADER_BYTES: u32 = 14 + 4;
 pub(crate) fn received<C: EbpfContext, M: Memory>(ctx: &C, skb: Skb<M>) {
     let Some(seen) = observe(&skb) else { return };
     if skb.is_received_again() {
+        cold_path();
         return;
     }
     let Some(slot) = SLOTS.get_ptr_mut(seen.slot) else {
@@ -41,10 +47,13 @@ pub(crate) fn received<C: EbpfContext, M: Memory>(ctx: &C, skb: Skb<M>) {
     let ingress = unsafe { &raw mut (*slot).ingress };
     traffic(ingress, &skb, bytes, Gist::of(&shape), ONE);
     if skb.is_broadcast() && skb.asks_for_address() {
+        cold_path();
         // SAFETY: as above.
         add(unsafe { &raw mut (*ingress).dhcp_packets }, ONE);
     }
-    debug!(ctx, "received {} bytes on ifindex {}", bytes, seen.ifindex);
+    if constant::<{ at!(log) }>() != 0 {
+        debug!(ctx, "received {} bytes on ifindex {}", bytes, seen.ifindex);
+    }
 }
 
 /// A frame on its way to a device, seen by tc before segmentation.
@@ -87,6 +96,7 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
         in_flight.queued = 0;
         Gist::of(known)
     } else {
+        cold_path();
         let shape = skb.shape(gso_size, partial, skb.egress_bytes());
         if can_follow_addresses() {
             settle(in_flight);
@@ -105,8 +115,8 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
 pub(crate) fn dropped<M: Memory>(skb: Skb<M>, location: u64, reason: u32) {
     let Some(seen) = observe(&skb) else { return };
     let Some(in_flight) = in_flight() else { return };
-    let by_driver = if DROPS.have_reason() {
-        DROPS.is_tap(reason)
+    let by_driver = if drops::have_reason() {
+        drops::is_of_tap(reason)
     } else {
         in_flight.sent == skb.address()
     };
@@ -154,7 +164,7 @@ impl Gist {
 pub(crate) struct Seen {
     dev: u64,
     pub(crate) ifindex: u32,
-    slot: u32,
+    pub(crate) slot: u32,
 }
 
 #[inline(always)]
@@ -162,7 +172,7 @@ pub(crate) fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
     let dev = skb.dev();
     let ifindex = dev.ifindex();
     let slot = slot_of(ifindex);
-    if slot == 0 || dev.netns() != NETNS.load() {
+    if slot == 0 || dev.netns() != constant::<{ at!(netns) }>() {
         return None;
     }
     Some(Seen {
@@ -174,17 +184,37 @@ pub(crate) fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
 
 #[inline(always)]
 pub(crate) fn slot_of(ifindex: u32) -> u32 {
-    let slot = if ifindex < INDEXED_IFINDEXES {
-        SLOT_OF.get_ptr(ifindex)
-    } else {
-        SLOT_OF_HIGH.get_ptr(ifindex)
+    if ifindex >= INDEXED_IFINDEXES {
+        cold_path();
+        return slot_of_high(ifindex);
+    }
+    let Some(group) = SLOT_OF.get_ptr(ifindex / GROUP) else {
+        return 0;
     };
-    // SAFETY: a map value, which userspace writes as a whole word.
-    slot.map_or(0, |slot| unsafe { slot.read_volatile() })
+    let slot = group.cast::<u16>().wrapping_add((ifindex % GROUP) as usize);
+    // SAFETY: within a map value, of which userspace writes a slot at a time.
+    u32::from(unsafe { slot.read_volatile() })
+}
+
+/// Kept out of the way of all others.
+#[inline(never)]
+fn slot_of_high(ifindex: u32) -> u32 {
+    for bucket in buckets(ifindex) {
+        let Some(bucket) = SLOT_OF_HIGH.get_ptr(bucket) else {
+            return 0;
+        };
+        // SAFETY: a map value, of which userspace writes an entry at a time.
+        for entry in unsafe { bucket.read_volatile() } {
+            if let Some(slot) = slot_in(entry, ifindex) {
+                return slot;
+            }
+        }
+    }
+    0
 }
 
 #[inline(always)]
-fn in_flight() -> Option<&'static mut InFlight> {
+pub(crate) fn in_flight() -> Option<&'static mut InFlight> {
     // SAFETY: this CPU's own value; programs of one CPU do not preempt each other.
     IN_FLIGHT
         .get_ptr_mut(0)
@@ -195,6 +225,7 @@ fn in_flight() -> Option<&'static mut InFlight> {
 #[inline(always)]
 fn settle(in_flight: &mut InFlight) {
     if in_flight.queued != 0 {
+        cold_path();
         in_flight.queued = 0;
         let device = slot_of(in_flight.ifindex);
         work(device, in_flight.iif, &in_flight.shape, ONE);
@@ -255,6 +286,7 @@ fn handed_on<M: Memory>(slot: u32, skb: &Skb<M>, gist: Gist, sign: u64) {
         let is_partial = gist.partial != 0;
         traffic(egress, skb, skb.egress_bytes(), gist, sign);
         if is_partial && skb.gives_address_unsummed() {
+            cold_path();
             // SAFETY: as above.
             add(unsafe { &raw mut (*egress).dhcp_packets }, sign);
         }
@@ -278,10 +310,12 @@ fn traffic<M: Memory>(traffic: *mut Traffic, skb: &Skb<M>, bytes: u32, gist: Gis
     }
     if !is_gso {
         if can_follow_addresses() && bytes > skb.dev().mtu() + LINK_HEADER_BYTES {
+            cold_path();
             add(&raw mut traffic.oversize_packets, sign);
         }
         return;
     }
+    cold_path();
     let segments = u64::from(gist.segments).wrapping_mul(sign);
     add(&raw mut traffic.gso_segments, segments);
     let class = skb.gso_class();

@@ -8,8 +8,9 @@
     internal_features,
     reason = "atomic_xadd is the only way to BPF_XADD on this target"
 )]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 
+mod constants;
 mod count;
 mod drops;
 mod exact;
@@ -49,7 +50,7 @@ fn ow_tp_xmit(ctx: BtfTracePointContext) -> i32 {
 /// Arguments: skb, location and, since 5.17, the drop reason.
 #[btf_tracepoint(function = "kfree_skb")]
 fn ow_tp_drop(ctx: BtfTracePointContext) -> i32 {
-    let reason = if maps::DROPS.have_reason() {
+    let reason = if drops::have_reason() {
         ctx.arg::<u64>(2) as u32
     } else {
         0
@@ -91,7 +92,7 @@ fn ow_raw_xmit(ctx: RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 fn ow_raw_drop(ctx: RawTracePointContext) -> i32 {
-    let reason = if maps::DROPS.have_reason() {
+    let reason = if drops::have_reason() {
         ctx.arg::<u64>(2) as u32
     } else {
         0

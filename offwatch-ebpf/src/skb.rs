@@ -1,11 +1,14 @@
 //! Fields of an skb, wherever this kernel keeps them.
 
-use core::marker::PhantomData;
+use core::{intrinsics::cold_path, marker::PhantomData};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use offwatch_common::{ABSENT, Access, CAST_PLACEHOLDER, GsoBits, Offsets, access, class};
+use offwatch_common::{ABSENT, CAST_PLACEHOLDER, access, class};
 
-use crate::maps::{ACCESS, GSO_BITS, OFFSETS, Shape, field};
+use crate::{
+    constants::{Loaded, at, constant},
+    maps::Shape,
+};
 
 /// `gso_size` of an SCTP frame: the segments are in the frag list.
 const GSO_BY_FRAGS: u32 = 0xffff;
@@ -15,7 +18,7 @@ const SCTP_HLEN: u32 = 12;
 const HEADER_UNSET: u16 = u16::MAX;
 
 /// `sk_buff.pkt_type` of a frame to everybody.
-const PACKET_BROADCAST: u8 = 1;
+const PACKET_BROADCAST: u64 = 1;
 const ETH_HLEN: usize = 14;
 /// Offset of a UDP checksum, as in `sk_buff.csum_offset`.
 const UDP_CHECK: u16 = 6;
@@ -24,18 +27,19 @@ const DHCP_CLIENT: [u8; 2] = [0, 68];
 
 /// How kernel memory is read.
 pub(crate) trait Memory {
-    /// Reads a `T`; zero where it cannot be read.
-    fn read<T: Copy + Default>(at: *const u8) -> T;
+    /// Reads the member of a structure whose offset is constant `OFFSET`; zero
+    /// where it cannot be read.
+    fn member<T: Loaded, const OFFSET: usize>(structure: *const u8) -> T;
 }
 
-/// Plain loads, for pointers whose type the verifier knows.
+/// Plain loads, for pointers whose type the verifier knows. On a fault they
+/// yield 0.
 pub(crate) struct Direct;
 
 impl Memory for Direct {
     #[inline(always)]
-    fn read<T: Copy + Default>(at: *const u8) -> T {
-        // SAFETY: the verifier makes it an exception-handled load that yields 0 on a fault.
-        unsafe { at.cast::<T>().read_volatile() }
+    fn member<T: Loaded, const OFFSET: usize>(structure: *const u8) -> T {
+        T::load::<OFFSET>(structure)
     }
 }
 
@@ -44,7 +48,14 @@ pub(crate) struct Probed;
 
 impl Memory for Probed {
     #[inline(always)]
-    fn read<T: Copy + Default>(at: *const u8) -> T {
+    fn member<T: Loaded, const OFFSET: usize>(structure: *const u8) -> T {
+        Self::read(structure.wrapping_add(constant::<OFFSET>() as usize))
+    }
+}
+
+impl Probed {
+    #[inline(always)]
+    fn read<T: Loaded>(at: *const u8) -> T {
         let mut value = core::mem::MaybeUninit::<T>::uninit();
         // SAFETY: the helper accepts any address. Of one that it cannot read it
         // makes zeros, so its result need not be looked at: a branch here would
@@ -58,7 +69,7 @@ impl Memory for Probed {
 
 macro_rules! access {
     ($field:ident) => {
-        field!(ACCESS, Access, $field)
+        constant::<{ at!(access.$field) }>()
     };
 }
 
@@ -93,29 +104,35 @@ pub(crate) fn cast_skb(at: *const u8) -> Skb<Direct> {
 /// Reads a member of the structure at an address that has no type for the
 /// verifier; zero where it cannot be read.
 #[inline(always)]
-fn untyped<T: Copy + Default>(structure: *const u8, type_id: u32, offset: usize) -> T {
+fn untyped<T: Loaded, const OFFSET: usize>(structure: *const u8, type_id: u32) -> T {
     match access!(method) {
-        access::CAST => Direct::read(typed(structure, type_id).wrapping_add(offset)),
-        access::PROBE => Probed::read(structure.wrapping_add(offset)),
-        _ => T::default(),
+        access::CAST => Direct::member::<T, OFFSET>(typed(structure, type_id)),
+        access::PROBE => Probed::member::<T, OFFSET>(structure),
+        _ => T::ZERO,
     }
 }
 
 /// Reads a byte of a frame.
 #[inline(always)]
 fn plain_byte(at: *const u8, offset: usize) -> u8 {
-    untyped(at.wrapping_add(offset), access!(ethhdr), 0)
+    let at = at.wrapping_add(offset);
+    match access!(method) {
+        // SAFETY: the verifier makes it a load that yields 0 on a fault.
+        access::CAST => unsafe { typed(at, access!(ethhdr)).read_volatile() },
+        access::PROBE => Probed::read(at),
+        _ => 0,
+    }
 }
 
 macro_rules! offset {
     ($field:ident) => {
-        field!(OFFSETS, Offsets, $field) as usize
+        at!(offsets.$field)
     };
 }
 
 macro_rules! gso_bit {
     ($field:ident) => {
-        field!(GSO_BITS, GsoBits, $field)
+        constant::<{ at!(gso_bits.$field) }>()
     };
 }
 
@@ -135,8 +152,8 @@ impl<M: Memory> Skb<M> {
     }
 
     #[inline(always)]
-    fn read<T: Copy + Default>(&self, offset: usize) -> T {
-        M::read(self.at.wrapping_add(offset))
+    fn read<T: Loaded, const OFFSET: usize>(&self) -> T {
+        M::member::<T, OFFSET>(self.at)
     }
 
     #[inline(always)]
@@ -147,7 +164,7 @@ impl<M: Memory> Skb<M> {
     #[inline(always)]
     pub(crate) fn dev(&self) -> Dev<M> {
         Dev {
-            at: self.read::<Address>(offset!(skb_dev)).0,
+            at: self.read::<*const u8, { offset!(skb_dev) }>(),
             memory: PhantomData,
         }
     }
@@ -155,39 +172,39 @@ impl<M: Memory> Skb<M> {
     /// The next one in a list of skbs; null at its end.
     #[inline(always)]
     pub(crate) fn next(&self) -> *const u8 {
-        self.read::<Address>(offset!(skb_next)).0
+        self.read::<*const u8, { offset!(skb_next) }>()
     }
 
     /// The interface the frame came from, 0 if that is lost or it is the host's.
     #[inline(always)]
     pub(crate) fn iif(&self) -> u32 {
-        self.read(offset!(skb_iif))
+        self.read::<_, { offset!(skb_iif) }>()
     }
 
     #[inline(always)]
-    fn bit(&self, byte: usize, shift: usize, mask: u8) -> u8 {
-        (self.read::<u8>(byte) >> shift) & mask
+    fn bits<const BYTE: usize, const SHIFT: usize>(&self, mask: u64) -> u64 {
+        (u64::from(self.read::<u8, BYTE>()) >> (constant::<SHIFT>() & 7)) & mask
     }
 
     /// Whether an ifb device hands the frame back to the device it came from:
     /// it is received for the second time.
     #[inline(always)]
     pub(crate) fn is_received_again(&self) -> bool {
-        let byte = offset!(skb_tc_skip_classify);
-        byte != ABSENT as usize && self.bit(byte, offset!(skb_tc_skip_classify_shift), 1) != 0
+        constant::<{ offset!(skb_tc_skip_classify) }>() != ABSENT
+            && self
+                .bits::<{ offset!(skb_tc_skip_classify) }, { offset!(skb_tc_skip_classify_shift) }>(
+                    1,
+                )
+                != 0
     }
 
     /// 4 if a VLAN tag is kept outside the frame's data.
     #[inline(always)]
     fn tag_bytes(&self) -> u32 {
-        let tagged = if offset!(skb_vlan_all) != ABSENT as usize {
-            self.read::<u32>(offset!(skb_vlan_all)) != 0
+        let tagged = if constant::<{ offset!(skb_vlan_all) }>() != ABSENT {
+            self.read::<u32, { offset!(skb_vlan_all) }>() != 0
         } else {
-            self.bit(
-                offset!(skb_vlan_present),
-                offset!(skb_vlan_present_shift),
-                1,
-            ) != 0
+            self.bits::<{ offset!(skb_vlan_present) }, { offset!(skb_vlan_present_shift) }>(1) != 0
         };
         if tagged { VLAN_HLEN } else { 0 }
     }
@@ -196,7 +213,7 @@ impl<M: Memory> Skb<M> {
     /// have been pulled already.
     #[inline(always)]
     pub(crate) fn ingress_bytes(&self) -> u32 {
-        let mac_header = self.read::<u16>(offset!(skb_mac_header));
+        let mac_header = self.read::<u16, { offset!(skb_mac_header) }>();
         let pulled = if mac_header == HEADER_UNSET {
             0
         } else {
@@ -208,27 +225,29 @@ impl<M: Memory> Skb<M> {
     /// Length on the wire of a frame the host sends.
     #[inline(always)]
     pub(crate) fn egress_bytes(&self) -> u32 {
-        self.read::<u32>(offset!(skb_len)) + self.tag_bytes()
+        self.read::<u32, { offset!(skb_len) }>() + self.tag_bytes()
     }
 
     /// 1 if the checksum is still to be computed (`CHECKSUM_PARTIAL`, 3), else 0.
     #[inline(always)]
     pub(crate) fn partial(&self) -> u32 {
-        let ip_summed = self.bit(offset!(skb_ip_summed), offset!(skb_ip_summed_shift), 3);
-        u32::from(ip_summed & (ip_summed >> 1))
+        let ip_summed =
+            self.bits::<{ offset!(skb_ip_summed) }, { offset!(skb_ip_summed_shift) }>(3) as u32;
+        ip_summed & (ip_summed >> 1)
     }
 
     /// Whether the frame is to everybody on its network.
     #[inline(always)]
     pub(crate) fn is_broadcast(&self) -> bool {
-        self.bit(offset!(skb_pkt_type), offset!(skb_pkt_type_shift), 7) == PACKET_BROADCAST
+        self.bits::<{ offset!(skb_pkt_type) }, { offset!(skb_pkt_type_shift) }>(7)
+            == PACKET_BROADCAST
     }
 
     /// Whether a received frame is from a DHCP client: UDP over IPv4 to port 67.
     /// Neither a client's IP header has options nor its frame a VLAN tag of its own.
     #[inline(always)]
     pub(crate) fn asks_for_address(&self) -> bool {
-        let mac_header = self.read::<u16>(offset!(skb_mac_header));
+        let mac_header = self.read::<u16, { offset!(skb_mac_header) }>();
         if mac_header == HEADER_UNSET {
             return false;
         }
@@ -242,10 +261,10 @@ impl<M: Memory> Skb<M> {
     /// Whether a PARTIAL frame is an answer to a DHCP client: UDP to port 68.
     #[inline(always)]
     pub(crate) fn gives_address_unsummed(&self) -> bool {
-        if self.read::<u16>(offset!(skb_csum_offset)) != UDP_CHECK {
+        if self.read::<u16, { offset!(skb_csum_offset) }>() != UDP_CHECK {
             return false;
         }
-        let start = self.read::<u16>(offset!(skb_csum_start));
+        let start = self.read::<u16, { offset!(skb_csum_start) }>();
         let udp = self.head().wrapping_add(usize::from(start));
         [plain_byte(udp, 2), plain_byte(udp, 3)] == DHCP_CLIENT
     }
@@ -253,23 +272,24 @@ impl<M: Memory> Skb<M> {
     /// Payload bytes of a segment, 0 if the frame is not GSO.
     #[inline(always)]
     pub(crate) fn gso_size(&self) -> u32 {
-        u32::from(self.shared::<u16>(offset!(shinfo_gso_size)))
+        u32::from(self.shared::<u16, { offset!(shinfo_gso_size) }>())
     }
 
     /// Protocol class of a GSO frame.
     #[inline(always)]
     pub(crate) fn gso_class(&self) -> usize {
-        gso_class(self.shared(offset!(shinfo_gso_type)))
+        gso_class(self.shared::<_, { offset!(shinfo_gso_type) }>())
     }
 
     /// What of the frame matters to software work.
     #[inline(always)]
     pub(crate) fn shape(&self, gso_size: u32, partial: u32, bytes: u32) -> Shape {
         if gso_size != 0 {
+            cold_path();
             return self.super_frame(gso_size, partial, bytes);
         }
         let checksum_bytes = if partial != 0 {
-            self.bytes_from(self.read(offset!(skb_csum_start)))
+            self.bytes_from(self.read::<_, { offset!(skb_csum_start) }>())
         } else {
             0
         };
@@ -285,11 +305,11 @@ impl<M: Memory> Skb<M> {
 
     #[inline(always)]
     fn super_frame(&self, gso_size: u32, partial: u32, bytes: u32) -> Shape {
-        let gso_type: u32 = self.shared(offset!(shinfo_gso_type));
+        let gso_type: u32 = self.shared::<_, { offset!(shinfo_gso_type) }>();
         let header = if gso_type & gso_bit!(tunnel) != 0 {
-            self.read::<u16>(offset!(skb_inner_transport_header))
+            self.read::<u16, { offset!(skb_inner_transport_header) }>()
         } else {
-            self.read::<u16>(offset!(skb_transport_header))
+            self.read::<u16, { offset!(skb_transport_header) }>()
         };
         // A UFO frame is cut as IP fragments: its UDP header is payload.
         let header_bytes = if gso_type & (gso_bit!(tcp4) | gso_bit!(tcp6)) != 0 {
@@ -306,7 +326,7 @@ impl<M: Memory> Skb<M> {
         let segments = if header == HEADER_UNSET || payload == 0 || payload > bytes {
             1
         } else if gso_size == GSO_BY_FRAGS {
-            let counted = self.shared::<u16>(offset!(shinfo_gso_segs));
+            let counted = self.shared::<u16, { offset!(shinfo_gso_segs) }>();
             if counted == 0 { 1 } else { u32::from(counted) }
         } else {
             payload.div_ceil(gso_size)
@@ -329,18 +349,15 @@ impl<M: Memory> Skb<M> {
 
     #[inline(always)]
     fn head(&self) -> *const u8 {
-        self.read::<Address>(offset!(skb_head)).0
+        self.read::<*const u8, { offset!(skb_head) }>()
     }
 
     /// Reads from `skb_shared_info`, which lies at head + end.
     #[inline(always)]
-    fn shared<T: Copy + Default>(&self, offset: usize) -> T {
-        let end = self.read::<u32>(offset!(skb_end)) as usize;
-        untyped(
-            self.head().wrapping_add(end),
-            access!(skb_shared_info),
-            offset,
-        )
+    fn shared<T: Loaded, const OFFSET: usize>(&self) -> T {
+        let end = self.read::<u32, { offset!(skb_end) }>() as usize;
+        let shared = self.head().wrapping_add(end);
+        untyped::<T, OFFSET>(shared, access!(skb_shared_info))
     }
 
     /// Bytes between `head` and `data`. Since 6.17 both are pointers to the
@@ -348,8 +365,8 @@ impl<M: Memory> Skb<M> {
     /// might make of it.
     #[inline(always)]
     fn headroom(&self) -> u32 {
-        let data = self.read::<Address>(offset!(skb_data)).0 as u64;
-        let head = self.read::<Address>(offset!(skb_head)).0 as u64;
+        let data = self.read::<*const u8, { offset!(skb_data) }>() as u64;
+        let head = self.read::<*const u8, { offset!(skb_head) }>() as u64;
         core::hint::black_box(data.wrapping_sub(head) as u32)
     }
 
@@ -357,7 +374,8 @@ impl<M: Memory> Skb<M> {
     #[inline(always)]
     fn bytes_from(&self, header: u16) -> u32 {
         let offset = u32::from(header).wrapping_sub(self.headroom());
-        self.read::<u32>(offset!(skb_len)).wrapping_sub(offset)
+        self.read::<u32, { offset!(skb_len) }>()
+            .wrapping_sub(offset)
     }
 }
 
@@ -380,17 +398,6 @@ fn gso_class(gso_type: u32) -> usize {
     }
 }
 
-/// A kernel address; zero (null) where it could not be read.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Address(*const u8);
-
-impl Default for Address {
-    fn default() -> Self {
-        Self(core::ptr::null())
-    }
-}
-
 /// A `struct net_device` read through `M`.
 pub(crate) struct Dev<M> {
     at: *const u8,
@@ -399,8 +406,8 @@ pub(crate) struct Dev<M> {
 
 impl<M: Memory> Dev<M> {
     #[inline(always)]
-    fn read<T: Copy + Default>(&self, offset: usize) -> T {
-        M::read(self.at.wrapping_add(offset))
+    fn read<T: Loaded, const OFFSET: usize>(&self) -> T {
+        M::member::<T, OFFSET>(self.at)
     }
 
     #[inline(always)]
@@ -410,18 +417,18 @@ impl<M: Memory> Dev<M> {
 
     #[inline(always)]
     pub(crate) fn ifindex(&self) -> u32 {
-        self.read(offset!(dev_ifindex))
+        self.read::<_, { offset!(dev_ifindex) }>()
     }
 
     #[inline(always)]
     pub(crate) fn mtu(&self) -> u32 {
-        self.read(offset!(dev_mtu))
+        self.read::<_, { offset!(dev_mtu) }>()
     }
 
     /// Inode number of the device's network namespace.
     #[inline(always)]
     pub(crate) fn netns(&self) -> u32 {
-        let net: Address = self.read(offset!(dev_net));
-        M::read(net.0.wrapping_add(offset!(net_inum)))
+        let net = self.read::<*const u8, { offset!(dev_net) }>();
+        M::member::<u32, { offset!(net_inum) }>(net)
     }
 }

@@ -251,8 +251,8 @@ impl Collector {
     fn update_vms(&mut self) -> Vec<String> {
         let table = &self.table;
         let link_table = self.link_table.get_or_insert_with(|| {
-            let links = table.values().map(|known| &known.link);
-            LinkTable::new(links.map(|link| (&*link.dev, link.ifindex, &link.kind)))
+            let links = table.values();
+            LinkTable::new(links.map(|link| (Arc::clone(&link.dev), link.ifindex, &link.kind)))
         });
         self.vms.update(link_table)
     }
@@ -266,10 +266,7 @@ impl Collector {
         self.evidence.refresh(&mut self.table, probe);
         let interfaces = self.table.values_mut();
         interfaces
-            .map(|known| {
-                let kernel = self.evidence.counters(&known.compared);
-                known.show(kernel, &mut self.common)
-            })
+            .map(|known| known.show(&mut self.common))
             .collect()
     }
 
@@ -301,7 +298,6 @@ impl Collector {
         let stale: Vec<u32> = self
             .table
             .values()
-            .map(|known| &known.link)
             .filter(|known| {
                 listed
                     .get(&known.ifindex)
@@ -319,12 +315,12 @@ impl Collector {
         self.changes += 1;
         self.link_table = None;
         if let Some(probe) = &mut self.probe
-            && unobserved(&link).is_none()
+            && unobserved(&link.kind).is_none()
         {
             probe.observe(link.ifindex);
         }
         let known = match self.table.entry(link.ifindex) {
-            Entry::Vacant(entry) => entry.insert(Known::new(link)),
+            Entry::Vacant(entry) => entry.insert(Known::new(link, self.evidence.unread_counters())),
             Entry::Occupied(entry) => {
                 let known = entry.into_mut();
                 known.changed(link);
@@ -343,11 +339,8 @@ impl Collector {
         probe.forget(ifindex);
         if probe.has_refused() {
             // Its slot is free for one that had to wait.
-            let observable = self
-                .table
-                .values()
-                .map(|known| &known.link)
-                .filter(|link| unobserved(link).is_none());
+            let observable = self.table.values();
+            let observable = observable.filter(|known| unobserved(&known.kind).is_none());
             observable.for_each(|link| probe.observe(link.ifindex));
         }
     }
@@ -376,8 +369,8 @@ fn without_nics(vm: &Vm) -> Vm {
 }
 
 /// Why an interface is not counted, if it is not.
-fn unobserved(link: &Link) -> Option<&'static str> {
-    match &link.kind {
+fn unobserved(kind: &Kind) -> Option<&'static str> {
+    match kind {
         Kind::Loopback => Some("the loopback device carries no VM's traffic"),
         Kind::Other(kind) if kind == "macvtap" || kind == "ipvtap" => {
             Some("not observable here: its frames pass the host under the device below it")

@@ -37,6 +37,7 @@ fn end(code: u8) -> ! {
 /// The exit code.
 fn execute(command: &Command) -> u8 {
     memory::share_heap();
+    memory::keep_heap();
     memory::use_small_pages();
     let result = limits::raise()
         .and_then(|()| {

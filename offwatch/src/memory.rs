@@ -11,6 +11,22 @@ pub fn share_heap() {
     }
 }
 
+/// Has the heap keep what is free at its end, up to some MiB, and take large blocks
+/// from it, too: a sample of a large host would ask the kernel for them each time, and
+/// give them back. What is free after a peak, [`give_back`] returns.
+pub fn keep_heap() {
+    #[cfg(target_env = "gnu")]
+    {
+        const KEPT_BYTES: libc::c_int = 16 << 20;
+        const LARGEST_IN_HEAP_BYTES: libc::c_int = 32 << 20;
+        // SAFETY: has no preconditions; a setting that is refused changes nothing.
+        unsafe {
+            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_IN_HEAP_BYTES);
+        }
+    }
+}
+
 /// Has the kernel back this process's memory by small pages alone. A heap that
 /// grows into another huge page of 2 MiB takes all of it, for a few KiB.
 /// (`PR_SET_THP_DISABLE`, prctl(2); it ends with the process.)

@@ -305,7 +305,11 @@ impl Order {
 
     /// How names compare: they are reversed only where they are what is compared.
     pub(crate) fn names(self, one: &str, other: &str) -> Ordering {
-        let by_name = one.cmp(other);
+        self.by_name(one.cmp(other))
+    }
+
+    /// The same of names that were compared.
+    pub(crate) fn by_name(self, by_name: Ordering) -> Ordering {
         match self.key == Key::Name && self.is_reversed {
             true => by_name.reverse(),
             false => by_name,

@@ -12,10 +12,14 @@ use crate::{Counts, Lab, Truth};
 
 /// For each guest of a quiet lab: the truth, and what offwatch shows of it.
 pub fn snapshot(lab: &Lab, observer: &Observer) -> Result<Vec<(Counts, Seen)>> {
-    let model = observer.now()?;
+    seen(lab, &observer.now()?)
+}
+
+/// The same with a model that was made while the lab was quiet.
+pub fn seen(lab: &Lab, model: &Value) -> Result<Vec<(Counts, Seen)>> {
     lab.guests()
         .iter()
-        .map(|guest| Ok((guest.counts()?, Seen::of(&model, guest)?)))
+        .map(|guest| Ok((guest.counts()?, Seen::of(model, guest)?)))
         .collect()
 }
 

@@ -32,6 +32,13 @@ pub const RDONLY_CAST: Feature = Feature {
     commit: "a35b9af4ec2c",
 };
 
+/// What a map takes of memory, and not what it was charged for by its sizes.
+pub const MAP_MEMORY: Feature = Feature {
+    what: "telling the memory of a BPF map",
+    since: (6, 4),
+    commit: "90a5527d7686",
+};
+
 impl Feature {
     /// Why this kernel does not have it, or `None` if it has.
     pub fn lacking(&self) -> Option<String> {

@@ -4,6 +4,7 @@
 //! `/run/netns`, so it vanishes with its last user even if the process is
 //! killed.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -110,7 +111,7 @@ impl Netns {
     }
 
     /// A command whose process will run inside the namespace.
-    pub fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let fd = Arc::clone(&self.fd);
         let mut command = Command::new(program);
         // SAFETY: the closure runs between fork and exec and only makes one

@@ -34,6 +34,30 @@ pub fn left_out(reason: &str) {
     eprintln!("left out: {reason}");
 }
 
+/// Why a program cannot be run here, if so.
+pub fn lacks_program(program: &str) -> Option<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut directories = std::env::split_paths(&path);
+    let found = directories.any(|directory| directory.join(program).is_file());
+    (!found).then(|| format!("{program} is not installed"))
+}
+
+/// Returns from the calling test, saying why, where a program is not installed; fails
+/// it where `OFFWATCH_REQUIRE_LAB` is set.
+#[macro_export]
+macro_rules! skip_unless_program {
+    ($program:expr) => {
+        if let Some(reason) = $crate::skip::lacks_program($program) {
+            assert!(
+                std::env::var_os("OFFWATCH_REQUIRE_LAB").is_none(),
+                "the lab must run here: {reason}"
+            );
+            $crate::skip::skipped(&reason);
+            return Ok(());
+        }
+    };
+}
+
 /// Returns from the calling test, saying why, where a lab cannot run; fails it
 /// where `OFFWATCH_REQUIRE_LAB` is set.
 #[macro_export]

@@ -9,6 +9,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use offwatch_common::ifindexes::{GROUP, Group};
 use offwatch_tests::{
     Lab,
     command::ip_batch,
@@ -156,10 +157,10 @@ fn assigned_slots(observer: &Observer) -> Result<usize> {
         .filter_map(Result::ok)
         .find(|map| held.maps.contains(&map.id()) && map.name_as_str() == Some("SLOT_OF"))
         .context("offwatch has no map SLOT_OF")?;
-    let slots: Array<MapData, u32> = Map::Array(MapData::from_id(map.id())?).try_into()?;
+    let groups: Array<MapData, Group> = Map::Array(MapData::from_id(map.id())?).try_into()?;
     // Interfaces of a young namespace have small indexes.
-    let assigned = (0..2_000).filter(|ifindex| slots.get(ifindex, 0).is_ok_and(|slot| slot != 0));
-    Ok(assigned.count())
+    let slots = (0..2_000 / GROUP).filter_map(|group| groups.get(&group, 0).ok());
+    Ok(slots.flatten().filter(|slot| *slot != 0).count())
 }
 
 #[derive(Debug)]

@@ -55,7 +55,7 @@ fn agrees(ns: &Netns, device: &str) -> Result<()> {
         let mut reader = FeatureSocket::open(family)?;
         let listed = reader.list()?.into_iter().find(|(of, _)| *of == ifindex);
         let mut swept = None;
-        FeatureSweep::open(family)?.advance(16, |of, features| {
+        FeatureSweep::open(family, 16)?.advance(|of, features| {
             if of == ifindex {
                 swept = Some(features);
             }

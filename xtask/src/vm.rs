@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::run;
 use crate::workspace::{TESTS_PACKAGE, VM_PACKAGE, VM_TESTS, Workspace};
+use crate::{ebpf, run};
 
 const RUNNER: &str = "offwatch-matrix";
 /// Tests that other kernels are left out of, by why.
@@ -25,7 +25,10 @@ const LEFT_OUT: [(&str, &[&str]); 6] = [
             "trial_safety",
         ],
     ),
-    ("they take programs of a whole system", &["enforce_watch"]),
+    (
+        "they take programs of a whole system",
+        &["enforce_watch", "instructions", "ten_thousand"],
+    ),
     ("they take the checkout", &["manual"]),
     (
         "they take Prometheus, systemd or openssl",
@@ -41,6 +44,9 @@ const LEFT_OUT: [(&str, &[&str]); 6] = [
     ("their many clients take a server's time", &["export_http"]),
 ];
 
+/// The test for boots that count instructions, which also takes the empty programs.
+const INSTRUCTIONS: &str = "kernel_instructions";
+
 /// The kernels that the runner knows.
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "newest"];
 
@@ -54,6 +60,10 @@ pub(crate) struct Args {
     /// Boot with lockdown=confidentiality only; 6.12 if no kernel is given
     #[arg(long)]
     lockdown: bool,
+
+    /// Boot with a clock that counts instructions only; 6.12 if no kernel is given
+    #[arg(long, conflicts_with = "lockdown")]
+    icount: bool,
 
     /// Only this test target (tests/tests/TARGET.rs); may be repeated
     #[arg(long, value_name = "TARGET")]
@@ -79,7 +89,8 @@ pub(crate) struct Args {
     #[arg(long)]
     refresh: bool,
 
-    /// Write docs/kernels.md from what the whole matrix shows
+    /// Write docs/kernels.md from what the whole matrix shows, and
+    /// docs/kernel-instructions.json from the boot with --icount
     #[arg(long, conflicts_with_all = ["kernel", "lockdown", "test", "filter"])]
     write_docs: bool,
 
@@ -91,8 +102,9 @@ pub(crate) struct Args {
 const DETAILS: &str = "\
 Boots Debian's cloud kernels 5.10, 6.1, 6.12 and the newest one, and 6.12 with
 lockdown=confidentiality, under software emulation, with an initramfs that holds
-offwatch and the lab's test programs, and runs those there. With --kernel or
---lockdown, boots only what they say. Needs neither root nor KVM, but qemu-system-x86_64, busybox,
+offwatch and the lab's test programs, and runs those there. 6.12 boots once more, with
+a clock that counts instructions, for the test of what hooks cost. With --kernel,
+--lockdown or --icount, boots only what they say. Needs neither root nor KVM, but qemu-system-x86_64, busybox,
 iproute2, ethtool, and apt with a Debian archive among its sources: kernel packages
 are taken from there, checked as apt does, unpacked into the cache and never
 installed.
@@ -104,6 +116,7 @@ not end, and on any warning, oops, soft lockup, stall or panic of a kernel.
   cargo xtask vm                                     the whole matrix
   cargo xtask vm --kernel 5.10                       one kernel
   cargo xtask vm --lockdown                          6.12 with lockdown
+  cargo xtask vm --icount                            what hooks cost, in instructions
   cargo xtask vm --kernel 6.1 --test counts          one test target
   cargo xtask vm --kernel 6.1 -- raw_tracepoints     tests with this in their name
   cargo xtask vm --kernel 6.1 -- --exact NAME        one test
@@ -111,12 +124,20 @@ not end, and on any warning, oops, soft lockup, stall or panic of a kernel.
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
-    let mut command = matrix(&workspace, &args.test)?;
+    let counts = args.icount || args.kernel.is_empty() && !args.lockdown;
+    let only = match args.icount && args.test.is_empty() {
+        true => &[INSTRUCTIONS.to_owned()],
+        false => &args.test[..],
+    };
+    let mut command = matrix(&workspace, only, counts)?;
     for kernel in &args.kernel {
         command.args(["--kernel", kernel]);
     }
     if args.lockdown {
         command.arg("--lockdown");
+    }
+    if args.icount {
+        command.arg("--icount");
     }
     let numbers = [
         ("--scale", args.scale.map(u64::from)),
@@ -145,7 +166,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// The whole matrix, and that docs/kernels.md says what it shows.
 pub(crate) fn checked(workspace: &Workspace) -> Result<Command> {
-    let mut command = matrix(workspace, &[])?;
+    let mut command = matrix(workspace, &[], true)?;
     command.arg("--check-docs").arg(docs(workspace));
     Ok(command)
 }
@@ -155,15 +176,24 @@ fn docs(workspace: &Workspace) -> PathBuf {
 }
 
 /// The runner, with all that it puts into the guests. In release, because under
-/// emulation the difference is minutes.
-fn matrix(workspace: &Workspace, only: &[String]) -> Result<Command> {
-    let targets = targets(workspace, only)?;
+/// emulation the difference is minutes. `counts` says whether a boot counts
+/// instructions.
+fn matrix(workspace: &Workspace, only: &[String], counts: bool) -> Result<Command> {
+    let mut targets = targets(workspace, only)?;
+    targets.retain(|target| counts || target != INSTRUCTIONS || !only.is_empty());
+    let counts = counts && targets.iter().any(|target| target == INSTRUCTIONS);
     let offwatch = workspace.build_offwatch(true)?;
     let mut build = workspace.cargo("build");
     build.args(["--release", "--package", VM_PACKAGE, "--bin", RUNNER]);
     run::run(&mut build)?;
     let mut command = Command::new(offwatch.with_file_name(RUNNER));
     command.arg("--program").arg(&offwatch);
+    if counts {
+        ebpf::build()?;
+        command
+            .arg("--empty-object")
+            .arg(ebpf::empty_object(workspace));
+    }
     for test in build_tests(workspace, &targets)? {
         command.arg("--test").arg(test);
     }

@@ -2,7 +2,8 @@
 //! to be called at all. `offwatch-bench` holds offwatch against them.
 //!
 //! `zero_*` only return. `count_*` also add one to a value of an array shared by
-//! all CPUs, atomically, as anything must that counts exactly.
+//! all CPUs, atomically, as anything must that counts exactly. `shared_*` add to
+//! several such values, and `own_*` to as many of their own CPU.
 #![no_std]
 #![no_main]
 #![allow(
@@ -15,7 +16,7 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::{
     macros::{btf_tracepoint, classifier, map, raw_tracepoint},
-    maps::Array,
+    maps::{Array, PerCpuArray},
     programs::{BtfTracePointContext, RawTracePointContext, TcContext},
 };
 
@@ -76,6 +77,64 @@ fn count_tc(_ctx: TcContext) -> i32 {
     count();
     TC_NEXT
 }
+
+/// How many counters [`shared`] and [`own`] add to: as many as offwatch does for
+/// a frame whose checksum is still to be computed.
+const ADDITIONS: usize = 3;
+
+/// A cache line of counters, at the first hook and at the second.
+#[map]
+static SHARED: Array<[u64; 8]> = Array::with_max_entries(2, 0);
+
+/// The same for each CPU.
+#[map]
+static OWN: PerCpuArray<[u64; 8]> = PerCpuArray::with_max_entries(2, 0);
+
+#[inline(always)]
+fn shared(hook: u32) {
+    if let Some(counters) = SHARED.get_ptr_mut(hook) {
+        for counter in 0..ADDITIONS {
+            // SAFETY: within a value of the map, which is only ever added to.
+            unsafe {
+                let counter = counters.cast::<u64>().add(counter);
+                atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, 1);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn own(hook: u32) {
+    if let Some(counters) = OWN.get_ptr_mut(hook) {
+        for counter in 0..ADDITIONS {
+            // SAFETY: within this CPU's value of the map.
+            unsafe {
+                let counter = counters.cast::<u64>().add(counter);
+                counter.write_volatile(counter.read_volatile().wrapping_add(1));
+            }
+        }
+    }
+}
+
+/// One program a tracepoint, with counters of its own.
+macro_rules! counters {
+    ($hook:expr, $shared:ident, $own:ident) => {
+        #[btf_tracepoint]
+        fn $shared(_ctx: BtfTracePointContext) -> i32 {
+            shared($hook);
+            0
+        }
+
+        #[btf_tracepoint]
+        fn $own(_ctx: BtfTracePointContext) -> i32 {
+            own($hook);
+            0
+        }
+    };
+}
+
+counters!(0, shared_receive, own_receive);
+counters!(1, shared_xmit, own_xmit);
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -1,6 +1,6 @@
 //! Calls that are under way.
 //!
-//! A call is noted when its function is entered and taken back when it returns.
+//! A call is noted when its function is entered and found when it returns.
 //! Between the two a softirq may interrupt it and call the same function as the
 //! same task, or another task may take its place on the CPU. So each CPU holds
 //! several calls, and a return finds its own by task, function and, where that
@@ -42,11 +42,9 @@ pub(super) struct Call {
     skb: u64,
     pub(super) start_ns: u64,
     function: u32,
-    /// ifindex of the frame's device.
-    pub(super) ifindex: u32,
+    /// Slot of the frame's device, 0 if that is not observed.
+    pub(super) slot: u32,
     pub(super) iif: u32,
-    /// Whether the device is observed.
-    pub(super) observed: u32,
     /// Whether the frame is on its way to the device.
     pub(super) to_device: u32,
     pub(super) shape: Shape,
@@ -60,9 +58,14 @@ pub(super) fn claim() -> Option<&'static mut Call> {
     let mut oldest = u64::MAX;
     let mut place = 0;
     for (index, call) in calls.iter().enumerate() {
-        let age = if call.task == FREE { 0 } else { call.start_ns };
-        if age < oldest {
-            oldest = age;
+        // Nearly always the first.
+        if call.task == FREE {
+            oldest = 0;
+            place = index;
+            break;
+        }
+        if call.start_ns < oldest {
+            oldest = call.start_ns;
             place = index;
         }
     }
@@ -86,11 +89,18 @@ impl Call {
         compiler_fence(Ordering::SeqCst);
         self.task = task();
     }
+
+    /// Ends a call that was found: its place is free.
+    #[inline(always)]
+    pub(super) fn end(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        self.task = FREE;
+    }
 }
 
-/// Takes back the call that returns; `skb` is 0 where it is not known.
+/// The call that returns; `skb` is 0 where it is not known.
 #[inline(always)]
-pub(super) fn take_back(function: u32, skb: u64) -> Option<Call> {
+pub(super) fn returning(function: u32, skb: u64) -> Option<&'static mut Call> {
     let calls = of_this_cpu()?;
     let task = task();
     let mut latest = 0;
@@ -109,11 +119,7 @@ pub(super) fn take_back(function: u32, skb: u64) -> Option<Call> {
         missed(function);
         return None;
     }
-    let call = calls.get_mut(core::hint::black_box(place) & (DEPTH - 1))?;
-    let taken = *call;
-    compiler_fence(Ordering::SeqCst);
-    call.task = FREE;
-    Some(taken)
+    calls.get_mut(core::hint::black_box(place) & (DEPTH - 1))
 }
 
 #[inline(always)]

@@ -13,9 +13,10 @@ use offwatch_common::{
     Checksumming, ExactSlot, ExactWork, FEWEST_EXACT_SLOTS, Segmentation, function, ns_bucket,
 };
 
-use self::calls::{Call, claim, take_back};
+use self::calls::{Call, claim, returning};
 use crate::{
-    count::{add, element, observe, slot_of},
+    count::{add, element, in_flight, observe, slot_of},
+    maps::InFlight,
     skb::{Memory, Probed, Skb, can_cast, cast_skb},
 };
 
@@ -36,77 +37,83 @@ const MOST_PARTIAL_SEGMENTS: u32 = 16;
 #[inline(always)]
 fn entered<M: Memory>(function: u32, skb: Skb<M>, to_device: bool) {
     let Some(call) = claim() else { return };
-    let seen = observe(&skb);
-    // What happens elsewhere is noted as well, so that its return is not missed.
-    call.observed = u32::from(seen.is_some());
-    if let Some(seen) = seen {
-        call.ifindex = seen.ifindex;
+    call.to_device = u32::from(to_device);
+    if let Some(queued) = queued(&skb) {
+        call.slot = queued.slot;
+        call.iif = queued.iif;
+        call.shape = queued.shape;
+    } else if let Some(seen) = observe(&skb) {
+        call.slot = seen.slot;
         call.iif = skb.iif();
-        call.to_device = u32::from(to_device);
         call.shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
+    } else {
+        // What happens elsewhere is noted as well, so that its return is not missed.
+        call.slot = 0;
     }
     call.begin(function, skb.address(), now());
+}
+
+/// What was seen of the frame when it was queued, if that was a moment ago: most of
+/// what is worked on has just been measured.
+#[inline(always)]
+fn queued<M: Memory>(skb: &Skb<M>) -> Option<&'static InFlight> {
+    let queued = in_flight()?;
+    let is_it = queued.queued == skb.address()
+        && queued.dev == skb.dev().address()
+        && queued.shape.gso_size == skb.gso_size()
+        && queued.shape.partial == skb.partial();
+    is_it.then_some(queued)
 }
 
 /// `__skb_gso_segment` returned a list of segments, null or an errno.
 #[inline(always)]
 fn segmented(skb: u64, returned: u64) {
     let end_ns = now();
-    let Some(call) = take_back(function::SEGMENT, skb) else {
+    let Some(call) = returning(function::SEGMENT, skb) else {
         return;
     };
-    if call.observed == 0 {
-        return;
+    if call.slot != 0 {
+        let mut done = Done {
+            kind: HEADER_CHECK,
+            ns: end_ns.wrapping_sub(call.start_ns),
+            ..NOTHING
+        };
+        if returned > u64::MAX - MAX_ERRNO {
+            done.kind = FAILED;
+        } else if returned != 0 {
+            done.kind = CUT;
+            cut(call, returned as *const u8, &mut done);
+        }
+        charge(call, &done);
     }
-    let mut done = Done {
-        kind: HEADER_CHECK,
-        segments: 0,
-        bytes: 0,
-        checksum_bytes: 0,
-        partial: 0,
-        ns: end_ns.wrapping_sub(call.start_ns),
-    };
-    if returned > u64::MAX - MAX_ERRNO {
-        done.kind = FAILED;
-    } else if returned != 0 {
-        done.kind = CUT;
-        cut(&call, returned as *const u8, &mut done);
-    }
-    charge(&call, &done);
+    call.end();
 }
 
 /// A function that computes checksums returned 0 or an errno.
 #[inline(always)]
 fn summed(function: u32, skb: u64, returned: u64) {
     let end_ns = now();
-    let Some(call) = take_back(function, skb) else {
+    let Some(call) = returning(function, skb) else {
         return;
     };
-    if call.observed == 0 {
-        return;
-    }
     let failed = returned as i32 != 0;
     // A frame that is not PARTIAL only has its state set.
-    if !failed && call.shape.partial == 0 {
-        return;
-    }
-    let kind = match (failed, function) {
-        (false, function::CRC32C) => CRC32C,
-        (true, function::CRC32C) => CRC32C_FAILED,
-        (false, _) => SUMMED,
-        (true, _) => SUM_FAILED,
-    };
-    charge(
-        &call,
-        &Done {
+    if call.slot != 0 && (failed || call.shape.partial != 0) {
+        let kind = match (failed, function) {
+            (false, function::CRC32C) => CRC32C,
+            (true, function::CRC32C) => CRC32C_FAILED,
+            (false, _) => SUMMED,
+            (true, _) => SUM_FAILED,
+        };
+        let done = Done {
             kind,
-            segments: 0,
             bytes: call.shape.checksum_bytes,
-            checksum_bytes: 0,
-            partial: 0,
             ns: end_ns.wrapping_sub(call.start_ns),
-        },
-    );
+            ..NOTHING
+        };
+        charge(call, &done);
+    }
+    call.end();
 }
 
 const HEADER_CHECK: u32 = 0;
@@ -125,11 +132,24 @@ struct Done {
     checksum_bytes: u32,
     partial: u32,
     ns: u64,
+    /// Of the histogram, if the frame was cut.
+    bucket: usize,
 }
+
+const NOTHING: Done = Done {
+    kind: HEADER_CHECK,
+    segments: 0,
+    bytes: 0,
+    checksum_bytes: 0,
+    partial: 0,
+    ns: 0,
+    bucket: 0,
+};
 
 #[inline(always)]
 fn cut(call: &Call, segments: *const u8, done: &mut Done) {
     let shape = &call.shape;
+    done.bucket = ns_bucket(done.ns);
     let (gso_segments, still_partial) = if can_cast() {
         first_segment(&cast_skb(segments))
     } else {
@@ -169,10 +189,8 @@ fn first_segment<M: Memory>(first: &Skb<M>) -> (u32, u32) {
 /// Charges work to the frame's device and to where it came from.
 #[inline(never)]
 fn charge(call: &Call, done: &Done) {
-    let device = slot_of(call.ifindex);
     if call.to_device != 0
-        && device != 0
-        && let Some(slot) = EXACT.get_ptr_mut(device)
+        && let Some(slot) = EXACT.get_ptr_mut(call.slot)
     {
         // SAFETY: a value of the map.
         add_done(unsafe { &raw mut (*slot).to_device }, done);
@@ -215,7 +233,7 @@ fn add_cut(segmentation: &mut Segmentation, done: &Done) {
             done.checksum_bytes.into(),
         );
     }
-    if let Some(bucket) = element(&mut segmentation.ns_histogram, ns_bucket(done.ns)) {
+    if let Some(bucket) = element(&mut segmentation.ns_histogram, done.bucket) {
         add(bucket, 1);
     }
 }

@@ -7,9 +7,9 @@ use crate::sample::Sample;
 
 /// The shortest window, and so the time between two evaluations.
 pub const SHORTEST_WINDOW: Duration = Duration::from_secs(10);
-/// After an evaluation, in multiples of the time it took: a four-hundredth of
-/// the time at most goes to it.
-const PAUSE: u32 = 400;
+/// After an evaluation, in multiples of the time it took: a thousandth of the time at
+/// most goes to it.
+const PAUSE: u32 = 1_000;
 
 /// Evaluates all rules over the samples of a run, in windows that follow each
 /// other. Facts are not used: few samples have any, and what depends on them
@@ -122,8 +122,8 @@ mod tests {
         watch.took(Duration::from_millis(1));
         assert!(watch.advance(&later(&before, 32_000)), "it took little");
         watch.took(Duration::from_millis(100));
-        assert!(!watch.advance(&later(&before, 71_999)), "it took much");
-        assert!(watch.advance(&later(&before, 72_000)));
+        assert!(!watch.advance(&later(&before, 131_999)), "it took much");
+        assert!(watch.advance(&later(&before, 132_000)));
     }
 
     #[test]

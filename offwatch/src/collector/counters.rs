@@ -30,11 +30,9 @@ pub(super) struct CounterFollower {
     backlog_frames: Option<u64>,
 }
 
-/// The kernel's counters of an interface, with offwatch's held against them.
-#[derive(Debug, Default)]
+/// The kernel's counters of an interface against offwatch's.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Compared {
-    /// None until they are read.
-    counters: Option<KernelCounters>,
     generation: u64,
     from_vm: Shortfall,
     to_vm: Shortfall,
@@ -47,7 +45,7 @@ impl CounterFollower {
         let backlog = backlog
             .ok()
             .and_then(|text| text.trim().parse::<u64>().ok());
-        let sweep = match CounterSweep::open() {
+        let sweep = match CounterSweep::open(SWEEP_DATAGRAMS) {
             Ok(sweep) => Fact::Known(sweep),
             Err(error) => Fact::unavailable(format!("its counters cannot be read: {error}")),
         };
@@ -62,7 +60,7 @@ impl CounterFollower {
         let mut read = Vec::new();
         if let Fact::Known(sweep) = &mut self.sweep {
             // What fails here, the next round reads.
-            let _ = sweep.advance(SWEEP_DATAGRAMS, |ifindex, counters, made| {
+            let _ = sweep.advance(|ifindex, counters, made| {
                 read.push((ifindex, counters, made));
             });
         }
@@ -77,23 +75,22 @@ impl CounterFollower {
         (counters, made): (KernelCounters, Made),
         probe: Option<&Probe>,
     ) {
-        let Known {
-            link,
-            offloads,
-            compared,
-            counted,
-            ..
-        } = known;
-        compared.counters = Some(counters);
-        if compared.generation != counted.generation {
-            compared.generation = counted.generation;
-            (compared.from_vm, compared.to_vm) = Default::default();
+        known.set_kernel(Fact::Known(counters));
+        let generation = known.counted().generation;
+        if known.compared.generation != generation {
+            known.compared = Compared {
+                generation,
+                ..Compared::default()
+            };
         }
-        let (Some(tap), Some(slot), Some(probe)) = (&link.tap, counted.slot(), probe) else {
+        let mut compared = known.compared;
+        let (Some(tap), Some(slot), Some(probe)) =
+            (&known.offloads.tap, known.counted().slot(), probe)
+        else {
             return;
         };
         // Whether GRO works on what a guest sends, where that is known.
-        let merges = offloads.napi.as_ref().and_then(Fact::known).copied();
+        let merges = known.offloads.napi.as_ref().and_then(Fact::known).copied();
         let queues = u64::from(tap.queues);
         let look = |kernel, side: fn(&Slot) -> &Traffic, on_the_way| Look {
             kernel,
@@ -102,12 +99,12 @@ impl CounterFollower {
             on_the_way,
         };
         let now = |side: fn(&Slot) -> &Traffic| {
-            let (generation, slot) = probe.slot(link.ifindex)?;
-            (generation == counted.generation).then(|| packets(side(&slot)))
+            let (now, slot) = probe.slot(known.ifindex)?;
+            (now == generation).then(|| packets(side(&slot)))
         };
         // Programs at tc count a frame to the guest before it is cut.
         if probe.hook() != Hook::Tc
-            && let Some(ring) = link.limits.tx_queue_frames
+            && let Some(ring) = known.limits().and_then(|limits| limits.tx_queue_frames)
         {
             let egress: fn(&Slot) -> &Traffic = |slot| &slot.egress;
             let on_the_way = queues * (u64::from(ring) + BATCH_FRAMES);
@@ -115,7 +112,7 @@ impl CounterFollower {
             compared.to_vm.look(&look, || now(egress));
         }
         // XDP programs and GRO take frames before the hooks see them.
-        if !link.xdp
+        if !known.xdp
             && merges == Some(false)
             && let Some(backlog) = self.backlog_frames
         {
@@ -124,14 +121,14 @@ impl CounterFollower {
             let look = look(counters.rx_packets, ingress, on_the_way);
             compared.from_vm.look(&look, || now(ingress));
         }
+        known.compared = compared;
     }
 
-    /// The kernel's counters of an interface.
-    pub(super) fn of(&self, compared: &Compared) -> Fact<KernelCounters> {
-        match (&self.sweep, compared.counters) {
-            (_, Some(counters)) => Fact::Known(counters),
-            (Fact::Unavailable(reason), None) => Fact::Unavailable(reason.clone()),
-            (Fact::Known(_), None) => {
+    /// The kernel's counters of an interface that were not read yet.
+    pub(super) fn unread(&self) -> Fact<KernelCounters> {
+        match &self.sweep {
+            Fact::Unavailable(reason) => Fact::Unavailable(reason.clone()),
+            Fact::Known(_) => {
                 Fact::unavailable("not read yet: of many interfaces, each has its turn")
             }
         }

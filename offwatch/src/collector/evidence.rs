@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, io, sync::Arc};
 
 use super::{
-    counters::{Compared, CounterFollower},
+    counters::CounterFollower,
     features::FeatureFollower,
     table::{Known, Table},
 };
@@ -48,7 +48,7 @@ impl Evidence {
             features: FeatureFollower::open(),
             counters: CounterFollower::open(online_cpus),
             // Without it, limits are those that the kernel notified of last.
-            limits: LimitSweep::open().ok(),
+            limits: LimitSweep::open(LIMIT_DATAGRAMS).ok(),
             sysfs: fact(Sysfs::open(), Sysfs::reason),
             log: fact(open_log(), KernelLogReader::reason),
             stale: BTreeSet::new(),
@@ -69,16 +69,11 @@ impl Evidence {
     }
 
     /// An interface is new or changed.
-    pub(super) fn changed(&mut self, known: &mut Known) {
-        let link = &known.link;
-        self.features.changed(link.ifindex);
-        self.stale.insert(link.ifindex);
-        if link.kind == Kind::Physical {
-            self.physical.insert(link.ifindex);
-        }
-        let tap = link.tap;
-        if known.offloads.tap != tap {
-            known.offloads_mut().tap = tap;
+    pub(super) fn changed(&mut self, known: &Known) {
+        self.features.changed(known.ifindex);
+        self.stale.insert(known.ifindex);
+        if known.kind == Kind::Physical {
+            self.physical.insert(known.ifindex);
         }
     }
 
@@ -101,11 +96,9 @@ impl Evidence {
         self.features.refresh(table);
         if let Some(sweep) = &mut self.limits {
             // What fails here, the next round reads.
-            let _ = sweep.advance(LIMIT_DATAGRAMS, |ifindex, limits| {
-                if let Some(known) = table.get_mut(&ifindex)
-                    && *known.link.limits != limits
-                {
-                    known.set_limits(Arc::new(limits));
+            let _ = sweep.advance(|ifindex, limits| {
+                if let Some(known) = table.get_mut(&ifindex) {
+                    known.set_limits(limits);
                 }
             });
         }
@@ -128,8 +121,8 @@ impl Evidence {
             let Some(known) = table.get_mut(&ifindex) else {
                 continue;
             };
-            let dev = Arc::clone(&known.link.dev);
-            match known.link.kind {
+            let dev = Arc::clone(&known.dev);
+            match known.kind {
                 Kind::Tap => {
                     let napi = ask(&self.sysfs, |sysfs| sysfs.tap_has_napi(&dev));
                     known.offloads_mut().napi = Some(napi);
@@ -145,9 +138,9 @@ impl Evidence {
         }
     }
 
-    /// The kernel's counters of an interface.
-    pub(super) fn counters(&self, compared: &Compared) -> Fact<KernelCounters> {
-        self.counters.of(compared)
+    /// The kernel's counters of an interface that were not read yet.
+    pub(super) fn unread_counters(&self) -> Fact<KernelCounters> {
+        self.counters.unread()
     }
 
     /// How the kernel calls offload features.
@@ -178,7 +171,7 @@ impl Evidence {
         let frames: u64 = unseen.iter().map(|(_, frames)| frames).sum();
         let named = unseen.iter().take(NAMED);
         let named: Vec<&str> = named
-            .filter_map(|(ifindex, _)| Some(&*table.get(ifindex)?.link.dev))
+            .filter_map(|(ifindex, _)| Some(&*table.get(ifindex)?.dev))
             .collect();
         let more = match unseen.len().saturating_sub(NAMED) {
             0 => String::new(),

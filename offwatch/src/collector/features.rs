@@ -46,7 +46,7 @@ impl Kernel {
         let monitor = Monitor::open(family)?;
         let mut reader = FeatureSocket::open(family)?;
         let names = reader.names()?;
-        let sweep = FeatureSweep::open(family)?;
+        let sweep = FeatureSweep::open(family, SWEEP_DATAGRAMS)?;
         let kernel = Self {
             reader,
             monitor,
@@ -150,7 +150,7 @@ impl FeatureFollower {
         };
         // First: parts of the sweep may be older than a notification. What
         // fails here, the next round reads.
-        let _ = kernel.sweep.advance(SWEEP_DATAGRAMS, |ifindex, features| {
+        let _ = kernel.sweep.advance(|ifindex, features| {
             read(ifindex, Fact::Known(features));
         });
         if self.stale.len() > SINGLE_READINGS {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Deref,
     sync::Arc,
 };
 
@@ -39,55 +40,101 @@ impl Common {
     }
 }
 
-/// An interface.
+/// An interface. Of what samples tell of it there is no second copy.
 pub(super) struct Known {
-    pub(super) link: Link,
-    /// Samples share it until it changes.
-    pub(super) offloads: Arc<Offloads>,
-    /// The kernel's own counters.
+    /// As samples have it, and as the last one shares it until something changes.
+    shown: Arc<Interface>,
+    /// Its offloads may be those of others, too.
+    may_share: bool,
+    /// An XDP program takes its frames before anything else sees them.
+    pub(super) xdp: bool,
+    counted: Counted,
+    /// The kernel's own counters against offwatch's.
     pub(super) compared: Compared,
-    pub(super) counted: Counted,
-    /// As the last sample had it; none if it has changed since.
-    shown: Option<Arc<Interface>>,
 }
 
 impl Known {
-    /// Nothing yet, and no change of features was told.
-    pub(super) fn new(link: Link) -> Self {
-        Self {
-            offloads: Arc::new(Offloads {
-                features_changed: Fact::Known(0),
-                ..Offloads::default()
+    /// Nothing yet, and no change of features was told. Why the kernel's counters are
+    /// not known is `unread`.
+    pub(super) fn new(link: Link, unread: Fact<KernelCounters>) -> Self {
+        let offloads = Offloads {
+            features_changed: Fact::Known(0),
+            ..Offloads::default()
+        };
+        let mut known = Self {
+            shown: Arc::new(Interface {
+                ifindex: link.ifindex,
+                offloads: Arc::new(offloads),
+                kernel: unread,
+                ..Interface::default()
             }),
-            compared: Compared::default(),
+            may_share: true,
+            xdp: false,
             counted: Counted::default(),
-            link,
-            shown: None,
-        }
+            compared: Compared::default(),
+        };
+        known.changed(link);
+        known.show_counted();
+        known
     }
 
     /// The interface has changed.
     pub(super) fn changed(&mut self, link: Link) {
-        self.link = link;
-        self.shown = None;
+        let Link {
+            ifindex,
+            dev,
+            kind,
+            mac,
+            master,
+            mtu,
+            limits,
+            tap,
+            xdp,
+        } = link;
+        self.xdp = xdp;
+        if self.offloads.tap != tap {
+            self.offloads_mut().tap = tap;
+        }
+        let is_other = self.kind != kind;
+        let shown = self.shown_mut();
+        shown.ifindex = ifindex;
+        (shown.dev, shown.kind, shown.mac) = (dev, kind, mac);
+        (shown.master, shown.mtu) = (master, mtu);
+        shown.limits = Fact::Known(limits);
+        if is_other {
+            self.show_counted();
+        }
     }
 
     /// What is known of its offloads, to be changed.
     pub(super) fn offloads_mut(&mut self) -> &mut Offloads {
-        self.shown = None;
-        Arc::make_mut(&mut self.offloads)
+        self.may_share = true;
+        Arc::make_mut(&mut self.shown_mut().offloads)
     }
 
-    /// Its limits are others than were known.
-    pub(super) fn set_limits(&mut self, limits: Arc<Limits>) {
-        self.link.limits = limits;
-        self.shown = None;
+    /// Takes up limits, if they are others than were known.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        if self.limits().is_none_or(|known| *known != limits) {
+            self.shown_mut().limits = Fact::Known(Arc::new(limits));
+        }
+    }
+
+    /// Its limits.
+    pub(super) fn limits(&self) -> Option<&Limits> {
+        self.limits.known().map(|limits| &**limits)
+    }
+
+    /// Takes up the kernel's counters.
+    pub(super) fn set_kernel(&mut self, kernel: Fact<KernelCounters>) {
+        if self.kernel != kernel {
+            self.shown_mut().kernel = kernel;
+        }
     }
 
     /// Reads what the hooks have counted.
     pub(super) fn count(&mut self, probe: Option<&Probe>, uncounted: &Arc<str>) {
         let is_new = match probe {
-            Some(probe) => probe.read(self.link.ifindex, &mut self.counted),
+            Some(probe) => probe.read(self.ifindex, &mut self.counted),
             None => {
                 let nothing = Counted::nothing(uncounted);
                 let is_new = self.counted != nothing;
@@ -96,56 +143,52 @@ impl Known {
             }
         };
         if is_new {
-            self.shown = None;
+            self.show_counted();
         }
+    }
+
+    /// What the hooks had counted.
+    pub(super) fn counted(&self) -> &Counted {
+        &self.counted
     }
 
     /// The interface for a sample: that of the last one if nothing has changed.
-    pub(super) fn show(
-        &mut self,
-        kernel: Fact<KernelCounters>,
-        common: &mut Common,
-    ) -> Arc<Interface> {
-        if let Some(shown) = &self.shown {
-            if shown.kernel == kernel {
-                return Arc::clone(shown);
-            }
-        } else {
-            common.share(&mut self.offloads);
+    pub(super) fn show(&mut self, common: &mut Common) -> Arc<Interface> {
+        if std::mem::take(&mut self.may_share) {
+            common.share(&mut self.shown_mut().offloads);
         }
-        let shown = Arc::new(self.interface(kernel));
-        self.shown = Some(Arc::clone(&shown));
-        shown
+        Arc::clone(&self.shown)
     }
 
-    fn interface(&self, kernel: Fact<KernelCounters>) -> Interface {
-        let link = &self.link;
+    /// To be changed. Samples that share it keep what they have.
+    fn shown_mut(&mut self) -> &mut Interface {
+        Arc::make_mut(&mut self.shown)
+    }
+
+    fn show_counted(&mut self) {
         let Counted {
             generation,
             counters,
             exact,
         } = self.counted.clone();
-        let (counters, exact) = match unobserved(link) {
+        let (counters, exact) = match unobserved(&self.kind) {
             Some(reason) => (
                 Counters::Unavailable(reason.into()),
                 ExactCounters::Unavailable(reason.into()),
             ),
             None => (counters, exact),
         };
-        Interface {
-            dev: Arc::clone(&link.dev),
-            ifindex: link.ifindex,
-            generation,
-            kind: link.kind.clone(),
-            mac: link.mac.clone(),
-            master: link.master,
-            mtu: link.mtu,
-            counters,
-            exact,
-            offloads: Arc::clone(&self.offloads),
-            limits: Fact::Known(Arc::clone(&link.limits)),
-            kernel,
-        }
+        let shown = self.shown_mut();
+        shown.generation = generation;
+        (shown.counters, shown.exact) = (counters, exact);
+    }
+}
+
+impl Deref for Known {
+    type Target = Interface;
+
+    fn deref(&self) -> &Interface {
+        &self.shown
     }
 }
 
@@ -168,21 +211,31 @@ mod tests {
         }
     }
 
+    fn known(dev: &str, ifindex: u32) -> Known {
+        let counters = KernelCounters::default();
+        Known::new(link(dev, ifindex), Fact::Known(counters))
+    }
+
     fn shown(known: &mut Known, common: &mut Common, reason: &str) -> Arc<Interface> {
         known.count(None, &reason.into());
-        known.show(Fact::Known(KernelCounters::default()), common)
+        known.show(common)
     }
 
     #[test]
     fn an_interface_is_shared_until_anything_about_it_changes() {
-        let (mut known, mut common) = (Known::new(link("t0", 5)), Common::default());
+        let (mut known, mut common) = (known("t0", 5), Common::default());
         let mut last = shown(&mut known, &mut common, "no probe");
         let again = shown(&mut known, &mut common, "no probe");
         assert!(Arc::ptr_eq(&last, &again), "nothing has changed");
         type Change = fn(&mut Known);
         let changes: [Change; 3] = [
             |known| known.changed(link("t1", 5)),
-            |known| known.set_limits(Arc::default()),
+            |known| {
+                known.set_limits(Limits {
+                    tx_queues: Some(2),
+                    ..Limits::default()
+                });
+            },
             |known| known.offloads_mut().features_changed = Fact::Known(3),
         ];
         for (number, change) in changes.into_iter().enumerate() {
@@ -199,7 +252,8 @@ mod tests {
             tx_packets: 1,
             ..KernelCounters::default()
         };
-        let newer = known.show(Fact::Known(newer), &mut common);
+        known.set_kernel(Fact::Known(newer));
+        let newer = known.show(&mut common);
         assert!(
             !Arc::ptr_eq(&now, &newer),
             "the kernel's counters are newer"
@@ -209,7 +263,7 @@ mod tests {
     #[test]
     fn interfaces_share_offloads_until_they_differ() {
         let mut common = Common::default();
-        let mut taps = [5, 6].map(|ifindex| Known::new(link("t", ifindex)));
+        let mut taps = [5, 6].map(|ifindex| known("t", ifindex));
         let [one, other] = taps
             .each_mut()
             .map(|known| shown(known, &mut common, "").offloads.clone());

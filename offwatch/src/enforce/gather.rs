@@ -99,7 +99,10 @@ impl Gatherer {
             }
         };
         let interfaces = targets.targets.iter();
-        let table = interfaces.map(|target| (&*target.id.dev, target.id.ifindex, &target.kind));
+        let table = interfaces.map(|target| {
+            let dev = target.id.dev.as_str();
+            (dev.into(), target.id.ifindex, &target.kind)
+        });
         let notes = vms.update(&LinkTable::new(table));
         targets.vms_unknown = (!notes.is_empty()).then(|| notes.join("; "));
         let mut owners = owners(vms.all());

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Commands, Live, Tick, Update, Updates, Wanted};
-use crate::{advise::Watch, error::Error, source::Source};
+use crate::{advise::Watch, error::Error, memory, source::Source};
 
 pub(super) async fn run(
     mut source: Source,
@@ -29,6 +29,8 @@ pub(super) async fn run(
         let began = Instant::now();
         if tick.advance(&mut watch) {
             watch.took(began.elapsed());
+            // A window is large on a large host, and the next one is a while away.
+            memory::give_back();
         }
         let tick = Tick {
             model,

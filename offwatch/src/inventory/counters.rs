@@ -25,24 +25,22 @@ pub const INTERFACES_A_DATAGRAM: usize = 140;
 pub struct CounterSweep(Rolling<RouteNetlinkMessage>);
 
 impl CounterSweep {
-    /// Opens a socket in the network namespace of this thread.
-    pub fn open() -> io::Result<Self> {
+    /// Opens a socket in the network namespace of this thread, to read at most so
+    /// many datagrams at a time.
+    pub fn open(datagrams: usize) -> io::Result<Self> {
         let mut message = StatsMessage::default();
         message.header.filter_mask = StatsFilterMask::Link64;
         let requests = Requests::open(NETLINK_ROUTE)?;
         Ok(Self(Rolling::new(
             requests,
             RouteNetlinkMessage::GetStats(message),
+            datagrams,
         )))
     }
 
-    /// Reads at most so many datagrams.
-    pub fn advance(
-        &mut self,
-        datagrams: usize,
-        mut each: impl FnMut(u32, KernelCounters, Made),
-    ) -> io::Result<()> {
-        self.0.advance(datagrams, |message, made| {
+    /// Reads the next part.
+    pub fn advance(&mut self, mut each: impl FnMut(u32, KernelCounters, Made)) -> io::Result<()> {
+        self.0.advance(|message, made| {
             if let RouteNetlinkMessage::NewStats(message) = message
                 && let Some(stats) = stats(&message)
             {

@@ -18,8 +18,9 @@ use crate::sample::offloads::{Limits, Tap};
 pub struct LimitSweep(Rolling<RouteNetlinkMessage>);
 
 impl LimitSweep {
-    /// Opens a socket in the network namespace of this thread.
-    pub fn open() -> io::Result<Self> {
+    /// Opens a socket in the network namespace of this thread, to read at most so
+    /// many datagrams, each with about 25 interfaces, at a time.
+    pub fn open(datagrams: usize) -> io::Result<Self> {
         let mut message = LinkMessage::default();
         let without_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
         message.attributes.push(without_counters);
@@ -27,18 +28,14 @@ impl LimitSweep {
         Ok(Self(Rolling::new(
             requests,
             RouteNetlinkMessage::GetLink(message),
+            datagrams,
         )))
     }
 
-    /// Reads at most so many datagrams, each with about 25 interfaces. What the
-    /// kernel made before this call is left out: a notification that has been
+    /// Reads the next part. What the kernel made before this call is left out: a notification that has been
     /// read may be newer.
-    pub fn advance(
-        &mut self,
-        datagrams: usize,
-        mut each: impl FnMut(u32, Limits),
-    ) -> io::Result<()> {
-        self.0.advance(datagrams, |message, made| {
+    pub fn advance(&mut self, mut each: impl FnMut(u32, Limits)) -> io::Result<()> {
+        self.0.advance(|message, made| {
             if let RouteNetlinkMessage::NewLink(message) = message
                 && made.now
             {

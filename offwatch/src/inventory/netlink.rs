@@ -5,13 +5,18 @@
 //! waits, and nothing is gained by a task that does: an answer that is not there
 //! is an error at once.
 
-use std::{io, marker::PhantomData};
+use std::{
+    io::{self, IoSliceMut},
+    marker::PhantomData,
+    os::fd::AsRawFd as _,
+};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable,
     NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator, parse_string,
 };
 use netlink_sys::{Socket, SocketAddr};
+use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg};
 
 /// The largest part of a listing that the kernel makes, with room.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -92,6 +97,23 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
         read_datagram(&self.buffer, self.sequence, &mut self.told, each)
     }
 
+    /// Reads, with one system call, as many datagrams of the answer as are there and
+    /// `into` has room for; `true` if the last one was among them. Each message comes
+    /// with the place of its datagram.
+    pub fn receive_into(
+        &mut self,
+        into: &mut Datagrams,
+        mut each: impl FnMut(usize, M),
+    ) -> io::Result<bool> {
+        let lengths = into.receive(&self.socket)?;
+        let mut ended = false;
+        for (place, length) in lengths.into_iter().enumerate() {
+            let each = |message| each(place, message);
+            ended |= read_datagram(into.get(place, length), self.sequence, &mut self.told, each)?;
+        }
+        Ok(ended)
+    }
+
     fn rest(&mut self) -> io::Result<Vec<M>> {
         let mut answers = Vec::new();
         while !self.receive(|answer| answers.push(answer))? {}
@@ -109,6 +131,36 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         self.socket.send(&bytes, 0).map(drop)
+    }
+}
+
+/// Room for some datagrams. Only what was once written to takes memory.
+pub struct Datagrams(Vec<u8>);
+
+impl Datagrams {
+    /// Room for so many.
+    pub fn new(count: usize) -> Self {
+        Self(vec![0; count * BUFFER_BYTES])
+    }
+
+    /// Receives those that are there; returns how long each is.
+    fn receive(&mut self, socket: &Socket) -> io::Result<Vec<usize>> {
+        let rooms = self.0.chunks_mut(BUFFER_BYTES);
+        let mut rooms: Vec<_> = rooms.map(|room| [IoSliceMut::new(room)]).collect();
+        let mut headers = MultiHeaders::<()>::preallocate(rooms.len(), None);
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let received = recvmmsg(socket.as_raw_fd(), &mut headers, &mut rooms, flags, None)?;
+        let lengths = received.map(
+            |received| match received.flags.contains(MsgFlags::MSG_TRUNC) {
+                true => Err(malformed("a datagram is longer than the kernel makes them")),
+                false => Ok(received.bytes),
+            },
+        );
+        lengths.collect()
+    }
+
+    fn get(&self, place: usize, length: usize) -> &[u8] {
+        &self.0[place * BUFFER_BYTES..][..length]
     }
 }
 

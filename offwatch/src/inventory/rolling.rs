@@ -4,7 +4,7 @@ use std::io;
 
 use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable};
 
-use super::netlink::Requests;
+use super::netlink::{Datagrams, Requests};
 use crate::clock::monotonic_ns;
 
 /// When the kernel made an entry of a listing.
@@ -17,54 +17,57 @@ pub struct Made {
     pub now: bool,
 }
 
-/// Lists all interfaces, then again, for a bounded number of system calls each time.
+/// Lists all interfaces, then again, a part each time: with one system call, and
+/// another one where a listing begins.
 pub struct Rolling<M> {
     requests: Requests<M>,
     request: M,
+    datagrams: Datagrams,
     /// When the part that comes next was made; `None` between listings.
     next_made_ns: Option<u64>,
 }
 
 impl<M: NetlinkSerializable + NetlinkDeserializable + Clone> Rolling<M> {
-    /// Reads the answers to `request` on a socket that nobody else uses.
-    pub fn new(requests: Requests<M>, request: M) -> Self {
+    /// Reads the answers to `request` on a socket that nobody else uses, so many
+    /// datagrams, of about 32 KiB, at a time.
+    pub fn new(requests: Requests<M>, request: M, datagrams: usize) -> Self {
         Self {
             requests,
             request,
+            datagrams: Datagrams::new(datagrams),
             next_made_ns: None,
         }
     }
 
-    /// Reads at most so many datagrams, of about 32 KiB, and no listing that
-    /// begins here more than once. After an error the listing begins anew.
-    pub fn advance(&mut self, datagrams: usize, mut each: impl FnMut(M, Made)) -> io::Result<()> {
-        let result = self.read(datagrams, &mut each);
-        if result.is_err() {
-            self.next_made_ns = None;
-        }
-        result
-    }
-
-    fn read(&mut self, datagrams: usize, each: &mut impl FnMut(M, Made)) -> io::Result<()> {
-        let mut begun = false;
-        let mut now = false;
-        for _ in 0..datagrams {
-            let not_before_ns = match self.next_made_ns {
-                Some(made) => made,
-                None if begun => break,
-                None => {
-                    (begun, now) = (true, true);
-                    let made = monotonic_ns();
-                    self.requests.start_listing(self.request.clone())?;
-                    made
-                }
-            };
-            let next_made = monotonic_ns();
-            let made = Made { not_before_ns, now };
-            let ended = self.requests.receive(|message| each(message, made))?;
-            now = true;
-            self.next_made_ns = (!ended).then_some(next_made);
-        }
+    /// Reads the next part. After an error the listing begins anew.
+    pub fn advance(&mut self, mut each: impl FnMut(M, Made)) -> io::Result<()> {
+        let next_made_ns = self.next_made_ns.take();
+        let is_begun = next_made_ns.is_some();
+        let first_ns = match next_made_ns {
+            Some(made) => made,
+            None => {
+                let made = monotonic_ns();
+                self.requests.start_listing(self.request.clone())?;
+                made
+            }
+        };
+        let others_ns = monotonic_ns();
+        let ended = self
+            .requests
+            .receive_into(&mut self.datagrams, |place, message| {
+                let made = match place {
+                    0 => Made {
+                        not_before_ns: first_ns,
+                        now: !is_begun,
+                    },
+                    _ => Made {
+                        not_before_ns: others_ns,
+                        now: true,
+                    },
+                };
+                each(message, made);
+            })?;
+        self.next_made_ns = (!ended).then_some(others_ns);
         Ok(())
     }
 }

@@ -116,6 +116,22 @@ impl sample::Interface {
         (self.ifindex, self.generation)
     }
 
+    /// Its counters are those of `other`, by reference.
+    pub(super) fn shares_counters(&self, other: &Self) -> bool {
+        let slots = match (&self.counters, &other.counters) {
+            (Counters::Counted(one), Counters::Counted(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        slots
+            && match (&self.exact, &other.exact) {
+                (ExactCounters::Counted(one), ExactCounters::Counted(other)) => {
+                    Arc::ptr_eq(one, other)
+                }
+                (ExactCounters::Unavailable(_), ExactCounters::Unavailable(_)) => true,
+                _ => false,
+            }
+    }
+
     pub(super) fn counted(&self) -> Option<&Slot> {
         match &self.counters {
             Counters::Counted(slot) => Some(slot),

@@ -108,6 +108,22 @@ impl Port {
         self.joined.rates(self.observed()?, self.before())
     }
 
+    /// Its rates are those of `other`, as their counters are shared: such are most
+    /// interfaces of which nothing was counted. Not known if false.
+    pub fn shares_rates(&self, other: &Self) -> bool {
+        let is_shared =
+            |one: Option<&sample::Interface>, other: Option<&sample::Interface>| match (one, other)
+            {
+                (Some(one), Some(other)) => one.shares_counters(other),
+                (None, None) => true,
+                _ => false,
+            };
+        Arc::ptr_eq(&self.joined, &other.joined)
+            && self.observed().is_some()
+            && is_shared(self.observed(), other.observed())
+            && is_shared(self.before(), other.before())
+    }
+
     /// The interface, unless it is one that cannot be observed.
     fn observed(&self) -> Option<&sample::Interface> {
         let is_observable = self.nic().is_none_or(|nic| nic.unobservable.is_none());

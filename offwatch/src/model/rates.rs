@@ -284,4 +284,37 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_shares_counters_has_the_same_rates() {
+        let (at_rest, other) = (Arc::new(tap(1)), Arc::new(tap(2)));
+        let sample = |taps: [&Arc<sample::Interface>; 3]| Sample {
+            interfaces: taps
+                .into_iter()
+                .zip(5..)
+                .map(|(tap, ifindex)| {
+                    Arc::new(sample::Interface {
+                        ifindex,
+                        ..(**tap).clone()
+                    })
+                })
+                .collect(),
+            ..Sample::default()
+        };
+        let before = sample([&at_rest, &at_rest, &at_rest]);
+        let interval = Duration::from_secs(1);
+        let now = sample([&at_rest, &at_rest, &other]);
+        let model = Model::new(&now, Some((&before, interval)));
+        let ports = &model.other_interfaces;
+        assert!(ports[0].shares_rates(&ports[1]));
+        assert_eq!(ports[0].rates(), ports[1].rates());
+        assert!(!ports[0].shares_rates(&ports[2]), "others now");
+        let now = sample([&other, &other, &other]);
+        let before = sample([&at_rest, &at_rest, &other]);
+        let model = Model::new(&now, Some((&before, interval)));
+        let ports = &model.other_interfaces;
+        assert!(ports[0].shares_rates(&ports[1]));
+        assert!(!ports[0].shares_rates(&ports[2]), "others before");
+        assert_ne!(ports[0].rates(), ports[2].rates());
+    }
 }

@@ -2,7 +2,7 @@
 //! the kernel lets programs have.
 
 use aya::{Btf as LoaderBtf, Ebpf, EbpfLoader};
-use offwatch_common::{Access, access};
+use offwatch_common::{Access, Constants, access};
 
 use super::{
     ProbeError, attach,
@@ -12,6 +12,9 @@ use super::{
     object,
 };
 use crate::sample::Hook;
+
+/// The ring that records are written to.
+pub(super) const LOG: &str = "AYA_LOGS";
 
 /// What does not depend on how memory is read.
 pub(super) struct Setup {
@@ -44,7 +47,7 @@ impl Setup {
             Some(Err(error)) => Some(error),
             None => None,
         };
-        let error = match self.with(object::OBJECT, method(access::PROBE)) {
+        let error = match self.with(None, method(access::PROBE)) {
             Err(probing) if probing.is_refusal() => error.unwrap_or(probing),
             other => return other,
         };
@@ -52,34 +55,44 @@ impl Setup {
         if self.hook != Hook::Tp {
             return Err(error);
         }
-        self.with(object::OBJECT, method(access::NONE))
-            .map_err(|_| error)
+        self.with(None, method(access::NONE)).map_err(|_| error)
     }
 
     fn with_cast(&self, cast: &Cast) -> Result<Loaded, ProbeError> {
-        self.with(&object::with_cast(cast.function), cast.access)
+        self.with(Some(cast.function), cast.access)
     }
 
-    fn with(&self, object: &[u8], access: Access) -> Result<Loaded, ProbeError> {
+    /// `cast` is the BTF type ID of the function that casts.
+    fn with(&self, cast: Option<u32>, access: Access) -> Result<Loaded, ProbeError> {
         let log_level: u8 = if self.log {
             aya_log::Level::Debug as u8
         } else {
             0
         };
         let layout = &self.layout;
+        let constants = Constants {
+            offsets: layout.offsets,
+            access,
+            gso_bits: layout.gso_bits,
+            drop_reasons: layout.drop_reasons,
+            netns: self.netns,
+            log: self.log.into(),
+        };
+        let object = object::made(&constants, cast);
         let validate_text = self.exact.validate_text();
-        let mut ebpf = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        loader
             .btf(Some(&self.loader_btf))
-            .override_global("NETNS", &self.netns, true)
-            .override_global("ACCESS", access.words(), true)
-            .override_global("OFFSETS", layout.offsets.words(), true)
-            .override_global("GSO_BITS", layout.gso_bits.words(), true)
-            .override_global("DROPS", layout.drop_reasons.words(), true)
             .override_global("DROP_CLASSES", self.exact.drop_classes().words(), true)
             .override_global("VALIDATE_TEXT", &validate_text, true)
             .map_max_entries("EXACT", self.exact.slots)
-            .override_global(aya_log::LEVEL, &log_level, true)
-            .load(object)
+            .override_global(aya_log::LEVEL, &log_level, true);
+        if !self.log {
+            // Nothing is written to it: a page, the least there can be.
+            loader.map_max_entries(LOG, 1);
+        }
+        let mut ebpf = loader
+            .load(&object)
             .map_err(|source| ProbeError::load(self.hook, source))?;
         let tc = attach::attach(&mut ebpf, self.hook, &self.loader_btf)?;
         Ok(Loaded {

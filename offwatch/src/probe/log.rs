@@ -5,7 +5,7 @@ use std::io::Write as _;
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 
-use super::ProbeError;
+use super::{ProbeError, load::LOG};
 
 /// Reads the records and prints them to stderr.
 pub struct BpfLog {
@@ -15,7 +15,7 @@ pub struct BpfLog {
 impl BpfLog {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         let logger = EbpfLogger::init_with_logger(ebpf, ToStderr)
-            .map_err(|_| ProbeError::Incomplete("AYA_LOGS"))?;
+            .map_err(|_| ProbeError::Incomplete(LOG))?;
         Ok(Self { logger })
     }
 

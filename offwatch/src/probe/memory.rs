@@ -5,13 +5,16 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
 };
 
 use aya::maps::{Map, MapData};
 use memmap2::{MmapOptions, MmapRaw};
-use offwatch_common::Counters;
+use offwatch_common::{
+    Counters,
+    ifindexes::{BUCKET_ENTRIES, Bucket, GROUP, Group},
+};
 
 /// Values mapped at once. With any size of value, so many are whole pages.
 const CHUNK_VALUES: usize = 512;
@@ -77,15 +80,23 @@ impl<T> Memory<T> {
     }
 }
 
-impl Memory<u32> {
-    /// Sets a value; false if it is out of range or cannot be mapped.
-    pub(super) fn set(&self, index: u32, value: u32) -> bool {
-        let at = self.value(index);
-        if let Some(at) = at {
-            // SAFETY: aligned to 8, shared with BPF programs that only load whole words.
-            unsafe { AtomicU32::from_ptr(at.cast()) }.store(value, Ordering::Relaxed);
-        }
-        at.is_some()
+impl Memory<Group> {
+    /// The slots of a group; none if it is out of range or cannot be mapped.
+    pub(super) fn group(&self, index: u32) -> Option<&[AtomicU16; GROUP as usize]> {
+        let at = self.value(index)?;
+        // SAFETY: aligned to 8, mapped as long as self is, and shared with BPF
+        // programs that load a slot at a time.
+        Some(unsafe { &*at.cast() })
+    }
+}
+
+impl Memory<Bucket> {
+    /// The entries of a bucket; none if it is out of range or cannot be mapped.
+    pub(super) fn bucket(&self, index: u32) -> Option<&[AtomicU64; BUCKET_ENTRIES]> {
+        let at = self.value(index)?;
+        // SAFETY: aligned to 8, mapped as long as self is, and shared with BPF
+        // programs that load an entry at a time.
+        Some(unsafe { &*at.cast() })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod btf;
 mod caps;
 mod error;
 mod exact;
+mod ifindexes;
 mod layout;
 mod load;
 mod log;
@@ -154,7 +155,7 @@ impl Probe {
             tc,
             access,
         } = setup.load()?;
-        let slots = Slots::new(&mut ebpf, setup.exact.slots)?;
+        let slots = Slots::new(&ebpf, setup.exact.slots)?;
         let can_read = access != access::NONE;
         let exact = Exact::attach(&mut ebpf, &setup.loader_btf, &setup.exact, can_read)?;
         Ok(Self {

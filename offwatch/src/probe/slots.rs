@@ -6,24 +6,24 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use aya::{Ebpf, maps::HashMap as BpfHashMap, maps::Map};
-use offwatch_common::{Counters as _, ExactSlot, INDEXED_IFINDEXES, MAX_SLOTS, Slot, Work};
+use aya::{Ebpf, maps::Map};
+use offwatch_common::{Counters as _, ExactSlot, MAX_SLOTS, Slot, Work};
 
 use super::{
     Counted, Memory, ProbeError,
+    ifindexes::Ifindexes,
     pool::{Assigned, Content, Pool},
 };
 use crate::sample::{Counters, ExactCounters};
 
 /// Why an interface is not counted whose slot cannot be mapped.
-const NO_MEMORY: &str = "its counters cannot be mapped into memory";
+pub(super) const NO_MEMORY: &str = "its counters cannot be mapped into memory";
 
 pub(super) struct Slots {
     counters: Memory<Slot>,
     /// Of the first slots only.
     exact: Memory<ExactSlot>,
-    indexed: Memory<u32>,
-    high: BpfHashMap<aya::maps::MapData, u32, u32>,
+    ifindexes: Ifindexes,
     pool: Pool,
     refused: HashMap<u32, Arc<str>>,
     /// Shared by all interfaces of which nothing was counted yet.
@@ -36,20 +36,13 @@ pub(super) struct Slots {
 
 impl Slots {
     /// `exact_slots` is how many of the slots have exact counters.
-    pub(super) fn new(ebpf: &mut Ebpf, exact_slots: u32) -> Result<Self, ProbeError> {
+    pub(super) fn new(ebpf: &Ebpf, exact_slots: u32) -> Result<Self, ProbeError> {
         let exact = Memory::map(map(ebpf, "EXACT")?, exact_slots as usize);
         let counters = Memory::map(map(ebpf, "SLOTS")?, MAX_SLOTS as usize);
-        let indexed = Memory::map(map(ebpf, "SLOT_OF")?, INDEXED_IFINDEXES as usize);
-        let high = ebpf
-            .take_map("SLOT_OF_HIGH")
-            .ok_or(ProbeError::Incomplete("SLOT_OF_HIGH"))?;
         Ok(Self {
             counters: counters.map_err(ProbeError::Map)?,
             exact: exact.map_err(ProbeError::Map)?,
-            indexed: indexed.map_err(ProbeError::Map)?,
-            high: high
-                .try_into()
-                .map_err(|_| ProbeError::Incomplete("SLOT_OF_HIGH"))?,
+            ifindexes: Ifindexes::map(ebpf)?,
             pool: Pool::new(MAX_SLOTS, exact_slots),
             refused: HashMap::new(),
             nothing: Arc::default(),
@@ -82,12 +75,12 @@ impl Slots {
         };
         self.refused.remove(&ifindex);
         let registered = match self.counters.get(slot) {
-            Some(_) => self.point(ifindex, slot),
-            None => Err(NO_MEMORY.into()),
+            Some(_) => self.ifindexes.point(ifindex, slot),
+            None => Err(NO_MEMORY),
         };
         if let Err(reason) = registered {
             self.pool.give_back(ifindex);
-            self.refuse(ifindex, reason);
+            self.refuse(ifindex, reason.into());
             return false;
         }
         true
@@ -96,8 +89,7 @@ impl Slots {
     pub(super) fn release(&mut self, ifindex: u32) {
         self.refused.remove(&ifindex);
         if self.pool.give_back(ifindex) {
-            // Only an entry that does not exist can fail to be removed.
-            let _ = self.point(ifindex, 0);
+            self.ifindexes.clear(ifindex);
         }
     }
 
@@ -187,19 +179,6 @@ impl Slots {
 
     pub(super) fn unattributed(&self) -> Work {
         self.counters.get(0).unwrap_or_default().caused_work
-    }
-
-    fn point(&mut self, ifindex: u32, slot: u32) -> Result<(), String> {
-        if ifindex < INDEXED_IFINDEXES {
-            let is_set = self.indexed.set(ifindex, slot);
-            return is_set.then_some(()).ok_or_else(|| NO_MEMORY.into());
-        }
-        let result = if slot == 0 {
-            self.high.remove(&ifindex)
-        } else {
-            self.high.insert(ifindex, slot, 0)
-        };
-        result.map_err(|error| format!("its slot cannot be registered: {error}"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which rows there are, and in which order: what the keys move through.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use crate::{
     model::{
@@ -165,7 +165,7 @@ impl Listing {
         let mut vms: Vec<Ranked<'_>> = vms
             .map(|(place, vm)| Ranked {
                 place,
-                name: &vm.name,
+                name: Name::new(&vm.name),
                 is_inactive: !Domain::of(vm).is_active,
                 value: value(order.key, vm.id, &vm.interfaces),
             })
@@ -200,20 +200,58 @@ impl Listing {
 /// A row with what it is ranked by.
 struct Ranked<'model> {
     place: usize,
-    name: &'model str,
+    name: Name<'model>,
     is_inactive: bool,
     value: Option<f64>,
+}
+
+/// A name, with its beginning as a number of the same order. That of a network
+/// interface is all of it, and is compared without a look at the name.
+#[derive(Clone, Copy)]
+struct Name<'model> {
+    beginning: u128,
+    name: &'model str,
+}
+
+impl<'model> Name<'model> {
+    fn new(name: &'model str) -> Self {
+        let mut beginning = [0; 16];
+        for (to, from) in beginning.iter_mut().zip(name.bytes()) {
+            *to = from;
+        }
+        Self {
+            beginning: u128::from_be_bytes(beginning),
+            name,
+        }
+    }
+
+    fn compare(self, other: Self, order: Order) -> Ordering {
+        match self.beginning.cmp(&other.beginning) {
+            Ordering::Equal => order.names(self.name, other.name),
+            by_beginning => order.by_name(by_beginning),
+        }
+    }
 }
 
 fn interfaces<'model>(
     interfaces: impl Iterator<Item = (usize, &'model Port)>,
     order: Order,
 ) -> impl Iterator<Item = Ranked<'model>> {
-    interfaces.map(move |(place, interface)| Ranked {
-        place,
-        name: interface.name(),
-        is_inactive: false,
-        value: value(order.key, None, std::slice::from_ref(interface)),
+    // Of ten thousand, most are at rest.
+    let mut last: Option<(&Port, Option<f64>)> = None;
+    interfaces.map(move |(place, interface)| {
+        let same = last.filter(|(port, _)| interface.shares_rates(port));
+        let value = match same {
+            Some((_, value)) => value,
+            None => value(order.key, None, std::slice::from_ref(interface)),
+        };
+        last = Some((interface, value));
+        Ranked {
+            place,
+            name: Name::new(interface.name()),
+            is_inactive: false,
+            value,
+        }
     })
 }
 
@@ -222,7 +260,7 @@ fn sort(rows: &mut [Ranked<'_>], order: Order) {
         one.is_inactive
             .cmp(&other.is_inactive)
             .then_with(|| order.values(one.value, other.value))
-            .then_with(|| order.names(one.name, other.name))
+            .then_with(|| one.name.compare(other.name, order))
     });
 }
 
@@ -243,5 +281,39 @@ fn value(key: Key, id: Option<u32>, interfaces: &[Port]) -> Option<f64> {
         Key::Cost => figures.work_cpu_share.or(figures.software_segments_per_s),
         Key::Causes => figures.caused_segments_per_s,
         _ => figures.rx.bytes_per_s,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_compare_as_texts() {
+        let names = [
+            "",
+            "a",
+            "a\u{0}",
+            "ab",
+            "tap1",
+            "tap10",
+            "tap2",
+            "vm-of-16-bytes-a",
+            "vm-of-16-bytes-ab",
+            "vm-of-16-bytes-b",
+            "\u{e9}",
+        ];
+        let order = |is_reversed| Order {
+            key: Key::Name,
+            is_reversed,
+        };
+        for one in names {
+            for other in names {
+                let compared = Name::new(one).compare(Name::new(other), order(false));
+                assert_eq!(compared, one.cmp(other), "{one:?} {other:?}");
+                let reversed = Name::new(one).compare(Name::new(other), order(true));
+                assert_eq!(reversed, compared.reverse());
+            }
+        }
     }
 }

@@ -3,7 +3,6 @@
 //! `ethtool -K` and `ethtool -k`.
 
 use std::{
-    fmt,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -11,7 +10,10 @@ use std::{
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::report::Budget;
+use super::{
+    goals::{self, Outcome},
+    report::Table,
+};
 use crate::{
     command::{ip_batch, run},
     enforce::{Bed, tap},
@@ -19,14 +21,12 @@ use crate::{
 
 const TURNS: usize = 5;
 const QUICK_TURNS: usize = 2;
-/// Enforcing takes at most one part of so many of what the loop takes.
-const BUDGET_PARTS: f64 = 40.0;
 /// As `offwatch` and `ethtool` call them.
 const FEATURES: [&str; 2] = ["gso", "gro"];
 
 /// Wall time, ms; the middle of several turns.
 #[derive(Debug, Clone, Serialize)]
-pub struct Enforcing {
+pub(super) struct Enforcing {
     taps: usize,
     apply_ms: f64,
     undo_ms: f64,
@@ -84,28 +84,20 @@ fn middle(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-impl Enforcing {
-    pub(super) fn budget(&self) -> Budget {
-        let name = format!(
-            "enforce, {} taps: ethtool's loop / {BUDGET_PARTS}",
-            self.taps
-        );
-        let parts = self.apply_ms * BUDGET_PARTS / self.ethtool_ms;
-        Budget::below(name, parts, 1.0, "x")
+pub(super) fn table(enforcing: &Enforcing) -> Table {
+    let title = format!("Features of {} taps, changed and verified", enforcing.taps);
+    let mut table = Table::new(title, &["", "ms"]);
+    for (what, ms) in [
+        ("offwatch enforce --apply", enforcing.apply_ms),
+        ("offwatch enforce undo", enforcing.undo_ms),
+        ("ethtool -K and ethtool -k of each", enforcing.ethtool_ms),
+    ] {
+        table.row([what.to_owned(), format!("{ms:.0}")]);
     }
+    table
 }
 
-impl fmt::Display for Enforcing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "Features of {} taps changed and verified, ms: enforce --apply {:.0}, undo {:.0}, \
-             ethtool -K and -k of each {:.0}: {:.0} times as long as --apply",
-            self.taps,
-            self.apply_ms,
-            self.undo_ms,
-            self.ethtool_ms,
-            self.ethtool_ms / self.apply_ms
-        )
-    }
+pub(super) fn goals(enforcing: &Enforcing) -> Vec<Outcome> {
+    let ratio = enforcing.apply_ms / enforcing.ethtool_ms;
+    vec![goals::ENFORCE.outcome(Ok(ratio))]
 }

@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    fmt, fs,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -15,7 +14,11 @@ use anyhow::{Context, Result, ensure};
 use offwatch::inventory::features::{Family, FeatureSocket};
 use serde::Serialize;
 
-use super::report::Budget;
+use super::{
+    goals::{self, Outcome},
+    report::Table,
+    usage,
+};
 use crate::{
     Netns, Offloads,
     domains::{Domain, TestDriver},
@@ -41,7 +44,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
-pub struct WatchCost {
+pub(super) struct WatchCost {
     taps: u32,
     /// CPU time of all threads while nothing happens, as a share of one processor.
     idle_percent: f64,
@@ -56,7 +59,7 @@ pub struct WatchCost {
 }
 
 /// Measures it.
-pub fn measure(quick: bool) -> Result<WatchCost> {
+pub(super) fn measure(quick: bool) -> Result<WatchCost> {
     // Each tap is an open file.
     offwatch::limits::raise()?;
     let ns = Netns::new()?;
@@ -71,14 +74,14 @@ pub fn measure(quick: bool) -> Result<WatchCost> {
     let watcher = Watcher::start(&ns, &home, &["-c", &driver.uri()])?;
     sleep(SETTLED);
     let idle = if quick { QUICK_IDLE } else { IDLE };
-    let before = cpu_ns(&watcher)?;
+    let before = usage::cpu_ns(watcher.pid())?;
     sleep(idle);
-    let ran = cpu_ns(&watcher)? - before;
+    let ran = usage::cpu_ns(watcher.pid())? - before;
     let idle_percent = ran as f64 / idle.as_nanos() as f64 * 100.0;
 
-    let before = cpu_ns(&watcher)?;
+    let before = usage::cpu_ns(watcher.pid())?;
     let mut times = ns.try_run(|| negotiations(&taps))?;
-    let ran = cpu_ns(&watcher)? - before;
+    let ran = usage::cpu_ns(watcher.pid())? - before;
     times.sort_unstable();
     let at = |share: f64| {
         let index = (times.len() as f64 * share) as usize;
@@ -129,17 +132,6 @@ fn indices() -> Result<HashMap<String, u32>> {
     Ok(indices.collect())
 }
 
-fn cpu_ns(watcher: &Watcher) -> Result<u64> {
-    let tasks = format!("/proc/{}/task", watcher.pid());
-    let mut all = 0;
-    for task in fs::read_dir(&tasks).context("it has ended")? {
-        let ran = fs::read_to_string(task?.path().join("schedstat"))?;
-        let ran = ran.split_whitespace().next().context("no time")?;
-        all += ran.parse::<u64>().context("time of a thread")?;
-    }
-    Ok(all)
-}
-
 fn name(number: u32) -> String {
     format!("ow{number}")
 }
@@ -155,31 +147,29 @@ fn domain(number: u32) -> Domain {
     }
 }
 
-/// The promises.
-pub(super) fn budgets(cost: &WatchCost) -> [Budget; 2] {
-    let taps = cost.taps;
-    let idle = format!("enforce --watch, {taps} taps: idle CPU");
-    let answer = format!("enforce --watch, {taps} taps: answer, 99th percentile");
-    [
-        Budget::below(idle, cost.idle_percent, 0.1, " %"),
-        Budget::below(answer, cost.p99_ms, 20.0, " ms"),
-    ]
+pub(super) fn table(cost: &WatchCost) -> Table {
+    let mut table = Table::new("", &["", "it is"]);
+    let mut row = |what: &str, it_is: String| table.row([what.to_owned(), it_is]);
+    row("taps", cost.taps.to_string());
+    row(
+        "idle: share of a processor",
+        format!("{:.4} %, over {} s", cost.idle_percent, cost.idle_s),
+    );
+    row("negotiations", cost.negotiations.to_string());
+    row(
+        "answered after",
+        format!(
+            "{:.2} ms (median), {:.2} ms (99 %), {:.2} ms (longest)",
+            cost.median_ms, cost.p99_ms, cost.longest_ms
+        ),
+    );
+    row("CPU time of each answer", format!("{:.0} us", cost.cpu_us));
+    table
 }
 
-impl fmt::Display for WatchCost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "  {} taps: {:.4} % of a processor over {} idle s; {} negotiations answered in \
-             {:.2} ms (median), {:.2} ms (99 %), {:.2} ms (longest), {:.0} us of CPU each",
-            self.taps,
-            self.idle_percent,
-            self.idle_s,
-            self.negotiations,
-            self.median_ms,
-            self.p99_ms,
-            self.longest_ms,
-            self.cpu_us
-        )
-    }
+pub(super) fn goals(cost: &WatchCost) -> Vec<Outcome> {
+    vec![
+        goals::WATCH_IDLE.outcome(Ok(cost.idle_percent)),
+        goals::WATCH_ANSWER.outcome(Ok(cost.p99_ms)),
+    ]
 }

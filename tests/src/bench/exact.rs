@@ -26,20 +26,20 @@ const CHOICES: [ExactChoice; 3] = [
 /// One kind of programs and one kind of call.
 #[derive(Debug, Serialize)]
 pub struct ExactCost {
-    method: &'static str,
-    call: &'static str,
+    pub(super) method: &'static str,
+    pub(super) call: &'static str,
     /// Nanoseconds a frame without the programs: from one tap to the other.
-    path_ns: f64,
+    pub(super) path_ns: f64,
     /// What they add, or why they cannot be had here.
-    added: Result<Added, String>,
+    pub(super) added: Result<Added, String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Added {
+pub(super) struct Added {
     /// Nanoseconds a call.
-    ns: Estimate,
+    pub(super) ns: Estimate,
     /// The whole way, to that without the programs.
-    path_ratio: Estimate,
+    pub(super) path_ratio: Estimate,
 }
 
 /// Measures both kinds of calls.
@@ -95,8 +95,8 @@ fn of(path: &Path, call: &'static str, rounds: usize) -> Result<Vec<ExactCost>> 
 }
 
 /// Why a choice cannot be had here, if it cannot.
-fn refusal(path: &Path, choice: ExactChoice) -> Result<Option<String>> {
-    let hooks = attach(path, choice)?.exact_hooks();
+pub(super) fn refusal(path: &Path, choice: ExactChoice) -> Result<Option<String>> {
+    let hooks = attach(path, Hook::Tp, choice)?.exact_hooks();
     Ok(match (choice, hooks.segmentation) {
         (ExactChoice::Only(_), Exactness::Unavailable(reason)) => Some(reason),
         _ => None,
@@ -108,7 +108,7 @@ fn round(path: &Path) -> Result<[f64; CHOICES.len()]> {
     let mut sums = [0.0; CHOICES.len()];
     let forth = 0..CHOICES.len();
     for index in forth.clone().chain(forth.rev()) {
-        let probe = attach(path, CHOICES[index])?;
+        let probe = attach(path, Hook::Tp, CHOICES[index])?;
         // Right after attaching the processor runs code it has just been given.
         path.sample()?;
         sums[index] += path.sample()?;
@@ -117,9 +117,10 @@ fn round(path: &Path) -> Result<[f64; CHOICES.len()]> {
     Ok(sums.map(|sum| sum / 2.0))
 }
 
-fn attach(path: &Path, exact: ExactChoice) -> Result<Probe> {
+/// Observes the devices of a way.
+pub(super) fn attach(path: &Path, hook: Hook, exact: ExactChoice) -> Result<Probe> {
     let mut probe = Probe::start_with(
-        Hook::Tp,
+        hook,
         ProbeOptions {
             netns: path.ns().inum(),
             exact,

@@ -1,40 +1,55 @@
 //! What observing costs: offwatch against programs that do nothing at the same
-//! hooks, on the same packets, in the same run.
+//! hooks, on the same packets, in the same run, and against other tools.
 //!
 //! Only ratios carry over to other machines; nanoseconds are printed to show
 //! their scale.
 
+mod advise;
 mod body;
 mod control;
+mod end_to_end;
 mod enforce;
-pub mod enforce_watch;
+mod enforce_watch;
 pub mod exact;
+mod goals;
+pub mod instructions;
+mod measure;
+mod memory;
+mod multiqueue;
+mod part;
 mod path;
+mod peers;
 mod report;
 mod rounds;
-mod running;
+pub mod running;
 mod scale;
 mod stats;
-mod syscalls;
+pub mod syscalls;
+mod usage;
 mod variant;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-
-pub use self::{control::read_only, enforce::Enforcing, report::Report};
-use self::{
-    path::{Load, Shape},
-    report::{Budget, PathReport},
-    variant::Empty,
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
 };
+
+pub use self::{control::read_only, part::Part, report::Report};
 use crate::Netns;
+
+const THIS_THREAD: Pid = Pid::from_raw(0);
 
 /// How much to measure, and with what.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Fewer repetitions, fewer interfaces.
     pub quick: bool,
+    /// What to measure.
+    pub parts: Vec<Part>,
+    /// Where results are kept; parts that are there from before stay.
+    pub json: Option<PathBuf>,
     /// The object with the empty programs; by default the one that
     /// `cargo xtask ebpf` leaves beside this program.
     pub empty_object: Option<PathBuf>,
@@ -42,7 +57,12 @@ pub struct Config {
 
 impl Config {
     fn rounds(&self) -> usize {
-        if self.quick { 4 } else { 16 }
+        if self.quick { 4 } else { 10 }
+    }
+
+    /// Those in which each turn takes seconds.
+    fn slow_rounds(&self) -> usize {
+        if self.quick { 2 } else { 10 }
     }
 
     fn ticks(&self) -> u32 {
@@ -58,72 +78,29 @@ impl Config {
     }
 }
 
-/// Measures everything, telling on stderr what it is at.
+/// A line for each tool that is missing, and how to get it.
+pub fn missing_peers() -> Vec<String> {
+    peers::missing()
+}
+
+/// Measures, telling on stderr what it is at. What was measured is in the file after each
+/// part: a run that ends early loses one part.
 pub fn run(config: &Config) -> Result<Report> {
-    let empty_object = match &config.empty_object {
-        Some(path) => path.clone(),
-        None => built_object()?,
-    };
-    let mut empty = Empty::load(&empty_object)?;
-    let mut report = Report::new()?;
-    eprintln!("start and read...");
-    report.control = control::measure(config.interfaces())?;
-    report.read_syscalls = syscalls::of_reading(control::READ_INTERFACES)?;
-    eprintln!("top on large hosts...");
-    report.scale = scale::measure(config.interfaces(), config.ticks())?;
-    report.enforcing = Some(enforcing(config.quick)?);
-    eprintln!("enforce --watch...");
-    report.watch = Some(enforce_watch::measure(config.quick)?);
-    eprintln!("bodies...");
-    report.bodies = body::measure(&mut empty)?;
-    for load in Load::ALL {
-        eprintln!("{}...", load.title());
-        let path = path::Path::new(load)?;
-        let cost = rounds::measure(&path, &mut empty, config.rounds())?;
-        report.paths.push(PathReport::new(load, &cost));
+    if let Some(path) = &config.json {
+        Report::check(path)?;
     }
-    eprintln!("exact hooks...");
-    report.exact = exact::measure(config.rounds())?;
-    report.budgets = budgets(&report);
+    let mut report = Report::new()?;
+    for part in Part::ALL {
+        if config.parts.contains(&part) {
+            eprintln!("{}...", part.name());
+            let measured = measure::part(part, config);
+            report.insert(part, measured.with_context(|| part.name())?);
+            if let Some(path) = &config.json {
+                report.write(path)?;
+            }
+        }
+    }
     Ok(report)
-}
-
-/// What enforcing costs, alone.
-pub fn enforcing(quick: bool) -> Result<Enforcing> {
-    const TAPS: usize = 1_000;
-    eprintln!("enforce...");
-    enforce::measure(TAPS, quick)
-}
-
-/// The budgets of the default hook: what it adds to a packet, to what the empty
-/// programs add.
-fn budgets(report: &Report) -> Vec<Budget> {
-    let mut budgets: Vec<Budget> = report
-        .paths
-        .iter()
-        .filter(|path| path.load.shape == Shape::Small)
-        .filter_map(|path| {
-            let name = format!("{}: added, default hook / empty", path.load.title());
-            let ratio = path.default_hook()?.added_ratio_count?;
-            Some(Budget::below(name, ratio.median, 1.5, "x"))
-        })
-        .collect();
-    budgets.extend(report.control.iter().map(|control| {
-        let name = format!("attach, {} interfaces", control.interfaces);
-        Budget::below(name, control.attach_ms(), 200.0, " ms")
-    }));
-    budgets.extend(report.control.last().map(|control| {
-        let name = format!("read {} slots", control::READ_INTERFACES);
-        Budget::below(name, control.read_ms, 2.0, " ms")
-    }));
-    budgets.extend(report.read_syscalls.map(|calls| {
-        let name = format!("system calls to read {} slots", control::READ_INTERFACES);
-        Budget::below(name, calls as f64, 1.0, "")
-    }));
-    budgets.extend(scale::budgets(&report.scale));
-    budgets.extend(report.enforcing.iter().map(Enforcing::budget));
-    budgets.extend(report.watch.iter().flat_map(enforce_watch::budgets));
-    budgets
 }
 
 /// `target/ebpf/...` above `target/release/offwatch-bench`.
@@ -147,16 +124,31 @@ fn pinned<T: Send>(ns: &Netns, f: impl FnOnce() -> Result<T> + Send) -> Result<T
 /// Binds the thread to the last processor it may use: the first has the
 /// interrupts.
 fn pin() -> Result<()> {
-    use nix::{
-        sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-        unistd::Pid,
+    let [_, last] = ends(&processors()?)?;
+    bind(&last)
+}
+
+/// Those that the thread may use.
+fn processors() -> Result<CpuSet> {
+    sched_getaffinity(THIS_THREAD).context("sched_getaffinity")
+}
+
+/// The first and the last of them, each alone.
+fn ends(processors: &CpuSet) -> Result<[CpuSet; 2]> {
+    let allowed = |cpu: &usize| processors.is_set(*cpu).unwrap_or(false);
+    let all = 0..CpuSet::count();
+    let alone = |cpu: Option<usize>| {
+        let mut one = CpuSet::new();
+        one.set(cpu.context("no processor is allowed")?)?;
+        anyhow::Ok(one)
     };
-    let this_thread = Pid::from_raw(0);
-    let allowed = sched_getaffinity(this_thread).context("sched_getaffinity")?;
-    let last = (0..CpuSet::count())
-        .rfind(|cpu| allowed.is_set(*cpu).unwrap_or(false))
-        .context("no processor is allowed")?;
-    let mut one = CpuSet::new();
-    one.set(last).context("the set of processors")?;
-    sched_setaffinity(this_thread, &one).context("sched_setaffinity")
+    Ok([
+        alone(all.clone().find(allowed))?,
+        alone(all.rev().find(allowed))?,
+    ])
+}
+
+/// Binds the thread, and those that it starts.
+fn bind(processors: &CpuSet) -> Result<()> {
+    sched_setaffinity(THIS_THREAD, processors).context("sched_setaffinity")
 }

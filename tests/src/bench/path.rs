@@ -95,16 +95,8 @@ impl Shape {
         }
     }
 
-    /// Frames that come out for each that goes in.
-    fn pieces(self) -> u64 {
-        match self {
-            Self::Small | Self::Super => 1,
-            Self::Cut => SEGMENTS,
-        }
-    }
-
     /// What the tap at the end accepts.
-    fn accepted(self) -> Offloads {
+    pub(super) fn accepted(self) -> Offloads {
         match self {
             Self::Small | Self::Super => Offloads::ALL,
             Self::Cut => Offloads::CSUM_ONLY,
@@ -114,6 +106,7 @@ impl Shape {
 
 /// Segments of a super-frame.
 const SEGMENTS: u64 = 45;
+pub(super) const SEGMENT_BYTES: u16 = 1448;
 
 /// Larger than what any tap hands out here.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -125,7 +118,10 @@ const DESTINATION: [u8; 6] = [0x52, 0x54, 0, 0xbe, 0, 2];
 #[derive(Debug)]
 pub(super) struct Path {
     ns: Netns,
-    shape: Shape,
+    /// Batches of one sample, and frames of each.
+    sample: (usize, u64),
+    /// Frames that come out for each that goes in.
+    pieces: u64,
     from: Tap,
     to: Tap,
     /// A frame with its virtio header.
@@ -135,14 +131,24 @@ pub(super) struct Path {
 
 impl Path {
     pub(super) fn new(load: Load) -> Result<Self> {
+        let shape = load.shape;
+        let path = Self::between(load.wiring, frame(shape), shape.accepted())?;
+        Ok(Self {
+            sample: (shape.batches(), shape.batch()),
+            ..path
+        })
+    }
+
+    /// A way for such frames to a tap that accepts what is said.
+    pub(super) fn between(wiring: Wiring, frame: FrameSpec, accepted: Offloads) -> Result<Self> {
         let ns = Netns::new()?;
         // Nothing must send a frame but this program.
         ns.sysctl(&[("net/ipv6/conf/default/disable_ipv6", "1")])?;
         let from = Tap::create(&ns, "from", 1)?;
         let to = Tap::create(&ns, "to", 1)?;
-        to.set_offloads(load.shape.accepted())?;
+        to.set_offloads(accepted)?;
         let mut devices = vec!["from", "to"];
-        let last_bridge = match load.wiring {
+        let last_bridge = match wiring {
             Wiring::Bridge => {
                 link::add_bridge(&ns, "br0")?;
                 "br0"
@@ -165,7 +171,7 @@ impl Path {
         // Known addresses are forwarded, unknown ones flooded.
         let mac = crate::guest::format_mac(DESTINATION);
         let mut known = vec![format!("fdb add {mac} dev to master static")];
-        if load.wiring == Wiring::VethPair {
+        if wiring == Wiring::VethPair {
             known.push(format!("fdb add {mac} dev veth0 master static"));
         }
         bridge_batch(&ns, &known)?;
@@ -173,12 +179,14 @@ impl Path {
             .into_iter()
             .map(|dev| Ok((link::ifindex(&ns, dev)?, dev.to_owned())))
             .collect::<Result<_>>()?;
+        let is_cut = frame.segmentation != Segmentation::None && !accepted.tso4;
         Ok(Self {
             ns,
-            shape: load.shape,
+            sample: (0, 0),
+            pieces: if is_cut { SEGMENTS } else { 1 },
             from,
             to,
-            packet: packet(load.shape)?,
+            packet: packet(frame)?,
             observed,
         })
     }
@@ -194,12 +202,12 @@ impl Path {
     }
 
     /// Sends one sample and returns nanoseconds per frame: of its batches the
-    /// first quartile, as interrupts and neighbours only ever add.
+    /// first quartile, as interrupts and neighbours only ever add. Time is that
+    /// which this thread has run, without the time others ran on its processor.
     pub(super) fn sample(&self) -> Result<f64> {
-        let mut buffer = vec![0; BUFFER_BYTES];
-        let mut batches = (0..self.shape.batches())
-            .map(|_| self.batch(&mut buffer))
-            .collect::<Result<Vec<_>>>()?;
+        let (batches, frames) = self.sample;
+        let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
+        let mut batches = self.batches(batches, frames, clock)?;
         batches.sort_by(f64::total_cmp);
         batches
             .get(batches.len() / 4)
@@ -207,17 +215,24 @@ impl Path {
             .context("no batches")
     }
 
+    /// Nanoseconds per frame by `clock`, of each of so many batches.
+    pub(super) fn batches(&self, batches: usize, frames: u64, clock: ClockId) -> Result<Vec<f64>> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        (0..batches)
+            .map(|_| self.batch(frames, clock, &mut buffer))
+            .collect()
+    }
+
     /// A frame goes all the way within the write, in the writer's own time.
-    fn batch(&self, buffer: &mut [u8]) -> Result<f64> {
+    fn batch(&self, frames: u64, clock: ClockId, buffer: &mut [u8]) -> Result<f64> {
         let from = self.from.queues().first().context("no queue")?;
-        let frames = self.shape.batch();
-        let start = thread_time()?;
+        let start = time(clock)?;
         for _ in 0..frames {
             write(from, &self.packet).context("sending a frame")?;
         }
-        let spent = thread_time()? - start;
+        let spent = time(clock)? - start;
         let received = self.drain(buffer)?;
-        let expected = frames * self.shape.pieces();
+        let expected = frames * self.pieces;
         ensure!(
             received == expected,
             "of {expected} frames {received} came through"
@@ -238,30 +253,32 @@ impl Path {
     }
 }
 
-fn packet(shape: Shape) -> Result<Vec<u8>> {
+/// A frame of this shape.
+pub(super) fn frame(shape: Shape) -> FrameSpec {
     let small = FrameSpec::udp4(
         (SOURCE, [198, 18, 0, 1].into()),
         (DESTINATION, [198, 18, 0, 2].into()),
         22,
     );
-    let spec = match shape {
+    match shape {
         Shape::Small => small,
         Shape::Super | Shape::Cut => FrameSpec {
             l4: L4::Tcp { options_bytes: 12 },
-            payload_bytes: SEGMENTS as usize * 1448,
+            payload_bytes: SEGMENTS as usize * SEGMENT_BYTES as usize,
             partial_checksum: true,
-            segmentation: Segmentation::Segment(1448),
+            segmentation: Segmentation::Segment(SEGMENT_BYTES),
             ..small
         },
-    };
-    let (frame, header) = spec.build()?;
+    }
+}
+
+fn packet(frame: FrameSpec) -> Result<Vec<u8>> {
+    let (frame, header) = frame.build()?;
     let mut packet = header.to_bytes().to_vec();
     packet.extend(frame);
     Ok(packet)
 }
 
-/// Time that this thread has run, without the time others ran on its processor.
-fn thread_time() -> Result<Duration> {
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).context("clock_gettime")?;
-    Ok(time.into())
+pub(super) fn time(clock: ClockId) -> Result<Duration> {
+    Ok(clock_gettime(clock).context("clock_gettime")?.into())
 }

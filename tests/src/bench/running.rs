@@ -14,7 +14,7 @@ use nix::pty::{Winsize, openpty};
 
 /// Where its output goes: all of it is read, as by whoever looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
+pub enum Output {
     /// A terminal of 200x50.
     Terminal,
     /// A pipe.
@@ -22,10 +22,11 @@ pub(super) enum Output {
 }
 
 /// A running program. It is killed when this is dropped.
-pub(super) struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    pub(super) fn start(mut command: Command, output: Output) -> Result<Self> {
+    /// Starts it.
+    pub fn start(mut command: Command, output: Output) -> Result<Self> {
         command.stderr(Stdio::null());
         match output {
             Output::Terminal => {
@@ -51,8 +52,13 @@ impl Running {
         }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Nanoseconds that its threads have run, by the threads' names.
-    pub(super) fn cpu_ns(&self) -> Result<BTreeMap<String, u64>> {
+    pub fn cpu_ns(&self) -> Result<BTreeMap<String, u64>> {
         let tasks = format!("/proc/{}/task", self.0.id());
         let mut times = BTreeMap::new();
         for task in fs::read_dir(&tasks).context("it has ended")? {
@@ -66,8 +72,37 @@ impl Running {
         Ok(times)
     }
 
+    /// Nanoseconds for which its threads, together, were ready to run and waited for
+    /// a CPU.
+    pub fn waited_ns(&self) -> Result<u64> {
+        let mut waited = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.0.id())).context("it has ended")? {
+            let schedstat = task.context("its threads")?.path().join("schedstat");
+            let schedstat = fs::read_to_string(schedstat).context("time of a thread")?;
+            let field = schedstat.split_whitespace().nth(1).context("no time")?;
+            waited += field.parse::<u64>().context("time of a thread")?;
+        }
+        Ok(waited)
+    }
+
+    /// Resident memory that is that of BPF maps, KiB: the kernel's own.
+    pub fn counters_kib(&self) -> Result<u64> {
+        let smaps = fs::read_to_string(format!("/proc/{}/smaps", self.0.id()))?;
+        let mut is_map = false;
+        let mut sum = 0;
+        for line in smaps.lines() {
+            if let Some(kib) = line.strip_prefix("Rss:") {
+                let kib = kib.trim().trim_end_matches(" kB").parse::<u64>();
+                sum += kib.context("resident memory")? * u64::from(is_map);
+            } else if !line.contains(" kB") {
+                is_map = line.contains("bpf-map");
+            }
+        }
+        Ok(sum)
+    }
+
     /// Resident memory, KiB.
-    pub(super) fn memory_kib(&self) -> Result<u64> {
+    pub fn memory_kib(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let Some(kib) = line.and_then(|line| line.split_whitespace().next()) else {

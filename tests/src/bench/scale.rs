@@ -1,18 +1,19 @@
 //! What `offwatch top` itself costs with many interfaces and many domains: CPU
-//! time a tick, of all its threads, and memory.
+//! time a tick, of all its threads, the time on the clock, system calls, and memory.
 //!
 //! CPU time, as other programs may run at the same time. Beside virt-top, if
 //! that is installed, both by turns: libvirt's call for all statistics is part
 //! of both.
 
-use std::{fmt, process::Command, thread::sleep, time::Duration};
+use std::{process::Command, thread::sleep, time::Duration};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{
-    report::Budget,
+    peers,
     running::{Output, Running},
+    syscalls::{self, Calls},
 };
 use crate::{
     Netns,
@@ -21,12 +22,16 @@ use crate::{
     observer::offwatch,
 };
 
+/// The size that goals speak of.
+pub(super) const LARGE: u32 = 10_000;
 const DOMAINS: u32 = 1_000;
 /// Until everything is listed, and every interface had its turn.
 const SETTLED: Duration = Duration::from_secs(8);
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Times that each of two programs is measured, by turns.
 const TURNS: usize = 3;
+/// With fewer ticks than this, once is enough.
+const FEW_TICKS: u32 = 10;
 
 /// The thread that samples and makes models for the screen.
 const SAMPLES: &str = "samples";
@@ -36,23 +41,30 @@ const LIBVIRT: &str = "libvirt";
 /// A host of a size.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Scale {
-    interfaces: u32,
-    domains: u32,
-    ticks: Vec<Tick>,
+    pub(super) interfaces: u32,
+    pub(super) domains: u32,
+    pub(super) ticks: Vec<Tick>,
 }
 
 /// What a tick of a program costs on it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Tick {
-    program: String,
+    pub(super) program: String,
     /// CPU time of all threads, ms.
-    all_ms: f64,
+    pub(super) all_ms: f64,
     /// Of that, sampling and making models, where a thread of its own does it.
-    samples_ms: Option<f64>,
+    pub(super) samples_ms: Option<f64>,
     /// Of that, libvirt and what is done with its answer.
-    libvirt_ms: f64,
+    pub(super) libvirt_ms: f64,
+    /// The same with the time for which threads were ready and waited for a CPU, ms:
+    /// how long a tick is at work by the clock, as threads work one after the other.
+    pub(super) wall_ms: f64,
     /// Resident memory, MiB.
-    memory_mib: f64,
+    pub(super) memory_mib: f64,
+    /// Of that, the counters themselves, which are the kernel's memory, MiB.
+    pub(super) counters_mib: f64,
+    /// System calls of all threads, by name; none without strace.
+    pub(super) syscalls: Option<Calls>,
 }
 
 /// A way to run `top`.
@@ -60,18 +72,38 @@ struct Way {
     name: &'static str,
     args: &'static [&'static str],
     output: Output,
+    /// What a tick begins with, and nothing else; none where that is not known.
+    mark: Option<&'static str>,
 }
 
 const SCREEN: Way = Way {
     name: "top -4",
-    args: &["top", "-4", "-d", "1"],
+    args: &["top", "-4"],
     output: Output::Terminal,
+    mark: Some(syscalls::SAMPLE),
 };
 const STREAM: Way = Way {
     name: "top --stream",
-    args: &["top", "--stream", "-d", "1"],
+    args: &["top", "--stream"],
     output: Output::Pipe,
+    // What it prints of a thousand domains takes several.
+    mark: None,
 };
+/// Without scrapes.
+const EXPORT: Way = Way {
+    name: "export",
+    args: &["export", "--listen", "127.0.0.1:0"],
+    output: Output::Pipe,
+    mark: Some(syscalls::SAMPLE),
+};
+const VIRT_TOP: Way = Way {
+    name: "virt-top --stream",
+    args: &["--stream"],
+    output: Output::Pipe,
+    mark: None,
+};
+/// Of which strace is asked.
+const TRACED: usize = 5;
 
 pub(super) fn measure(interfaces: &[u32], ticks: u32) -> Result<Vec<Scale>> {
     let sizes = interfaces.iter().map(|count| (*count, 0));
@@ -92,16 +124,17 @@ fn of(interfaces: u32, domains: u32, ticks: u32) -> Result<Scale> {
         _ => &["-c", &uri],
     };
     let run = |way: &Way| {
-        let command = offwatch(&ns, &[way.args, connect].concat())?;
-        cost(command, way.name, way.output, ticks)
+        let start = |args: &[&str]| offwatch(&ns, &[way.args, connect, args].concat());
+        cost(start, way, ticks)
     };
-    let mut all = vec![run(&SCREEN)?];
+    let mut all = vec![run(&SCREEN)?, run(&EXPORT)?];
     let other = (domains > 0).then(|| virt_top(&ns, &uri)).flatten();
     let (mut streams, mut others) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
+    let turns = if ticks < FEW_TICKS { 1 } else { TURNS };
+    for _ in 0..turns {
         streams.push(run(&STREAM)?);
         if let Some(other) = &other {
-            others.push(cost(other(), "virt-top --stream", Output::Pipe, ticks)?);
+            others.push(cost(|args| Ok(other(args)), &VIRT_TOP, ticks)?);
         }
     }
     all.extend(middle(streams));
@@ -114,20 +147,20 @@ fn of(interfaces: u32, domains: u32, ticks: u32) -> Result<Scale> {
 }
 
 /// virt-top, if it is installed.
-fn virt_top<'a>(ns: &'a Netns, uri: &'a str) -> Option<impl Fn() -> Command + 'a> {
-    let version = Command::new("virt-top").arg("--version").output().ok()?;
-    version.status.success().then_some(move || {
-        let mut command = ns.command("virt-top");
-        command.args(["--stream", "-d", "1", "-c", uri]);
+fn virt_top<'a>(ns: &'a Netns, uri: &'a str) -> Option<impl Fn(&[&str]) -> Command + 'a> {
+    let program = peers::program("virt-top")?;
+    Some(move |args: &[&str]| {
+        let mut command = ns.command(&program);
+        command.args(VIRT_TOP.args).args(["-c", uri]).args(args);
         command
     })
 }
 
-fn tap(number: u32) -> String {
+pub(super) fn tap(number: u32) -> String {
     format!("ow{number}")
 }
 
-fn domain(number: u32) -> Domain {
+pub(super) fn domain(number: u32) -> Domain {
     let [a, b, c, d] = number.to_be_bytes();
     Domain {
         name: format!("vm{number}"),
@@ -138,22 +171,37 @@ fn domain(number: u32) -> Domain {
     }
 }
 
-fn cost(command: Command, program: &str, output: Output, ticks: u32) -> Result<Tick> {
-    let running = Running::start(command, output).with_context(|| program.to_owned())?;
+/// What a tick of a program costs, which is started with further arguments.
+fn cost(start: impl Fn(&[&str]) -> Result<Command>, way: &Way, ticks: u32) -> Result<Tick> {
+    let program = way.name;
+    let running = Running::start(start(&["-d", "1"])?, way.output);
+    let running = running.with_context(|| program.to_owned())?;
     sleep(SETTLED);
     let before = running.cpu_ns().with_context(|| program.to_owned())?;
+    let waited_before = running.waited_ns()?;
     sleep(INTERVAL * ticks);
     let after = running.cpu_ns().with_context(|| program.to_owned())?;
+    let waited_after = running.waited_ns()?;
     let ms = |name: &str| {
         let ran = after.get(name)? - before.get(name).unwrap_or(&0);
         Some(ran as f64 / 1e6 / f64::from(ticks))
     };
+    let all_ms: f64 = after.keys().filter_map(|name| ms(name)).sum();
+    let (memory_mib, counters_mib) = (running.memory_kib()?, running.counters_kib()?);
+    let [memory_mib, counters_mib] = [memory_mib, counters_mib].map(|kib| kib as f64 / 1024.0);
+    let syscalls = match way.mark {
+        Some(mark) => syscalls::of_a_tick(running.pid(), mark, TRACED)?,
+        None => None,
+    };
     Ok(Tick {
         program: program.to_owned(),
-        all_ms: after.keys().filter_map(|name| ms(name)).sum(),
+        all_ms,
         samples_ms: ms(SAMPLES),
         libvirt_ms: ms(LIBVIRT).unwrap_or(0.0),
-        memory_mib: running.memory_kib()? as f64 / 1024.0,
+        wall_ms: (waited_after - waited_before) as f64 / 1e6 / f64::from(ticks) + all_ms,
+        memory_mib,
+        counters_mib,
+        syscalls,
     })
 }
 
@@ -164,36 +212,8 @@ fn middle(mut ticks: Vec<Tick>) -> Option<Tick> {
     ticks.into_iter().nth(middle)
 }
 
-/// The promises for large hosts.
-pub(super) fn budgets(scales: &[Scale]) -> Vec<Budget> {
-    let mut budgets = Vec::new();
-    for scale in scales {
-        let host = scale.host();
-        for tick in &scale.ticks {
-            if scale.interfaces >= 10_000 {
-                let name = format!("{}, {host}: memory", tick.program);
-                budgets.push(Budget::below(name, tick.memory_mib, 60.0, " MiB"));
-            }
-            let Some(samples_ms) = tick.samples_ms else {
-                continue;
-            };
-            let name = format!("{}, {host}: sample and model", tick.program);
-            budgets.push(Budget::below(name, samples_ms, 10.0, " ms"));
-            let name = format!("{}, {host}: redraw", tick.program);
-            let rest = tick.all_ms - samples_ms - tick.libvirt_ms;
-            budgets.push(Budget::below(name, rest, 16.0, " ms"));
-        }
-        if let [_, stream, virt_top] = &scale.ticks[..] {
-            let name = format!("CPU a tick to virt-top's, {host}");
-            let ratio = stream.all_ms / virt_top.all_ms;
-            budgets.push(Budget::below(name, ratio, 1.0 / 3.0, "x"));
-        }
-    }
-    budgets
-}
-
 impl Scale {
-    fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         match self.domains {
             0 => format!("{} interfaces", self.interfaces),
             domains => format!("{} interfaces, {domains} domains", self.interfaces),
@@ -202,25 +222,8 @@ impl Scale {
 }
 
 impl Tick {
-    pub(super) const HEADING: &str = "A tick of top: CPU time of all threads, ms, and memory, MiB";
-}
-
-impl fmt::Display for Scale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for tick in &self.ticks {
-            let samples = tick
-                .samples_ms
-                .map_or_else(|| "-".into(), |ms| format!("{ms:.2}"));
-            writeln!(
-                f,
-                "  {:<32} {:<18} all {:>7.2}, sample and model {samples:>6}, libvirt {:>6.2}; {:>6.1} MiB",
-                self.host(),
-                tick.program,
-                tick.all_ms,
-                tick.libvirt_ms,
-                tick.memory_mib
-            )?;
-        }
-        Ok(())
+    /// System calls of all threads; none without strace.
+    pub(super) fn syscalls(&self) -> Option<u64> {
+        Some(self.syscalls.as_ref()?.values().sum())
     }
 }

@@ -21,6 +21,30 @@ const TRACEPOINTS: [(&str, &str); 4] = [
     ("kfree_skb", "drop"),
 ];
 
+/// Where [`Counters`] are.
+const COUNTED_AT: [&str; 2] = ["receive", "xmit"];
+
+/// Whose counters a program adds to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Counters {
+    /// Those of all processors, atomically.
+    Shared,
+    /// Those of its processor.
+    PerCpu,
+}
+
+impl Counters {
+    /// How many.
+    pub(super) const ADDITIONS: usize = 3;
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::PerCpu => "own",
+        }
+    }
+}
+
 /// One contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Variant {
@@ -113,12 +137,32 @@ impl Empty {
             let tc: &mut SchedClassifier = program(&mut ebpf, &[baseline, "tc"])?;
             tc.load()?;
         }
+        for counters in [Counters::Shared, Counters::PerCpu] {
+            for (tracepoint, part) in TRACEPOINTS {
+                if COUNTED_AT.contains(&part) {
+                    let program: &mut BtfTracePoint = program(&mut ebpf, &[counters.name(), part])?;
+                    program.load(tracepoint, &btf)?;
+                }
+            }
+        }
         Ok(Self { ebpf })
     }
 
     /// An empty classifier, for runs without packets.
     pub(super) fn classifier(&mut self, baseline: &str) -> Result<&mut SchedClassifier> {
         program(&mut self.ebpf, &[baseline, "tc"])
+    }
+
+    /// Programs that add to counters, at the hooks that a forwarded frame meets
+    /// first and last.
+    pub(super) fn attach_counters(&mut self, counters: Counters) -> Result<Attached> {
+        let mut links = Vec::new();
+        for part in COUNTED_AT {
+            let program: &mut BtfTracePoint = program(&mut self.ebpf, &[counters.name(), part])?;
+            let link = program.attach().and_then(|id| program.take_link(id))?;
+            links.push(Link::Tracepoint(link.into()));
+        }
+        Ok(Attached::Links(links))
     }
 
     fn attach(

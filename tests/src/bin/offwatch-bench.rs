@@ -1,44 +1,45 @@
-//! Measures what observing costs and holds it against the budgets.
+//! Measures what observing costs and holds it against the goals.
 //!
-//!     offwatch-bench --quick --json result.json
+//!     offwatch-bench --quick --only paths --json result.json
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result, bail};
-use clap::Parser;
-use offwatch_tests::bench::{self, Config};
-use offwatch_tests::skip_reason;
+use anyhow::{Result, bail};
+use clap::{Parser, ValueEnum as _};
+use offwatch_tests::{
+    bench::{self, Config, Part, Report},
+    manual, skip_reason,
+};
 
 /// Measures what observing costs, as ratios to programs that do nothing.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Fewer repetitions: a rough number soon.
+    /// Fewer repetitions: a rough number soon
     #[arg(long)]
     quick: bool,
 
-    /// Also write the results to a file.
+    /// Only these parts, with commas between them
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
+
+    /// Also write the results to a file; parts that it has of before stay
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Object with the empty programs, if not the one `cargo xtask ebpf` built.
+    /// Only write docs/overhead.md, of the results in a file
+    #[arg(long, value_name = "FILE")]
+    write_docs: Option<PathBuf>,
+
+    /// Object with the empty programs, if not the one `cargo xtask ebpf` built
     #[arg(long, value_name = "FILE")]
     empty: Option<PathBuf>,
 
-    /// Exit with 1 if a budget is missed.
+    /// Exit with 1 if a goal is missed
     #[arg(long)]
     strict: bool,
 
-    /// Only measure what `offwatch enforce --watch` costs.
-    #[arg(long)]
-    enforce_watch: bool,
-
-    /// Only measure what changing features takes.
-    #[arg(long)]
-    enforce: bool,
-
-    /// Only observe this many interfaces and read: what strace is started on.
+    /// Only observe this many interfaces and read: what strace is started on
     #[arg(long, hide = true, value_name = "N")]
     read_only: Option<u32>,
 }
@@ -54,6 +55,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode> {
+    if let Some(from) = args.write_docs {
+        Report::read(&from)?.write_page(&manual::root()?.join("docs"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(reason) = skip_reason() {
         bail!("{reason}");
     }
@@ -61,26 +66,21 @@ fn run(args: Args) -> Result<ExitCode> {
         bench::read_only(interfaces)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if args.enforce_watch {
-        print!("{}", bench::enforce_watch::measure(args.quick)?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    if args.enforce {
-        print!("{}", bench::enforcing(args.quick)?);
-        return Ok(ExitCode::SUCCESS);
+    for line in bench::missing_peers() {
+        eprintln!("{line}");
     }
     let report = bench::run(&Config {
         quick: args.quick,
+        parts: match args.only.is_empty() {
+            true => Part::value_variants().to_vec(),
+            false => args.only,
+        },
+        json: args.json,
         empty_object: args.empty,
     })?;
     print!("{report}");
-    if let Some(path) = args.json {
-        let json = serde_json::to_vec_pretty(&report).context("the results as JSON")?;
-        std::fs::write(&path, json).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(if args.strict && !report.budgets_met() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    Ok(match args.strict && !report.goals_met() {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
     })
 }

@@ -33,6 +33,10 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         by: ".ci/run",
     },
     Elsewhere {
+        command: "cargo xtask bench",
+        by: "whoever measures: docs/overhead.md is what it wrote, which a test of the writer checks",
+    },
+    Elsewhere {
         command: "offwatch fleet",
         by: "tests/tests/fleet.rs: a Prometheus that scrapes three hosts",
     },

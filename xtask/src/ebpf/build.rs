@@ -24,10 +24,12 @@ pub(super) fn build(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
         Compiler::Nightly => with_own_core("build"),
     };
     run::run(prepare(&mut command, workspace, tools)?)?;
-    Ok(target_directory(workspace)
-        .join(TARGET)
-        .join("release")
-        .join(PACKAGE))
+    Ok(output(workspace).join(PACKAGE))
+}
+
+/// Where the linked objects are.
+pub(super) fn output(workspace: &Workspace) -> PathBuf {
+    target_directory(workspace).join(TARGET).join("release")
 }
 
 pub(super) fn lint(workspace: &Workspace, tools: &Tools) -> Result<()> {

@@ -40,6 +40,11 @@ pub(crate) fn rebuilt_object(workspace: &Workspace) -> PathBuf {
     workspace.target.join("ebpf/offwatch.bpf.o")
 }
 
+/// Where [`build`] leaves the baselines of `bench`.
+pub(crate) fn empty_object(workspace: &Workspace) -> PathBuf {
+    build::output(workspace).join("offwatch-empty")
+}
+
 /// Clippy on the BPF programs, by the compiler that builds them.
 pub(crate) fn lint() -> Result<()> {
     let workspace = Workspace::find_with_dependencies()?;

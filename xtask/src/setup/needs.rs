@@ -194,6 +194,18 @@ const TESTS: &[Need] = &[
         "a terminal for the screen",
     ),
     need(
+        &["strace"],
+        &["strace"; 3],
+        Program("strace"),
+        "counts system calls",
+    ),
+    need(
+        &["valgrind"],
+        &["valgrind"; 3],
+        Program("valgrind"),
+        "counts instructions",
+    ),
+    need(
         &["iperf3"],
         &["iperf3", "iperf3", "iperf"],
         Program("iperf3"),

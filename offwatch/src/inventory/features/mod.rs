@@ -167,20 +167,17 @@ impl FeatureSocket {
 pub struct FeatureSweep(Rolling<GenlMessage<Message>>);
 
 impl FeatureSweep {
-    /// Opens a socket in the network namespace of this thread.
-    pub fn open(family: Family) -> io::Result<Self> {
+    /// Opens a socket in the network namespace of this thread, to read at most so
+    /// many datagrams, each with about 200 interfaces, at a time.
+    pub fn open(family: Family, datagrams: usize) -> io::Result<Self> {
         let requests = Requests::open(NETLINK_GENERIC)?;
         let request = family.message(Message::get_features(None));
-        Ok(Self(Rolling::new(requests, request)))
+        Ok(Self(Rolling::new(requests, request, datagrams)))
     }
 
-    /// Reads at most so many datagrams, each with about 200 interfaces.
-    pub fn advance(
-        &mut self,
-        datagrams: usize,
-        mut each: impl FnMut(u32, Features),
-    ) -> io::Result<()> {
-        self.0.advance(datagrams, |message, _| {
+    /// Reads the next part.
+    pub fn advance(&mut self, mut each: impl FnMut(u32, Features)) -> io::Result<()> {
+        self.0.advance(|message, _| {
             if let Ok((ifindex, features)) = entry(&message.payload) {
                 each(ifindex, features);
             }

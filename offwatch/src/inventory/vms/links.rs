@@ -1,6 +1,7 @@
 //! The interfaces of the observed namespace, as far as VMs are concerned.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::inventory::nic::{self, backend};
@@ -12,36 +13,43 @@ pub struct LinkTable {
     /// Another one for each table that is made.
     pub(super) revision: u64,
     /// By name.
-    links: HashMap<String, Known>,
-    pub(super) macvtaps: HashMap<u32, String>,
-    /// Those that may have an owner.
-    pub(super) taps: BTreeSet<(u32, String)>,
+    links: HashMap<Arc<str>, Known>,
+    pub(super) macvtaps: HashMap<u32, Arc<str>>,
+    /// Those that may have an owner, by ifindex.
+    pub(super) taps: Arc<Vec<(u32, Arc<str>)>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Known {
     ifindex: u32,
-    kind: Kind,
+    is_macvtap: bool,
 }
 
 impl LinkTable {
     /// From name, ifindex and kind of each interface.
-    pub fn new<'a>(links: impl IntoIterator<Item = (&'a str, u32, &'a Kind)>) -> Self {
+    pub fn new<'a>(links: impl IntoIterator<Item = (Arc<str>, u32, &'a Kind)>) -> Self {
         static REVISIONS: AtomicU64 = AtomicU64::new(1);
         let mut all = Self {
             revision: REVISIONS.fetch_add(1, Ordering::Relaxed),
             ..Self::default()
         };
+        let mut taps = Vec::new();
         for (dev, ifindex, kind) in links {
-            if is_macvtap(kind) {
-                all.macvtaps.insert(ifindex, dev.to_owned());
+            let is_macvtap = is_macvtap(kind);
+            if is_macvtap {
+                all.macvtaps.insert(ifindex, Arc::clone(&dev));
             }
-            if is_macvtap(kind) || *kind == Kind::Tap {
-                all.taps.insert((ifindex, dev.to_owned()));
+            if is_macvtap || *kind == Kind::Tap {
+                taps.push((ifindex, Arc::clone(&dev)));
             }
-            let kind = kind.clone();
-            all.links.insert(dev.to_owned(), Known { ifindex, kind });
+            let known = Known {
+                ifindex,
+                is_macvtap,
+            };
+            all.links.insert(dev, known);
         }
+        taps.sort_unstable();
+        all.taps = Arc::new(taps);
         all
     }
 
@@ -60,9 +68,9 @@ fn is_macvtap(kind: &Kind) -> bool {
 /// ifindex.
 pub(super) fn refine(card: &mut Nic, is_active: bool, links: &LinkTable) -> Option<u32> {
     let dev = card.dev.as_ref()?;
-    let link = links.links.get(dev);
+    let link = links.links.get(dev.as_str());
     match link {
-        Some(link) if is_macvtap(&link.kind) && card.backend == backend::TAP => {
+        Some(link) if link.is_macvtap && card.backend == backend::TAP => {
             *card = nic::nic(backend::MACVTAP, card.dev.take(), card.mac.take());
         }
         None if is_active && card.unobservable.is_none() => {
@@ -87,7 +95,10 @@ mod tests {
     #[test]
     fn interfaces_are_what_they_are() {
         let macvtap = Kind::Other("macvtap".into());
-        let links = LinkTable::new([("vnet0", 4, &macvtap), ("macvtap0", 5, &Kind::Tap)]);
+        let links = LinkTable::new([
+            ("vnet0".into(), 4, &macvtap),
+            ("macvtap0".into(), 5, &Kind::Tap),
+        ]);
         let mut nic = tap("vnet0");
         assert_eq!(refine(&mut nic, true, &links), Some(4));
         assert_eq!(nic.backend, "macvtap");

@@ -13,7 +13,7 @@ mod setups;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub struct Vms {
     was_connected: bool,
     /// Revision of the interfaces at the last look, and the taps among them.
     links_revision: u64,
-    taps: BTreeSet<(u32, String)>,
+    taps: Arc<Vec<(u32, Arc<str>)>>,
     /// Some tap had no owner.
     has_orphans: bool,
     next_search: Instant,
@@ -113,7 +113,7 @@ impl Vms {
             daemon: Daemon::default(),
             was_connected: false,
             links_revision: 0,
-            taps: BTreeSet::new(),
+            taps: Arc::default(),
             has_orphans: true,
             next_search: Instant::now(),
             search_pause: FIRST_SEARCH,
@@ -194,7 +194,7 @@ impl Vms {
         self.links_revision = links.revision;
         let taps_changed = links_changed && self.taps != links.taps;
         if taps_changed {
-            self.taps.clone_from(&links.taps);
+            self.taps = Arc::clone(&links.taps);
             self.next_search = Instant::now();
             self.search_pause = FIRST_SEARCH;
             self.has_orphans = true;
@@ -304,7 +304,7 @@ impl Vms {
         let now = Instant::now();
         let deep = self.has_orphans && now >= self.next_search;
         let host = Host {
-            macvtap: &|ifindex| links.macvtaps.get(&ifindex).cloned(),
+            macvtap: &|ifindex| Some(links.macvtaps.get(&ifindex)?.to_string()),
             is_network_card: &|address| is_network_card(&self.paths.sys, address),
         };
         // Of these libvirt has told everything.

@@ -64,9 +64,9 @@ fn status_files_and_processes() {
     host.process(95, "kvm\n", b"kvm\0-name\0b\0", "tap0");
     host.process(96, "relay\n", b"relay\0", "ow0");
     let links = LinkTable::new([
-        ("vnet0", 4, &Kind::Tap),
-        ("tap0", 5, &Kind::Tap),
-        ("ow0", 6, &Kind::Tap),
+        ("vnet0".into(), 4, &Kind::Tap),
+        ("tap0".into(), 5, &Kind::Tap),
+        ("ow0".into(), 6, &Kind::Tap),
     ]);
     let mut vms = Vms::new(host.paths(), Some(NETNS));
     let (found, notes) = list(&mut vms, &links);
@@ -96,9 +96,9 @@ fn how_vms_were_set_up() {
     host.process(95, "kvm\n", cmdline, "tap0");
     host.process(96, "relay\n", b"relay\0", "ow0");
     let links = LinkTable::new([
-        ("vnet0", 4, &Kind::Tap),
-        ("tap0", 5, &Kind::Tap),
-        ("ow0", 6, &Kind::Tap),
+        ("vnet0".into(), 4, &Kind::Tap),
+        ("tap0".into(), 5, &Kind::Tap),
+        ("ow0".into(), 6, &Kind::Tap),
     ]);
     let mut vms = Vms::new(host.paths(), Some(NETNS));
     vms.update(&links);
@@ -146,17 +146,17 @@ fn a_search_for_owners_ends_when_all_are_found() {
     let host = TestHost::new();
     host.process(96, "relay\n", b"relay\0", "ow0");
     let mut vms = Vms::new(host.paths(), Some(NETNS));
-    let ow0 = LinkTable::new([("ow0", 6, &Kind::Tap)]);
+    let ow0 = LinkTable::new([("ow0".into(), 6, &Kind::Tap)]);
     list(&mut vms, &ow0);
     assert!(!vms.has_orphans);
     // A new tap starts it again.
     host.process(97, "relay\n", b"relay\0", "ow1");
     let (found, _) = list(&mut vms, &ow0);
     assert_eq!(found.len(), 1);
-    let both = LinkTable::new([("ow0", 6, &Kind::Tap), ("ow1", 7, &Kind::Tap)]);
+    let both = LinkTable::new([("ow0".into(), 6, &Kind::Tap), ("ow1".into(), 7, &Kind::Tap)]);
     assert_eq!(list(&mut vms, &both).0.len(), 2);
     // One without an owner is looked for, but not in every call.
-    let orphan = LinkTable::new([("left", 8, &Kind::Tap)]);
+    let orphan = LinkTable::new([("left".into(), 8, &Kind::Tap)]);
     list(&mut vms, &orphan);
     assert!(vms.has_orphans && vms.search_pause > FIRST_SEARCH);
 }
@@ -215,7 +215,7 @@ fn libvirt_first() {
     let libvirt = Libvirt::spawn(Some("test:///default".to_owned()));
     libvirt.wait_first(Duration::from_secs(20));
     let mut vms = Vms::new(host.paths(), Some(NETNS)).with_libvirt(libvirt);
-    let links = LinkTable::new([("vnet0", 4, &Kind::Tap)]);
+    let links = LinkTable::new([("vnet0".into(), 4, &Kind::Tap)]);
     let (found, notes) = list(&mut vms, &links);
     let rows: Vec<_> = found.iter().map(|vm| (&*vm.name, vm.source)).collect();
     assert!(rows.contains(&("test", Source::Libvirt)), "{rows:?}");

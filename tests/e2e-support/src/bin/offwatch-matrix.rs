@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use offwatch_e2e::matrix::{self, Docs, Options, Selection};
+use offwatch_e2e::matrix::{self, Docs, Mode, Options, Selection};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,13 +15,22 @@ const PARTS: [&str; 3] = ["kernel", "lockdown", "arguments"];
 /// Run test binaries on real kernels, each in an emulated machine
 #[derive(Parser)]
 struct Args {
-    /// Only this kernel; may be repeated [default: all, and 6.12 with lockdown, too]
+    /// Only this kernel; may be repeated [default: all, and 6.12 with --lockdown and
+    /// with --icount, too]
     #[arg(long, value_name = "KERNEL", value_parser = PossibleValuesParser::new(matrix::kernel_names()))]
     kernel: Vec<String>,
 
     /// Boot with lockdown=confidentiality only
     #[arg(long)]
     lockdown: bool,
+
+    /// Boot with a clock that counts instructions only
+    #[arg(long, conflicts_with = "lockdown")]
+    icount: bool,
+
+    /// The BPF object with programs that do nothing
+    #[arg(long, value_name = "PATH")]
+    empty_object: Option<PathBuf>,
 
     /// The offwatch program under test
     #[arg(long, value_name = "PATH")]
@@ -80,12 +89,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<bool> {
-    let selection = if args.kernel.is_empty() && !args.lockdown {
+    let mode = match (args.lockdown, args.icount) {
+        (true, _) => Mode::Lockdown,
+        (false, true) => Mode::Icount,
+        (false, false) => Mode::Plain,
+    };
+    let selection = if args.kernel.is_empty() && mode == Mode::Plain {
         Selection::All
     } else {
         Selection::Kernels {
             names: args.kernel,
-            lockdown: args.lockdown,
+            mode,
         }
     };
     let write = args.write_docs.map(Docs::Write);
@@ -93,6 +107,7 @@ fn run(args: Args) -> Result<bool> {
     matrix::run(&Options {
         selection,
         program: args.program,
+        empty_object: args.empty_object,
         tests: args.test,
         arguments: args.arguments,
         environment: args.env,

@@ -81,6 +81,8 @@ impl Reader {
         {
             let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
             self.run.facts.insert(key, value);
+        } else if let Some(counts) = rest.strip_prefix("kernel-instructions: ") {
+            self.run.instructions = serde_json::from_str(counts).ok();
         } else if let Some(reason) = rest.strip_prefix("skipped: ") {
             self.skipped = Some(reason.to_owned());
         } else if let Some(reason) = rest.strip_prefix("left out: ") {
@@ -264,6 +266,7 @@ mod tests {
              ok\n\
              test talks ... hello\n\
              kernel-fact: hooks.tp = fentry\n\
+             kernel-instructions: {\"added\": 70}\n\
              ok\n\
              test later ... skipped: no vhost (commit abc)\n\
              ok\n\
@@ -304,6 +307,7 @@ mod tests {
             (&*run.facts["btf"], &*run.facts["hooks.tp"]),
             ("there", "fentry")
         );
+        assert_eq!(run.instructions.as_ref().unwrap()["added"], 70);
         assert!(run.complete && run.boot_seconds.is_some());
         assert!(!run.passed());
     }

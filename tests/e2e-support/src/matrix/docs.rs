@@ -3,6 +3,7 @@
 //! Kernels move on without asking. So one section says which ones the page was
 //! made with, and is left out where a page is compared with a run.
 
+use super::instructions;
 use super::results::{Outcome, Run};
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What to do with the page after a run of the whole matrix.
+/// What to do with the page after a run of the whole matrix. Boots that count
+/// instructions have a file of their own beside it, see [`instructions`].
 #[derive(Debug, Clone)]
 pub enum Docs {
     /// Write it.
@@ -35,7 +37,14 @@ const VOLATILE: &str = "## The kernels of this run";
 impl Docs {
     /// Writes or compares. `draft` is where a page that differs is put.
     pub(super) fn handle(&self, runs: &[&Run], draft: &Path) -> Result<()> {
-        let page = page(runs);
+        let (counting, others): (Vec<_>, Vec<_>) = runs.iter().partition(|run| run.icount);
+        if let Self::Write(path) = self {
+            instructions::write(path, &counting)?;
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let page = page(&others);
         match self {
             Self::Write(path) => {
                 fs::write(path, page).with_context(|| format!("write {}", path.display()))?;

@@ -3,7 +3,7 @@
 //! that follow each other, so each part is made once.
 
 use super::kernels::Kernel;
-use super::{Boot, Options};
+use super::{Boot, Mode, Options};
 use crate::command;
 use crate::cpio::Archive;
 use crate::modules;
@@ -57,6 +57,9 @@ const MODULES: &[&str] = &[
     "virtio_console",
 ];
 
+/// Where the empty BPF programs are.
+const EMPTY_OBJECT: &str = "lib/offwatch-empty.bpf.o";
+
 /// The part that holds `offwatch`, the tests and the tools.
 pub(super) struct Programs {
     archive: Vec<u8>,
@@ -79,6 +82,9 @@ impl Programs {
         }
         add_tc_plugins(&mut archive)?;
         add(&mut archive, "bin/offwatch", &options.program)?;
+        if let Some(object) = &options.empty_object {
+            archive.file(EMPTY_OBJECT, 0o644, &read(object)?);
+        }
         let mut tests = Vec::new();
         for path in &options.tests {
             let name = test_name(path)?;
@@ -90,6 +96,11 @@ impl Programs {
             archive: archive.finish(),
             tests,
         })
+    }
+
+    /// Names of the tests.
+    pub(super) fn tests(&self) -> impl Iterator<Item = &str> {
+        self.tests.iter().map(String::as_str)
     }
 }
 
@@ -135,11 +146,8 @@ pub(super) fn write(
     options: &Options,
 ) -> Result<File> {
     let mut archive = Archive::default();
-    let tests = programs.tests.iter().map(String::as_str);
-    let tests: String = tests
-        .filter(|name| !boot.without.contains(name))
-        .flat_map(|name| [name, "\n"])
-        .collect();
+    let tests = boot.tests.iter();
+    let tests: String = tests.flat_map(|name| [name, "\n"]).collect();
     archive.file("etc/offwatch/tests", 0o644, tests.as_bytes());
     let environment = environment(boot, options)?;
     archive.file("etc/offwatch/environment", 0o644, environment.as_bytes());
@@ -167,8 +175,10 @@ fn environment(boot: &Boot<'_>, options: &Options) -> Result<String> {
         "HOME=/root".to_owned(),
         "TERM=linux".to_owned(),
     ];
-    if boot.lockdown {
-        variables.push("OFFWATCH_LOCKDOWN=confidentiality".to_owned());
+    match boot.mode {
+        Mode::Plain => {}
+        Mode::Lockdown => variables.push("OFFWATCH_LOCKDOWN=confidentiality".to_owned()),
+        Mode::Icount => variables.push(format!("OFFWATCH_ICOUNT=/{EMPTY_OBJECT}")),
     }
     variables.extend(options.environment.iter().cloned());
     let mut script = String::new();

@@ -8,6 +8,7 @@ mod apt;
 mod console;
 mod docs;
 mod initramfs;
+mod instructions;
 mod kernels;
 mod qemu;
 mod report;
@@ -26,11 +27,19 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use initramfs::Programs;
 use kernels::Kernel;
 use results::Run;
 
 /// The kernel for the boot with lockdown, if none is asked for.
 const LOCKDOWN_KERNEL: &str = "6.12";
+
+/// The kernel for the boot that counts instructions, if none is asked for. Not the
+/// newest: another kernel has other counts.
+const ICOUNT_KERNEL: &str = "6.12";
+
+/// Tests for the boot that counts instructions, and for no other.
+const COUNT_INSTRUCTIONS: &[&str] = &["kernel_instructions"];
 
 /// Tests that lockdown has no bearing on, as it changes how BPF programs read
 /// memory: left out of the boot with lockdown, unless that is what was asked for.
@@ -63,6 +72,9 @@ pub struct Options {
     pub selection: Selection,
     /// The `offwatch` under test.
     pub program: PathBuf,
+    /// The BPF object with programs that do nothing, which instructions are counted
+    /// of, too.
+    pub empty_object: Option<PathBuf>,
     /// Test binaries, as `cargo test --no-run` leaves them.
     pub tests: Vec<PathBuf>,
     /// Arguments for each test binary, such as a filter.
@@ -86,33 +98,57 @@ pub struct Options {
 /// What to boot.
 #[derive(Debug, Clone)]
 pub enum Selection {
-    /// Every kernel, and one of them with `lockdown=confidentiality`, too.
+    /// Every kernel, and one of them in each other mode, too.
     All,
     /// Some kernels.
     Kernels {
-        /// Their names, see [`kernel_names`]; if empty, one with which lockdown is
-        /// tested.
+        /// Their names, see [`kernel_names`]; if empty, the one for the mode.
         names: Vec<String>,
-        /// Whether they boot with `lockdown=confidentiality`.
-        lockdown: bool,
+        /// How they boot.
+        mode: Mode,
     },
 }
 
+/// How a kernel boots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As it is.
+    Plain,
+    /// With `lockdown=confidentiality`.
+    Lockdown,
+    /// On one processor, the clock of which counts instructions.
+    Icount,
+}
+
+impl Mode {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Lockdown => "-lockdown",
+            Self::Icount => "-icount",
+        }
+    }
+
+    fn kernel(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Lockdown => LOCKDOWN_KERNEL,
+            Self::Icount => ICOUNT_KERNEL,
+        }
+    }
+}
+
 impl Selection {
-    /// Name and lockdown of each boot.
-    fn boots(&self) -> Vec<(&str, bool)> {
+    /// Name and mode of each boot.
+    fn boots(&self) -> Vec<(&str, Mode)> {
         match self {
             Self::All => kernels::names()
-                .map(|name| (name, false))
-                .chain([(LOCKDOWN_KERNEL, true)])
+                .map(|name| (name, Mode::Plain))
+                .chain([Mode::Lockdown, Mode::Icount].map(|mode| (mode.kernel(), mode)))
                 .collect(),
-            Self::Kernels { names, lockdown } if names.is_empty() => {
-                vec![(LOCKDOWN_KERNEL, *lockdown)]
+            Self::Kernels { names, mode } if names.is_empty() => vec![(mode.kernel(), *mode)],
+            Self::Kernels { names, mode } => {
+                names.iter().map(|name| (name.as_str(), *mode)).collect()
             }
-            Self::Kernels { names, lockdown } => names
-                .iter()
-                .map(|name| (name.as_str(), *lockdown))
-                .collect(),
         }
     }
 }
@@ -121,9 +157,11 @@ impl Selection {
 struct Boot<'a> {
     label: String,
     kernel: &'a Kernel,
-    lockdown: bool,
-    /// Names of tests that are not run.
+    mode: Mode,
+    /// Names of tests that are not run, as the mode has no bearing on them.
     without: &'static [&'static str],
+    /// Names of those that are.
+    tests: Vec<&'a str>,
 }
 
 /// Runs the matrix, printing as it goes. Returns whether all is well; an error
@@ -146,11 +184,17 @@ pub fn run(options: &Options) -> Result<bool> {
         println!("{name}: {} {} ({origin})", kernel.package, kernel.version);
         kernels.insert(name, kernel);
     }
-    let programs = initramfs::Programs::pack(options).context("pack the initramfs")?;
+    let programs = Programs::pack(options).context("pack the initramfs")?;
     let boots: Vec<_> = selected
         .iter()
-        .map(|(name, lockdown)| Boot::new(&kernels[name], *lockdown, &options.selection))
+        .map(|(name, mode)| Boot::new(&kernels[name], *mode, options, &programs))
+        .filter(|boot| !boot.tests.is_empty())
         .collect();
+    ensure!(
+        !boots.is_empty(),
+        "no test is for this: {} are for boots with --icount, and nothing else is",
+        COUNT_INSTRUCTIONS.join(", ")
+    );
 
     let queue = Mutex::new(boots.iter().collect::<VecDeque<_>>());
     let runs = Mutex::new(Vec::new());
@@ -183,22 +227,29 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 impl<'a> Boot<'a> {
-    fn new(kernel: &'a Kernel, lockdown: bool, selection: &Selection) -> Self {
-        let suffix = if lockdown { "-lockdown" } else { "" };
-        let without = match selection {
-            Selection::All if lockdown => WITHOUT_BEARING,
+    fn new(kernel: &'a Kernel, mode: Mode, options: &Options, programs: &'a Programs) -> Self {
+        let is_all = matches!(options.selection, Selection::All);
+        let without = match mode {
+            Mode::Lockdown if is_all => WITHOUT_BEARING,
             _ => &[],
         };
+        // A filter is for other tests, unless this boot is what was asked for.
+        let is_filtered = is_all && mode == Mode::Icount && !options.arguments.is_empty();
+        let tests = programs.tests().filter(|name| {
+            let counts = COUNT_INSTRUCTIONS.contains(name);
+            counts == (mode == Mode::Icount) && !without.contains(name) && !is_filtered
+        });
         Self {
-            label: format!("{}{suffix}", kernel.name),
+            label: format!("{}{}", kernel.name, mode.suffix()),
             kernel,
-            lockdown,
+            mode,
             without,
+            tests: tests.collect(),
         }
     }
 }
 
-fn boot_one(boot: &Boot<'_>, programs: &initramfs::Programs, options: &Options) -> Result<Run> {
+fn boot_one(boot: &Boot<'_>, programs: &Programs, options: &Options) -> Result<Run> {
     let modules = initramfs::Modules::pack(boot.kernel)?;
     let initramfs = initramfs::write(&options.cache, programs, &modules, boot, options)?;
     let run = qemu::run(boot, &initramfs, modules.absent, options.limit)?;

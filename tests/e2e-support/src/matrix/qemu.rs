@@ -1,8 +1,8 @@
 //! One boot in QEMU, from start to end of the process.
 
-use super::Boot;
 use super::console::{Reader, trouble};
 use super::results::Run;
+use super::{Boot, Mode};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -16,13 +16,37 @@ use std::time::{Duration, Instant};
 const QEMU: &str = "qemu-system-x86_64";
 
 /// For every boot. Emulation, on a machine that is busy, must not look like a
-/// kernel that hangs; nor need it pay for mitigations. The emulated TSC's rate
-/// can only be measured, which goes wrong by far while the machine is busy; the
-/// HPET's is known. After an oops nothing is worth waiting for.
+/// kernel that hangs; nor need it pay for mitigations. After an oops nothing is
+/// worth waiting for.
 const PARAMETERS: &str = "console=ttyS0 loglevel=5 panic=-1 oops=panic \
     watchdog_thresh=60 nmi_watchdog=0 rcupdate.rcu_cpu_stall_timeout=300 \
     sysctl.kernel.hung_task_timeout_secs=600 \
-    mitigations=off random.trust_cpu=on clocksource=hpet tsc=unstable";
+    mitigations=off random.trust_cpu=on";
+
+/// The emulated TSC's rate can only be measured, which goes wrong by far while the
+/// machine is busy; the HPET's is known.
+const KNOWN_RATE: &str = "clocksource=hpet tsc=unstable";
+
+/// Where time is the count of instructions, the TSC is as exact as the HPET, and
+/// what programs on real machines read.
+const COUNTED: &str = "clocksource=tsc tsc=reliable";
+
+const PROCESSORS: &[&str] = &["-cpu", "max", "-smp", "2"];
+
+/// One instruction takes a nanosecond of the guest's time, and idling none of ours.
+/// What else the guest takes from outside is the same in each run. Without ERMS and
+/// FSRM memory is copied in a loop by words: an instruction that copies bytes is
+/// counted for each of them.
+const COUNTING_PROCESSOR: &[&str] = &[
+    "-cpu",
+    "max,erms=off,fsrm=off",
+    "-icount",
+    "shift=0,align=off,sleep=off",
+    "-seed",
+    "1",
+    "-rtc",
+    "base=2026-01-01,clock=vm",
+];
 
 /// What a kernel may still have to say after the line that condemns it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -55,7 +79,8 @@ pub(super) fn run(
         package: boot.kernel.package.clone(),
         version: boot.kernel.version.clone(),
         release: boot.kernel.release.clone(),
-        lockdown: boot.lockdown,
+        lockdown: boot.mode == Mode::Lockdown,
+        icount: boot.mode == Mode::Icount,
         without: boot.without,
         absent_modules,
         ..Run::default()
@@ -125,10 +150,12 @@ fn hopeless(message: &str) -> bool {
 }
 
 fn command(boot: &Boot<'_>, initramfs: &File) -> Command {
-    let mut parameters = PARAMETERS.to_owned();
-    if boot.lockdown {
-        parameters.push_str(" lockdown=confidentiality");
-    }
+    let more = match boot.mode {
+        Mode::Plain => KNOWN_RATE,
+        Mode::Lockdown => &format!("{KNOWN_RATE} lockdown=confidentiality"),
+        Mode::Icount => COUNTED,
+    };
+    let parameters = format!("{PARAMETERS} {more}");
     // The file has no name, but a path as long as we hold it.
     let initramfs = format!("/proc/{}/fd/{}", std::process::id(), initramfs.as_raw_fd());
     let mut command = Command::new(QEMU);
@@ -137,8 +164,7 @@ fn command(boot: &Boot<'_>, initramfs: &File) -> Command {
         // One thread for both processors. With one for each, a processor may run
         // code that the other has just patched (a static key, a probe): 7.3 then
         // dies of "Oops: int3".
-        .args(["-accel", "tcg,thread=single", "-cpu", "max"])
-        .args(["-smp", "2", "-m", "1536M"])
+        .args(["-accel", "tcg,thread=single", "-m", "1536M"])
         .args(["-display", "none", "-monitor", "none"])
         // The kernel's log on one pipe, the tests' output on the other, where
         // QEMU's own complaints are welcome, too.
@@ -151,6 +177,10 @@ fn command(boot: &Boot<'_>, initramfs: &File) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    command.args(match boot.mode {
+        Mode::Plain | Mode::Lockdown => PROCESSORS,
+        Mode::Icount => COUNTING_PROCESSOR,
+    });
     // SAFETY: the closure runs between fork and exec; it makes one system call
     // and touches no memory.
     unsafe {

@@ -9,13 +9,15 @@ use std::path::Path;
 /// A boot of one kernel.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Run {
-    /// The kernel's name, with `-lockdown` if booted so.
+    /// The kernel's name, with `-lockdown` or `-icount` if booted so.
     pub(super) label: String,
     pub(super) package: String,
     pub(super) version: String,
     /// As in `uname -r`.
     pub(super) release: String,
     pub(super) lockdown: bool,
+    /// Whether its clock counted instructions.
+    pub(super) icount: bool,
     /// Test binaries that were not run, because lockdown has no bearing on them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) without: &'static [&'static str],
@@ -31,6 +33,9 @@ pub(super) struct Run {
     pub(super) absent_modules: Vec<String>,
     /// What tests printed as `kernel-fact: KEY = VALUE`.
     pub(super) facts: BTreeMap<String, String>,
+    /// What a test printed as `kernel-instructions: JSON`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) instructions: Option<serde_json::Value>,
     pub(super) programs: Vec<Program>,
 }
 
