@@ -150,3 +150,6 @@ const _: () = assert!(size_of::<Traffic>().is_multiple_of(size_of::<u64>()));
 
 // SAFETY: repr(C), and consists of u64 only, as the size of each part asserts.
 unsafe impl Counters for Slot {}
+
+// SAFETY: as for `Slot`.
+unsafe impl Counters for Traffic {}

@@ -209,7 +209,7 @@ impl Exporter {
                 owner.is_none_or(|(vm, card)| sample.vms[vm].nics[card].unobservable.is_none());
             let totals = moment.totals(found).filter(|_| is_observable);
             ports.figures.push(totals.map(|totals| {
-                let (figures, counted) = figures(&totals, past, found, owner.is_some());
+                let (figures, counted) = figures(moment, &totals, past, found, owner.is_some());
                 let grown = past.advance(counted);
                 self.sums.add(&grown, owner.is_some());
                 let vm = owner
@@ -303,9 +303,10 @@ impl Exporter {
         };
         if let Some(known) = ports.figures[ranked.place].and_then(|_| moment.totals(found)) {
             row.drops = known.drops;
+            let sent = past.sent.of(known.slot);
             let (receive, transmit) = match ranked.card {
-                Some(_) => (&known.slot.egress, &known.slot.ingress),
-                None => (&known.slot.ingress, &known.slot.egress),
+                Some(_) => (sent, &known.slot.ingress),
+                None => (&known.slot.ingress, sent),
             };
             if moment.blind().gso.is_none() {
                 row.receive_gso_sizes = gso_sizes(receive);
@@ -396,15 +397,20 @@ fn loopbacks(sample: &Sample) -> u64 {
 
 /// The figures of an interface, and what of them is summed.
 fn figures(
+    moment: &Moment,
     totals: &Totals<'_>,
     past: &mut Past,
     found: &Interface,
     of_vm: bool,
 ) -> (Figures, Counted) {
     let mut figures = Figures::default();
+    if let Counters::Counted(slot) = &found.counters {
+        past.sent.raise(slot);
+    }
+    let sent = moment.sent(past.sent.of(totals.slot), totals.work);
     let (receive, transmit) = match of_vm {
-        true => (&totals.egress, &totals.ingress),
-        false => (&totals.ingress, &totals.egress),
+        true => (&sent, &totals.ingress),
+        false => (&totals.ingress, &sent),
     };
     figures.set_side(Figure::ReceivePackets, receive);
     figures.set_side(Figure::TransmitPackets, transmit);
@@ -431,7 +437,7 @@ fn figures(
     let ns = [totals.segmentation_ns, totals.checksum_ns];
     let counted = Counted {
         ingress: Side::of(&totals.ingress),
-        egress: Side::of(&totals.egress),
+        egress: Side::of(&sent),
         segments: work.segments.unwrap_or(0),
         caused: caused.segments.unwrap_or(0),
         checksum_bytes: work.checksum_bytes.unwrap_or(0),

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use offwatch_common::{Counters as _, Slot, Traffic};
+
 use super::{
     base::Base,
     snapshot::{Figure, Figures},
@@ -103,12 +105,40 @@ impl Highest {
     }
 }
 
+/// What was sent to an interface, and does not fall: a frame is counted before the
+/// driver takes it, and taken back if that drops it. A sample in between has one more.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// The sample before, as long as nothing was dropped.
+    before: Option<Arc<Slot>>,
+    /// The highest that was seen of each counter since something was.
+    highest: Option<Box<Traffic>>,
+}
+
+impl Sent {
+    pub(super) fn raise(&mut self, now: &Arc<Slot>) {
+        if now.egress.drop_packets == 0 {
+            self.before = Some(Arc::clone(now));
+            return;
+        }
+        let before = self.before.take();
+        let first = || before.map_or(now.egress, |before| before.egress).into();
+        self.highest.get_or_insert_with(first).raise(&now.egress);
+    }
+
+    /// It, of the last sample that was given, which is `now`.
+    pub(super) fn of<'slot>(&'slot self, now: &'slot Slot) -> &'slot Traffic {
+        self.highest.as_deref().unwrap_or(&now.egress)
+    }
+}
+
 /// An interface in the samples before.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     /// The last sample that it was in.
     pub(super) round: u64,
     counted: Counted,
+    pub(super) sent: Sent,
     pub(super) work: Highest,
     pub(super) caused: Highest,
     /// Decayed sums: of what is ranked by, and of bytes.

@@ -165,6 +165,33 @@ fn work_that_is_derived_never_falls() {
     assert_eq!(seen, expected);
 }
 
+/// A frame that a full ring refuses is counted until it is dropped.
+#[test]
+fn frames_that_were_taken_back_never_let_a_counter_fall() {
+    let mut exporter = exporter(0, Key::Cost);
+    let mut seen = Vec::new();
+    for (second, frames, drops) in [(1, 11, 0), (2, 10, 8), (3, 12, 8), (4, 11, 9), (5, 14, 9)] {
+        let mut tap = tap(1, frames);
+        let Counters::Counted(slot) = &mut tap.counters else {
+            unreachable!("it is counted");
+        };
+        let sent = &mut Arc::make_mut(slot).egress;
+        sent.drop_packets = drops;
+        sent.kinds[kind::GSO] = sent.kinds[kind::PLAIN];
+        sent.gso_sizes[2] = frames;
+        let sample = sample(second, vec![tap], vec![vm("web", &["tap1"])]);
+        let series = series(exporter.advance(&sample, None, None));
+        let names = [
+            "offwatch_vm_receive_packets_total{vm=\"web\",dev=\"tap1\"}",
+            "offwatch_vm_receive_gso_size_bytes_count{vm=\"web\",dev=\"tap1\"}",
+            "offwatch_host_vm_receive_packets_total",
+        ];
+        seen.push(names.map(|name| value(&series, name).parse::<u64>().expect("a number")));
+    }
+    let expected = [11, 11, 12, 12, 14].map(|frames| [2 * frames, frames, 2 * frames]);
+    assert_eq!(seen, expected);
+}
+
 #[test]
 fn what_cannot_be_seen_is_absent_with_its_reason() {
     let mut hidden = Sample::clone(&sample(

@@ -41,7 +41,7 @@ impl Joined {
         let shown = now.shown();
         shown.segments.or(shown.checksum_bytes)?;
         let totals = before.map(|before| CausedTotals::of(before.shown()));
-        let mut caused = Caused::measure(CausedTotals::of(shown), totals, self.interval);
+        let mut caused = Caused::measure(CausedTotals::of(shown), totals, self.interval, false);
         caused.software_work_approximate = shown.approximate;
         caused.software_work = now.sources(before, self.interval);
         Some(caused)

@@ -88,7 +88,7 @@ impl Evidence {
         let earlier = before.and_then(|before| before.protocols.known());
         let protocols = now.protocols.known().map(|counters| {
             let earlier = earlier.map(ProtocolTotals::of);
-            Protocols::measure(ProtocolTotals::of(counters), earlier, interval)
+            Protocols::measure(ProtocolTotals::of(counters), earlier, interval, false)
         });
         if let Some(protocols) = &protocols {
             let reason = |_: &str| "this kernel does not count it".to_owned();

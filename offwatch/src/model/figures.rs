@@ -80,13 +80,13 @@ impl<'sample> Figures<'sample> {
     ) -> WorkSources {
         let derived = self.derived.map(|now| {
             let before = before.and_then(|before| before.derived).map(derived_totals);
-            let mut derived = Derived::measure(derived_totals(now), before, interval);
+            let mut derived = Derived::measure(derived_totals(now), before, interval, false);
             derived.software_work_approximate = now.approximate;
             derived
         });
         let exact = self.exact().map(|now| {
             let before = before.and_then(|before| before.exact().map(|work| before.totals(work)));
-            let mut exact = Exact::measure(self.totals(now), before, interval);
+            let mut exact = Exact::measure(self.totals(now), before, interval, false);
             if self.hooks.segmentation.method().is_ok() {
                 let histogram = &now.segmentation.ns_histogram;
                 exact.segmentation_ns_histogram = Some(ns_rows(histogram));

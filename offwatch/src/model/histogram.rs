@@ -18,15 +18,19 @@ pub(super) fn rows(counts: &[u64], range: fn(usize) -> Range) -> Vec<HistogramRo
         .collect()
 }
 
-/// What was counted since `before`; `None` if a count went backwards.
+/// What was counted since `before`; `None` if a count went backwards that may not.
 pub(super) fn since<const BUCKETS: usize>(
     now: &[u64; BUCKETS],
     before: &[u64; BUCKETS],
     range: fn(usize) -> Range,
+    may_fall: bool,
 ) -> Option<Vec<HistogramRow>> {
     let mut grown = [0; BUCKETS];
     for (grown, (now, before)) in grown.iter_mut().zip(now.iter().zip(before)) {
-        *grown = now.checked_sub(*before)?;
+        *grown = match now.checked_sub(*before) {
+            None if may_fall => 0,
+            grown => grown?,
+        };
     }
     Some(rows(&grown, range))
 }
@@ -95,9 +99,11 @@ mod tests {
     fn an_interval_is_what_was_added() {
         let range = |bucket| (bucket as u32, Some(bucket as u32));
         assert_eq!(
-            since(&[3, 5, 5], &[1, 5, 0], range),
+            since(&[3, 5, 5], &[1, 5, 0], range, false),
             Some(vec![(0, Some(0), 2), (2, Some(2), 5)])
         );
-        assert_eq!(since(&[3, 4], &[1, 5], range), None);
+        assert_eq!(since(&[3, 4], &[1, 5], range, false), None);
+        let taken_back = since(&[3, 4], &[1, 5], range, true);
+        assert_eq!(taken_back, Some(rows(&[2, 0], range)));
     }
 }

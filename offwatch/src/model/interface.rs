@@ -225,10 +225,12 @@ impl Joined {
         };
 
         let nothing = Shown::default();
+        let received = SideTotals::of(&slot.ingress, nothing, blind);
         let ingress = Side::measure(
-            SideTotals::of(&slot.ingress, nothing, blind),
+            received,
             before.map(|before| SideTotals::of(&before.slot.ingress, nothing, blind)),
             self.interval,
+            received.may_fall(),
         )
         .with_details(&slot.ingress, nothing, blind)
         .with_interval(
@@ -242,17 +244,14 @@ impl Joined {
         let shown_before = before
             .zip(work_before)
             .map(|(before, work)| SideTotals::of(&before.slot.egress, work.shown(), blind));
-        let mut egress = Side::measure(
-            SideTotals::of(&slot.egress, work.shown(), blind),
-            shown_before,
-            self.interval,
-        )
-        .with_details(&slot.egress, work.shown(), blind)
-        .with_interval(
-            &slot.egress,
-            before.map(|before| &before.slot.egress),
-            blind,
-        );
+        let sent = SideTotals::of(&slot.egress, work.shown(), blind);
+        let mut egress = Side::measure(sent, shown_before, self.interval, sent.may_fall())
+            .with_details(&slot.egress, work.shown(), blind)
+            .with_interval(
+                &slot.egress,
+                before.map(|before| &before.slot.egress),
+                blind,
+            );
         egress.software_work = Some(work.sources(work_before, self.interval));
 
         let caused = self.caused(

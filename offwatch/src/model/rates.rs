@@ -120,7 +120,7 @@ impl SideRates {
 
     fn between(now: &SideTotals, before: Option<&SideTotals>, interval: Option<Duration>) -> Self {
         let grown = |total: fn(&SideTotals) -> Option<u64>| {
-            rate(total(now), before.and_then(total), interval, false)
+            rate(total(now), before.and_then(total), interval, now.may_fall())
         };
         Self {
             packets_per_s: grown(|totals| totals.packets_total),

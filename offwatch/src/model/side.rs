@@ -36,16 +36,17 @@ macro_rules! metrics {
         }
 
         impl $name {
-            /// Totals of now, and rates since `before`.
+            /// Totals of now, and rates since `before`; whether totals may fall.
             // Where there are no extra fields.
             #[allow(clippy::needless_update)]
             pub(super) fn measure(
                 now: $totals,
                 before: Option<$totals>,
                 interval: Option<std::time::Duration>,
+                may_fall: bool,
             ) -> Self {
                 let rate = |field: &str, now: Option<u64>, before: Option<u64>| {
-                    let may_fall = field.starts_with("software");
+                    let may_fall = may_fall || field.starts_with("software");
                     $crate::model::side::rate(now, before, interval, may_fall)
                 };
                 Self {
@@ -89,7 +90,7 @@ macro_rules! metrics {
 pub(super) use metrics;
 
 /// A total's growth per second. Derived work is a lower bound, which may fall; a
-/// counter may not.
+/// counter may not, unless of frames that a driver drops.
 pub(super) fn rate(
     now: Option<u64>,
     before: Option<u64>,
@@ -151,7 +152,18 @@ metrics! {
     length_interval_histogram: Option<Vec<HistogramRow>>,
 }
 
+fn may_fall(drops_total: Option<u64>) -> bool {
+    drops_total.is_some_and(|drops| drops != 0)
+}
+
 impl SideTotals {
+    /// Whether there may be less than before: a frame is counted before the driver
+    /// takes it, and taken back if that drops it, as for a full ring. A sample in
+    /// between has one more on each processor.
+    pub(super) fn may_fall(&self) -> bool {
+        may_fall(self.drops_total)
+    }
+
     /// Totals of one direction; `work` is that done on the way to the device.
     pub(super) fn of(traffic: &Traffic, work: Shown, blind: Blind) -> Self {
         let gso = |value: u64| blind.gso.is_none().then_some(value);
@@ -201,15 +213,21 @@ impl Side {
         blind: Blind,
     ) -> Self {
         let Some(before) = before else { return self };
+        let may_fall = may_fall(self.drops_total);
         if blind.gso.is_none() {
             self.gso_size_interval_histogram = since(
                 &traffic.gso_sizes,
                 &before.gso_sizes,
                 histogram::gso_size_range,
+                may_fall,
             );
         }
-        self.length_interval_histogram =
-            since(&traffic.lengths, &before.lengths, histogram::length_range);
+        self.length_interval_histogram = since(
+            &traffic.lengths,
+            &before.lengths,
+            histogram::length_range,
+            may_fall,
+        );
         self
     }
 

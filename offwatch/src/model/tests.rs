@@ -275,6 +275,26 @@ fn a_counter_or_a_clock_that_went_backwards_gives_no_rate() {
     assert!(reasons["to_vm.packets_per_s"].starts_with("no interval"));
 }
 
+/// A frame that a full ring refuses is counted until it is dropped.
+#[test]
+fn a_frame_that_was_taken_back_is_no_rate() {
+    let at = |packets, drops| {
+        let mut tap = tap("t0", 5, 1, packets);
+        let mut slot = Slot::clone(tap.counted().expect("counted"));
+        slot.egress.drop_packets = drops;
+        slot.egress.lengths[3] = packets;
+        tap.counters = Counters::Counted(slot.into());
+        sample(vec![tap], vec![vm("web", Some("t0"))])
+    };
+    let taken_back = Model::new(&at(10, 8), Some((&at(11, 7), SECOND)));
+    let side = to_vm(&taken_back, 0);
+    assert_eq!(side.packets_per_s, Some(0.0));
+    assert_eq!(side.drops_per_s, Some(1.0));
+    assert_eq!(side.length_interval_histogram, Some(Vec::new()));
+    let unavailable = &taken_back.vms[0].interfaces[0].unavailable;
+    assert!(!unavailable.contains_key("to_vm.packets_per_s"));
+}
+
 #[test]
 fn what_cannot_be_read_is_null_with_its_reason_and_never_zero() {
     let mut sample = sample(vec![tap("vnet0", 3, 1, 5)], vec![vm("web", Some("vnet0"))]);

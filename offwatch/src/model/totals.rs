@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use offwatch_common::{Slot, drop_class};
+use offwatch_common::{Slot, Traffic, drop_class};
 
 use super::{Cost, Joined, figures::Shown, side::SideTotals};
 use crate::sample::{self, Blind, Sample};
@@ -19,8 +19,6 @@ pub(crate) struct Moment {
 pub(crate) struct Totals<'sample> {
     /// What the host received from it.
     pub(crate) ingress: SideTotals,
-    /// What the host sent to it.
-    pub(crate) egress: SideTotals,
     /// Work done on the way to it.
     pub(crate) work: Shown,
     /// Work done for frames that came from it.
@@ -67,7 +65,6 @@ impl Moment {
         });
         Some(Totals {
             ingress: SideTotals::of(&sight.slot.ingress, Shown::default(), joined.blind),
-            egress: SideTotals::of(&sight.slot.egress, work, joined.blind),
             work,
             caused: joined.caused_by(&sight).shown(),
             segmentation_ns,
@@ -75,6 +72,11 @@ impl Moment {
             drops,
             slot: sight.slot,
         })
+    }
+
+    /// Totals of what the host sent to an interface.
+    pub(crate) fn sent(&self, traffic: &Traffic, work: Shown) -> SideTotals {
+        SideTotals::of(traffic, work, self.joined.blind)
     }
 
     /// Work whose source is not known.
@@ -117,9 +119,10 @@ mod tests {
                 let Some(totals) = found.next().and_then(|found| moment.totals(found)) else {
                     continue;
                 };
+                let sent = moment.sent(&totals.slot.egress, totals.work);
                 for (side, whole) in [
                     (totals.ingress, port.sides.ingress()),
-                    (totals.egress, port.sides.egress()),
+                    (sent, port.sides.egress()),
                 ] {
                     let whole = whole.expect("counted");
                     assert_eq!(side.packets_total, whole.packets_total);

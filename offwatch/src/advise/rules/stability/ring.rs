@@ -18,6 +18,13 @@ const STUCK: Threshold = Threshold {
     why: "a ring holds hundreds of frames: once it is full, a living guest has read some in a second",
 };
 
+const READ: Threshold = Threshold {
+    name: "frames that seem to be read",
+    value: 0.001,
+    unit: "of those dropped",
+    why: "a frame counts as read until it is dropped: each processor may have one on its way",
+};
+
 pub(super) static GUEST_STOPPED_READING: Rule = Rule {
     id: "guest-stopped-reading",
     family: Family::Stability,
@@ -36,7 +43,7 @@ pub(super) static GUEST_STOPPED_READING: Rule = Rule {
     ],
     confidence: Confidence::Medium,
     needs: &[Need::Frames, Need::Drops, Need::FullRing],
-    thresholds: &[&STUCK],
+    thresholds: &[&STUCK, &READ],
     check: Check::Port(On::Tap, stopped),
     ..Rule::BASE
 };
@@ -46,9 +53,14 @@ fn full_ring(window: &Window<'_>, port: &Port<'_>) -> Option<(u64, String)> {
     (drops as f64 >= STUCK.value).then(|| (drops, rate(Some(window.per_s(drops)))))
 }
 
+/// Whether the guest neither reads nor sends.
+fn is_dead(port: &Port<'_>, drops: u64) -> bool {
+    port.from.packets == 0 && port.to.packets as f64 <= drops as f64 * READ.value
+}
+
 fn stopped(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     let (drops, per_s) = full_ring(window, port)?;
-    if port.to.packets != 0 || port.from.packets != 0 {
+    if !is_dead(port, drops) {
         return None;
     }
     let text = format!(
@@ -103,7 +115,7 @@ pub(super) static RING_OVERFLOWS: Rule = Rule {
 fn overflows(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     let (drops, per_s) = full_ring(window, port)?;
     let share = ratio(drops, drops + port.to.packets);
-    if port.to.packets == 0 && port.from.packets == 0 || share < SHARE.value {
+    if is_dead(port, drops) || share < SHARE.value {
         return None;
     }
     let text = format!(
@@ -161,6 +173,9 @@ mod tests {
         );
         assert_eq!(says(0, 9, &GUEST_STOPPED_READING), []);
         assert_eq!(says(1, 10, &GUEST_STOPPED_READING), []);
+        assert_eq!(says(3, 2_999, &GUEST_STOPPED_READING), []);
+        let on_their_way = says(3, 3_000, &GUEST_STOPPED_READING);
+        assert_eq!(on_their_way[0].verdict, Verdict::FixInGuest);
     }
 
     #[test]
@@ -171,5 +186,7 @@ mod tests {
         );
         assert_eq!(says(1_100, 10, &RING_OVERFLOWS), []);
         assert_eq!(says(0, 10, &RING_OVERFLOWS), []);
+        assert_eq!(says(3, 3_000, &RING_OVERFLOWS), []);
+        assert_eq!(says(3, 2_999, &RING_OVERFLOWS).len(), 1);
     }
 }
