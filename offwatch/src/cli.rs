@@ -191,7 +191,8 @@ pub enum HookChoice {
     Tp,
     /// Raw tracepoints
     Raw,
-    /// tcx programs on every interface; sees neither software work nor drops
+    /// tcx programs on every interface: 25 ms or so for each to start and to stop; sees
+    /// neither software work nor drops
     Tc,
 }
 

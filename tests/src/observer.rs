@@ -23,7 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// The binary under test: `OFFWATCH_BIN`, or the one cargo built beside the tests.
 pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OFFWATCH_BIN") {
-        return Ok(path.into());
+        let path = PathBuf::from(path);
+        ensure!(
+            path.is_file(),
+            "OFFWATCH_BIN is {}: no such file",
+            path.display()
+        );
+        return Ok(path);
     }
     let test = std::env::current_exe().context("the path of this test")?;
     let built = test.ancestors().map(|directory| directory.join("offwatch"));

@@ -3,27 +3,25 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use offwatch_common::{Traffic, histogram};
-
 use super::{
     advice::Told,
     base::Base,
     enforcement::Enforcement,
     families::FEATURES,
+    figures::{self, FeatureBits, features, gso_sizes},
     host,
     labels::Labels,
     names,
-    past::{Counted, Highest, Past, PastVm, Side, Used},
+    past::{Highest, Past, PastVm, Used},
     rank::{self, Ranked},
-    snapshot::{
-        Figure, Figures, GSO_SIZE_BOUNDS, GsoSizes, HostValues, Row, Snapshot, Sums, VmRow,
-    },
+    snapshot::{Figure, Figures, HostValues, Row, Snapshot, Sums, VmRow},
+    vm,
 };
 use crate::{
     filter::Filter,
-    model::{Moment, Totals},
+    model::Moment,
     rank::Key,
-    sample::{Counters, Interface, Kind, Sample, Source, VcpuState, Vm, VmStats},
+    sample::{Counters, Interface, Kind, Sample},
 };
 
 /// What of a host is exported.
@@ -209,12 +207,13 @@ impl Exporter {
                 owner.is_none_or(|(vm, card)| sample.vms[vm].nics[card].unobservable.is_none());
             let totals = moment.totals(found).filter(|_| is_observable);
             ports.figures.push(totals.map(|totals| {
-                let (figures, counted) = figures(moment, &totals, past, found, owner.is_some());
+                let (figures, counted) =
+                    figures::of_interface(moment, &totals, past, found, owner.is_some());
                 let grown = past.advance(counted);
                 self.sums.add(&grown, owner.is_some());
                 let vm = owner
                     .zip(vm)
-                    .map(|((at, _), vm)| (&used[at], memory_bytes(vm)));
+                    .map(|((at, _), vm)| (&used[at], vm::memory_bytes(vm)));
                 let bytes = grown.ingress.bytes + grown.egress.bytes;
                 let seconds = interval.as_secs_f64();
                 let amount = rank::amount(self.wanted.key, &grown, vm, seconds, is_timed);
@@ -354,7 +353,7 @@ impl Exporter {
         })
         .map(|(_, (vm, name))| {
             let past = self.vms.entry(Arc::clone(name)).or_default();
-            vm_row(vm, name, past)
+            vm::row(vm, name, past)
         })
         .collect()
     }
@@ -393,128 +392,6 @@ fn loopbacks(sample: &Sample) -> u64 {
     interfaces
         .filter(|found| found.kind == Kind::Loopback)
         .count() as u64
-}
-
-/// The figures of an interface, and what of them is summed.
-fn figures(
-    moment: &Moment,
-    totals: &Totals<'_>,
-    past: &mut Past,
-    found: &Interface,
-    of_vm: bool,
-) -> (Figures, Counted) {
-    let mut figures = Figures::default();
-    if let Counters::Counted(slot) = &found.counters {
-        past.sent.raise(slot);
-    }
-    let sent = moment.sent(past.sent.of(totals.slot), totals.work);
-    let (receive, transmit) = match of_vm {
-        true => (&sent, &totals.ingress),
-        false => (&totals.ingress, &sent),
-    };
-    figures.set_side(Figure::ReceivePackets, receive);
-    figures.set_side(Figure::TransmitPackets, transmit);
-    let work = past.work.raise(totals.work);
-    let caused = past.caused.raise(totals.caused);
-    let has = |shown: &crate::model::Shown| shown.segments.or(shown.checksum_bytes).is_some();
-    let approximate = |shown: &crate::model::Shown| has(shown).then_some(shown.approximate.into());
-    for (figure, value) in [
-        (Figure::SoftwareSegments, work.segments),
-        (Figure::SoftwareChecksumBytes, work.checksum_bytes),
-        (Figure::SoftwareWorkApproximate, approximate(&work)),
-        (Figure::SegmentationNs, totals.segmentation_ns),
-        (Figure::ChecksumNs, totals.checksum_ns),
-        (Figure::CausedSegments, caused.segments),
-        (Figure::CausedChecksumBytes, caused.checksum_bytes),
-        (Figure::CausedApproximate, approximate(&caused)),
-        (
-            Figure::FeatureChanges,
-            found.offloads.features_changed.known().copied(),
-        ),
-    ] {
-        figures.set(figure, value);
-    }
-    let ns = [totals.segmentation_ns, totals.checksum_ns];
-    let counted = Counted {
-        ingress: Side::of(&totals.ingress),
-        egress: Side::of(&sent),
-        segments: work.segments.unwrap_or(0),
-        caused: caused.segments.unwrap_or(0),
-        checksum_bytes: work.checksum_bytes.unwrap_or(0),
-        work_ns: ns.into_iter().flatten().sum(),
-    };
-    (figures, counted)
-}
-
-/// GSO frames up to each bound; none before the first.
-fn gso_sizes(traffic: &Traffic) -> Option<Box<GsoSizes>> {
-    let all: u64 = traffic.gso_sizes.iter().sum();
-    if all == 0 {
-        return None;
-    }
-    let mut sizes = [all; GSO_SIZE_BOUNDS.len() + 1];
-    for (size, bound) in sizes.iter_mut().zip(GSO_SIZE_BOUNDS) {
-        let buckets = &traffic.gso_sizes[..=histogram::gso_size_bucket(bound)];
-        *size = buckets.iter().sum();
-    }
-    Some(sizes.into())
-}
-
-/// The numbers that the kernel gives [`FEATURES`], where it has them.
-type FeatureBits = [Option<usize>; FEATURES.len()];
-
-/// Which of [`FEATURES`] there are, and which are on.
-fn features(bits: &FeatureBits, found: &Interface) -> (u16, u16) {
-    let Some(known) = found.offloads.features.known() else {
-        return (0, 0);
-    };
-    let mut has = (0, 0);
-    for (at, bit) in bits.iter().enumerate() {
-        if let Some(bit) = bit {
-            has.0 |= 1 << at;
-            has.1 |= u16::from(known.active.contains(*bit)) << at;
-        }
-    }
-    has
-}
-
-fn memory_bytes(vm: &Vm) -> Option<u64> {
-    vm.stats.as_ref()?.memory_kib?.checked_mul(1024)
-}
-
-/// Virtual CPUs that are online.
-fn vcpus(stats: &VmStats) -> Option<u64> {
-    let vcpus = stats.vcpus.as_ref()?.iter();
-    let online = vcpus.filter(|vcpu| vcpu.state != VcpuState::Offline);
-    Some(online.count() as u64)
-}
-
-fn vm_row(vm: &Vm, name: &Arc<str>, past: &mut PastVm) -> VmRow {
-    let mut text = Labels::default();
-    text.push("vm", name);
-    let mut info = text.clone();
-    info.push("uuid", vm.uuid.as_deref().unwrap_or_default());
-    info.push(
-        "source",
-        match vm.source {
-            Source::Libvirt => "libvirt",
-            Source::Status => "status",
-            Source::Proc => "proc",
-        },
-    );
-    let (labels, info) = past.labels.like(text.as_str(), info.as_str());
-    let stats = vm.stats.as_deref();
-    VmRow {
-        name: Arc::clone(name),
-        labels,
-        info,
-        state: vm.state.name(),
-        id: vm.id,
-        vcpus: stats.and_then(vcpus),
-        memory_bytes: memory_bytes(vm),
-        memory_maximum_bytes: stats.and_then(|stats| stats.memory_max_kib?.checked_mul(1024)),
-        used: past.used,
-    }
 }
 
 /// Why an interface is not counted, if it is not.

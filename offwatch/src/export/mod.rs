@@ -14,6 +14,7 @@ pub mod enforcement;
 pub mod exporter;
 pub mod exposition;
 pub mod families;
+mod figures;
 mod host;
 mod labels;
 pub mod latest;
@@ -24,6 +25,7 @@ mod rank;
 pub mod server;
 pub mod snapshot;
 mod value;
+mod vm;
 
 #[cfg(test)]
 mod tests;

@@ -275,8 +275,12 @@ impl Outcome {
     }
 }
 
-/// Three digits, where there are as many.
+/// Three digits, where there are as many. What is not 0 is not told as 0.
 fn figure(value: f64) -> String {
+    const LEAST: f64 = 0.0001;
+    if value != 0.0 && value.abs() < LEAST {
+        return format!("less than {LEAST}");
+    }
     let precision = match value.abs() {
         value if value >= 100.0 || value == 0.0 => 0,
         value if value >= 10.0 => 1,
@@ -332,6 +336,7 @@ mod tests {
             (16.0, "16"),
             (-0.5, "-0.5"),
             (1234.5, "1234"),
+            (0.00003, "less than 0.0001"),
         ] {
             assert_eq!(figure(value), text);
         }

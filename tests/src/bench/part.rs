@@ -115,7 +115,8 @@ impl Part {
             }
             Self::Scale => {
                 "CPU time of all threads of a release build, a tick of 1 s, in a namespace with as many \
-                 taps as said, after all is listed. Domains are those of libvirt's test driver; \
+                 taps as said, after all is listed; with most taps long enough that the screen and the \
+                 exporter make their findings twice. Domains are those of libvirt's test driver; \
                  libvirt's own call runs inside each program there, and is part of all its figures \
                  but where it is left out."
             }

@@ -30,6 +30,9 @@ const SETTLED: Duration = Duration::from_secs(8);
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Times that each of two programs is measured, by turns.
 const TURNS: usize = 3;
+/// On a large host findings are made every half minute, in a tick that takes several
+/// times as long: so many times the ticks have their share of it.
+const WITH_FINDINGS: u32 = 3;
 /// With fewer ticks than this, once is enough.
 const FEW_TICKS: u32 = 10;
 
@@ -123,16 +126,20 @@ fn of(interfaces: u32, domains: u32, ticks: u32) -> Result<Scale> {
         0 => &[],
         _ => &["-c", &uri],
     };
-    let run = |way: &Way| {
+    let run = |way: &Way, ticks: u32| {
         let start = |args: &[&str]| offwatch(&ns, &[way.args, connect, args].concat());
         cost(start, way, ticks)
     };
-    let mut all = vec![run(&SCREEN)?, run(&EXPORT)?];
+    let long = match interfaces {
+        LARGE.. => ticks * WITH_FINDINGS,
+        _ => ticks,
+    };
+    let mut all = vec![run(&SCREEN, long)?, run(&EXPORT, long)?];
     let other = (domains > 0).then(|| virt_top(&ns, &uri)).flatten();
     let (mut streams, mut others) = (Vec::new(), Vec::new());
     let turns = if ticks < FEW_TICKS { 1 } else { TURNS };
     for _ in 0..turns {
-        streams.push(run(&STREAM)?);
+        streams.push(run(&STREAM, ticks)?);
         if let Some(other) = &other {
             others.push(cost(|args| Ok(other(args)), &VIRT_TOP, ticks)?);
         }
