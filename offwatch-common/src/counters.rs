@@ -29,14 +29,15 @@ pub unsafe trait Counters: Copy {
         difference
     }
 
-    /// Raises each counter to what it is in `other`, where that is more.
+    /// Raises each counter to what it is in `other`, where it has grown to that.
     fn raise(&mut self, other: &Self) {
         // SAFETY: as above, and `self` is not otherwise borrowed.
         let words = unsafe {
             core::slice::from_raw_parts_mut(core::ptr::from_mut(self).cast::<u64>(), Self::WORDS)
         };
         for (word, other) in words.iter_mut().zip(other.words()) {
-            *word = (*word).max(*other);
+            let grown = other.wrapping_sub(*word).cast_signed();
+            *word = word.wrapping_add(grown.max(0).cast_unsigned());
         }
     }
 }

@@ -175,6 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn counters_are_raised_and_never_lowered() {
+        let mut highest = ExactSlot::default();
+        for (drops, expected) in [(u64::MAX, 0), (7, 7), (5, 7), (u64::MAX, 7), (8, 8)] {
+            let now = ExactSlot {
+                drops: [drops, 0, 0, 0],
+                ..ExactSlot::default()
+            };
+            highest.raise(&now);
+            assert_eq!(highest.drops, [expected, 0, 0, 0]);
+        }
+    }
+
+    #[test]
     fn every_counter_is_subtracted() {
         let mut now = ExactSlot::default();
         now.to_device.segmentation.calls = 7;

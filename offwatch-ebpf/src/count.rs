@@ -70,6 +70,10 @@ pub(crate) fn queued<M: Memory>(skb: Skb<M>) {
     let Some(seen) = observe(&skb) else { return };
     let Some(in_flight) = in_flight() else { return };
     settle(in_flight);
+    if !drops::have_reason() {
+        // A frame that was sent is gone by now, and its address may be used again.
+        in_flight.sent = 0;
+    }
     in_flight.queued = skb.address();
     in_flight.dev = seen.dev;
     in_flight.ifindex = seen.ifindex;
@@ -87,7 +91,10 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
         // Looked up, namespace and all, a moment ago.
         in_flight.slot
     } else {
-        let Some(seen) = observe(&skb) else { return };
+        let Some(seen) = observe(&skb) else {
+            in_flight.sent = 0;
+            return;
+        };
         seen.slot
     };
     let (gso_size, partial) = (skb.gso_size(), skb.partial());
@@ -102,6 +109,7 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
             settle(in_flight);
             work(slot, skb.iif(), &shape, MINUS_ONE);
         }
+        (in_flight.queued, in_flight.slot) = (0, slot);
         Gist::of(&shape)
     };
     in_flight.sent = skb.address();
@@ -115,17 +123,13 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
 pub(crate) fn dropped<M: Memory>(skb: Skb<M>, location: u64, reason: u32) {
     let Some(seen) = observe(&skb) else { return };
     let Some(in_flight) = in_flight() else { return };
+    // What `sent` did not count, or for another device, is not taken back.
+    let is_sent = in_flight.sent == skb.address() && in_flight.slot == seen.slot;
     let by_driver = if drops::have_reason() {
         drops::is_of_tap(reason)
     } else {
-        in_flight.sent == skb.address()
+        is_sent
     };
-    if by_driver {
-        // The driver refused what `sent` counted: the device never delivered it.
-        in_flight.sent = 0;
-        let shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
-        handed_on(seen.slot, &skb, Gist::of(&shape), MINUS_ONE);
-    }
     let Some(slot) = SLOTS.get_ptr_mut(seen.slot) else {
         return;
     };
@@ -140,6 +144,13 @@ pub(crate) fn dropped<M: Memory>(skb: Skb<M>, location: u64, reason: u32) {
     // SAFETY: as in `received`.
     add(unsafe { &raw mut (*side).drop_packets }, ONE);
     drops::classify(seen.slot, location, reason);
+    if by_driver && is_sent {
+        // The driver refused it: the device never delivered it. Whoever reads that has
+        // been told of the drop.
+        in_flight.sent = 0;
+        let shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
+        handed_on(seen.slot, &skb, Gist::of(&shape), MINUS_ONE);
+    }
 }
 
 /// What of a [`Shape`] is counted as traffic.

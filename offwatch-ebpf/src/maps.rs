@@ -39,7 +39,7 @@ pub(crate) struct InFlight {
     /// Its ifindex. Where the frame went unseen its slot is looked up again, as
     /// the device may be gone by then.
     pub(crate) ifindex: u32,
-    /// Its slot.
+    /// Its slot, and that of the frame last sent.
     pub(crate) slot: u32,
     pub(crate) iif: u32,
     pub(crate) shape: Shape,

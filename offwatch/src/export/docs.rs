@@ -17,7 +17,8 @@ Made from the code by `cargo xtask docs`.
 - Counters begin with 0 when offwatch is started, and begin anew with another interface of the
   same name; those of an interface do when it is renamed, or becomes another VM's. Else they do
   not fall: where software work is derived from what enters and leaves the
-  host's transmit path, it is a lower bound that may shrink; the highest figure seen stays.
+  host's transmit path, it is a lower bound that may shrink, and a frame to a tap is taken back
+  if the guest's ring is found full; the highest figure seen stays.
   `offwatch_vm_software_work_approximate` is 1 while it is a lower bound.
 - Two VMs never share a name: the first keeps it, others get their UUID behind it.
 - With more than `--top` interfaces (1000 unless told otherwise), those with the most of `--sort`

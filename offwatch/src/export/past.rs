@@ -109,21 +109,28 @@ impl Highest {
 /// driver takes it, and taken back if that drops it. A sample in between has one more.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// The sample before, as long as nothing was dropped.
+    /// The sample before, as long as nothing was dropped or taken back.
     before: Option<Arc<Slot>>,
-    /// The highest that was seen of each counter since something was.
+    /// The highest that was seen of each counter, from then on.
     highest: Option<Box<Traffic>>,
 }
 
 impl Sent {
     pub(super) fn raise(&mut self, now: &Arc<Slot>) {
-        if now.egress.drop_packets == 0 {
-            self.before = Some(Arc::clone(now));
+        if let Some(highest) = &mut self.highest {
+            highest.raise(&now.egress);
             return;
         }
-        let before = self.before.take();
-        let first = || before.map_or(now.egress, |before| before.egress).into();
-        self.highest.get_or_insert_with(first).raise(&now.egress);
+        let mut raised = self
+            .before
+            .take()
+            .map_or(now.egress, |before| before.egress);
+        raised.raise(&now.egress);
+        // The first drop may come after what it took back.
+        match now.egress.drop_packets == 0 && raised == now.egress {
+            true => self.before = Some(Arc::clone(now)),
+            false => self.highest = Some(raised.into()),
+        }
     }
 
     /// It, of the last sample that was given, which is `now`.

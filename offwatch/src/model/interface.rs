@@ -225,18 +225,18 @@ impl Joined {
         };
 
         let nothing = Shown::default();
-        let received = SideTotals::of(&slot.ingress, nothing, blind);
         let ingress = Side::measure(
-            received,
+            SideTotals::of(&slot.ingress, nothing, blind),
             before.map(|before| SideTotals::of(&before.slot.ingress, nothing, blind)),
             self.interval,
-            received.may_fall(),
+            false,
         )
         .with_details(&slot.ingress, nothing, blind)
         .with_interval(
             &slot.ingress,
             before.map(|before| &before.slot.ingress),
             blind,
+            false,
         );
 
         let work = self.at_device(&sight);
@@ -245,12 +245,13 @@ impl Joined {
             .zip(work_before)
             .map(|(before, work)| SideTotals::of(&before.slot.egress, work.shown(), blind));
         let sent = SideTotals::of(&slot.egress, work.shown(), blind);
-        let mut egress = Side::measure(sent, shown_before, self.interval, sent.may_fall())
+        let mut egress = Side::measure(sent, shown_before, self.interval, sent.sent_may_fall())
             .with_details(&slot.egress, work.shown(), blind)
             .with_interval(
                 &slot.egress,
                 before.map(|before| &before.slot.egress),
                 blind,
+                sent.sent_may_fall(),
             );
         egress.software_work = Some(work.sources(work_before, self.interval));
 

@@ -70,9 +70,11 @@ impl Joined {
     ) -> Option<Rates> {
         let now = self.sight(found)?;
         let before = before.and_then(|before| self.sight_before(before));
-        let side = |totals: fn(&Sight<'_>, &Self) -> SideTotals| {
+        let side = |is_sent: bool, totals: fn(&Sight<'_>, &Self) -> SideTotals| {
             let before = before.as_ref().map(|before| totals(before, self));
-            SideRates::between(&totals(&now, self), before.as_ref(), self.interval)
+            let now = totals(&now, self);
+            let may_fall = is_sent && now.sent_may_fall();
+            SideRates::between(&now, before.as_ref(), self.interval, may_fall)
         };
         let work = self.at_device(&now);
         let work_before = before.as_ref().map(|before| self.at_device(before));
@@ -86,10 +88,10 @@ impl Joined {
         let caused_before = caused_before.as_ref().map(Figures::shown);
         let is_caused = caused_shown.segments.or(caused_shown.checksum_bytes);
         Some(Rates {
-            ingress: side(|sight, joined| {
+            ingress: side(false, |sight, joined| {
                 SideTotals::of(&sight.slot.ingress, Default::default(), joined.blind)
             }),
-            egress: side(|sight, joined| {
+            egress: side(true, |sight, joined| {
                 SideTotals::of(&sight.slot.egress, Default::default(), joined.blind)
             }),
             software_segments_per_s: grown(
@@ -118,9 +120,14 @@ impl SideRates {
         Some(self.gso_bytes_per_s? / bytes)
     }
 
-    fn between(now: &SideTotals, before: Option<&SideTotals>, interval: Option<Duration>) -> Self {
+    fn between(
+        now: &SideTotals,
+        before: Option<&SideTotals>,
+        interval: Option<Duration>,
+        may_fall: bool,
+    ) -> Self {
         let grown = |total: fn(&SideTotals) -> Option<u64>| {
-            rate(total(now), before.and_then(total), interval, now.may_fall())
+            rate(total(now), before.and_then(total), interval, may_fall)
         };
         Self {
             packets_per_s: grown(|totals| totals.packets_total),

@@ -152,16 +152,12 @@ metrics! {
     length_interval_histogram: Option<Vec<HistogramRow>>,
 }
 
-fn may_fall(drops_total: Option<u64>) -> bool {
-    drops_total.is_some_and(|drops| drops != 0)
-}
-
 impl SideTotals {
-    /// Whether there may be less than before: a frame is counted before the driver
-    /// takes it, and taken back if that drops it, as for a full ring. A sample in
-    /// between has one more on each processor.
-    pub(super) fn may_fall(&self) -> bool {
-        may_fall(self.drops_total)
+    /// Whether there may be less than before of what the host sends: a frame is counted
+    /// before the driver takes it, and taken back if that drops it, as for a full ring.
+    /// A sample in between has one more on each processor.
+    pub(super) fn sent_may_fall(&self) -> bool {
+        self.drops_total.is_some_and(|drops| drops != 0)
     }
 
     /// Totals of one direction; `work` is that done on the way to the device.
@@ -205,15 +201,15 @@ impl Side {
         self
     }
 
-    /// Adds the histograms of the interval.
+    /// Adds the histograms of the interval; whether counts may fall.
     pub(super) fn with_interval(
         mut self,
         traffic: &Traffic,
         before: Option<&Traffic>,
         blind: Blind,
+        may_fall: bool,
     ) -> Self {
         let Some(before) = before else { return self };
-        let may_fall = may_fall(self.drops_total);
         if blind.gso.is_none() {
             self.gso_size_interval_histogram = since(
                 &traffic.gso_sizes,

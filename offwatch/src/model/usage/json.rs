@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Usage, grown};
+use super::{Usage, grown, level};
 use crate::sample::{DiskStats, NicStats, StatsSource, Unavailable, VcpuState};
 
 #[derive(Serialize)]
@@ -127,7 +127,8 @@ impl Usage {
                 let same = |other: &&NicStats| {
                     (&other.name, other.generation) == (&nic.name, nic.generation)
                 };
-                Nic::new(nic, earlier.find(same), interval)
+                let earlier = earlier.find(same).map(|earlier| level(earlier, nic));
+                Nic::new(nic, earlier.as_deref(), interval)
             });
             nics.collect()
         });

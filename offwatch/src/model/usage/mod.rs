@@ -9,7 +9,7 @@ mod json;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 pub use self::{
     delta::{DiskDelta, NicDelta},
@@ -98,7 +98,8 @@ impl Usage {
             (nic.name.as_str(), nic.generation)
         });
         pairs.map(|(now, before): (&NicStats, &NicStats)| {
-            (now.name.as_str(), NicDelta::between(now, before))
+            let before = level(before, now);
+            (now.name.as_str(), NicDelta::between(now, &before))
         })
     }
 
@@ -146,6 +147,23 @@ impl Usage {
 /// How much a counter grew; none if it fell or is not known.
 fn grown(now: Option<u64>, before: Option<u64>) -> Option<u64> {
     now?.checked_sub(before?)
+}
+
+/// What a card had before; not more than now where offwatch counts itself: a frame is
+/// counted until the tap's driver drops it.
+fn level<'a>(before: &'a NicStats, now: &NicStats) -> Cow<'a, NicStats> {
+    let is_less = |now: Option<u64>, before| now.is_some() && now < before;
+    let has_fallen =
+        is_less(now.rx_packets, before.rx_packets) || is_less(now.rx_bytes, before.rx_bytes);
+    if now.generation.is_none() || !has_fallen {
+        return Cow::Borrowed(before);
+    }
+    let least = |now: Option<u64>, before: Option<u64>| Some(now?.min(before?));
+    Cow::Owned(NicStats {
+        rx_packets: least(now.rx_packets, before.rx_packets),
+        rx_bytes: least(now.rx_bytes, before.rx_bytes),
+        ..before.clone()
+    })
 }
 
 /// The devices of `now` that `before` has too, by name and generation.

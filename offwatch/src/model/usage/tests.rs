@@ -199,6 +199,9 @@ fn cards_are_compared_with_those_of_the_same_counter() {
     assert_eq!(received(nic(Some(4), 5), nic(Some(5), 8)), None);
     // libvirt counts from elsewhere than offwatch.
     assert_eq!(received(nic(None, 5), nic(Some(5), 8)), None);
+    // A frame that a full ring refuses is counted until it is dropped.
+    assert_eq!(received(nic(Some(4), 8), nic(Some(4), 5)), Some(0));
+    assert_eq!(received(nic(None, 8), nic(None, 5)), None);
     assert_eq!(received(nic(Some(4), 5), nic(None, 8)), None);
 }
 

@@ -22,7 +22,8 @@ const READ: Threshold = Threshold {
     name: "frames that seem to be read",
     value: 0.001,
     unit: "of those dropped",
-    why: "a frame counts as read until it is dropped: each processor may have one on its way",
+    why: "a frame counts as read until it is dropped: each processor may have one on its way, \
+        and more than those are never taken for that",
 };
 
 pub(super) static GUEST_STOPPED_READING: Rule = Rule {
@@ -54,13 +55,15 @@ fn full_ring(window: &Window<'_>, port: &Port<'_>) -> Option<(u64, String)> {
 }
 
 /// Whether the guest neither reads nor sends.
-fn is_dead(port: &Port<'_>, drops: u64) -> bool {
-    port.from.packets == 0 && port.to.packets as f64 <= drops as f64 * READ.value
+fn is_dead(window: &Window<'_>, port: &Port<'_>, drops: u64) -> bool {
+    let on_their_way = u64::from(window.host.online_cpus).max(1);
+    let at_most = (drops as f64 * READ.value).min(on_their_way as f64);
+    port.from.packets == 0 && port.to.packets as f64 <= at_most
 }
 
 fn stopped(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     let (drops, per_s) = full_ring(window, port)?;
-    if !is_dead(port, drops) {
+    if !is_dead(window, port, drops) {
         return None;
     }
     let text = format!(
@@ -115,7 +118,7 @@ pub(super) static RING_OVERFLOWS: Rule = Rule {
 fn overflows(window: &Window<'_>, port: &Port<'_>) -> Option<Finding> {
     let (drops, per_s) = full_ring(window, port)?;
     let share = ratio(drops, drops + port.to.packets);
-    if is_dead(port, drops) || share < SHARE.value {
+    if is_dead(window, port, drops) || share < SHARE.value {
         return None;
     }
     let text = format!(
@@ -176,6 +179,9 @@ mod tests {
         assert_eq!(says(3, 2_999, &GUEST_STOPPED_READING), []);
         let on_their_way = says(3, 3_000, &GUEST_STOPPED_READING);
         assert_eq!(on_their_way[0].verdict, Verdict::FixInGuest);
+        // One for each of the host's eight processors.
+        assert_eq!(says(8, 1_000_000, &GUEST_STOPPED_READING).len(), 1);
+        assert_eq!(says(9, 1_000_000, &GUEST_STOPPED_READING), []);
     }
 
     #[test]
