@@ -1,11 +1,16 @@
 //! Drops are told apart by what they mean for offloads.
 
-use anyhow::{Context as _, Result};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
 use offwatch_tests::{
-    GuestConfig, Lab,
+    Guest, GuestConfig, Lab,
     frames::{FrameSpec, L4, Segmentation},
     link,
-    observer::{Observer, hooks, interface},
+    observer::{Observer, hooks, interface, number, side},
     skip::left_out,
     skip_unless_lab,
 };
@@ -63,6 +68,65 @@ fn a_full_ring_is_told_from_other_drops() -> Result<()> {
         }
         for class in ["validate_xmit", "checksum", "gso"] {
             assert_eq!(count(&drops, class), 0, "{hook}: {drops}");
+        }
+    }
+    Ok(())
+}
+
+/// A frame to a full ring is counted until the driver drops it. Whoever looks in
+/// between, or begins to, sees no more than that.
+#[test]
+fn a_guest_that_reads_nothing_has_received_nothing() -> Result<()> {
+    skip_unless_lab!();
+    for hook in hooks(&["tp", "raw"]) {
+        let mut lab = Lab::new()?;
+        lab.add_guests(&["web"])?;
+        lab.add_guest(GuestConfig {
+            ring_frames: 64,
+            ..GuestConfig::new("hung", 2)
+        })?;
+        lab.wait_quiet()?;
+        let (web, hung) = (lab.guest(0), lab.guest(1));
+        hung.pause()?;
+        let (from, to) = (web.config(), hung.config());
+        let frame = FrameSpec::udp4((from.mac, from.ip4), (to.mac, to.ip4), 400);
+        let (frame, header) = frame.build()?;
+        for _ in 0..FRAMES {
+            web.inject(&frame, header)?;
+        }
+        let end = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let flood = scope.spawn(|| -> Result<()> {
+                while !end.load(Ordering::Relaxed) {
+                    web.inject(&frame, header)?;
+                }
+                Ok(())
+            });
+            let seen = nothing_is_received(&lab, hung, hook);
+            end.store(true, Ordering::Relaxed);
+            flood.join().map_err(|_| anyhow!("the flood panicked"))??;
+            seen.with_context(|| hook.to_owned())
+        })?;
+        hung.resume()?;
+    }
+    Ok(())
+}
+
+fn nothing_is_received(lab: &Lab, guest: &Guest, hook: &str) -> Result<()> {
+    let most = thread::available_parallelism()?.get() as u64;
+    for _ in 0..4 {
+        let observer = Observer::start(lab.host(), &["--hook", hook])?;
+        for _ in 0..3 {
+            let model = observer.now()?;
+            let to_guest = side(&model, guest.tap(), true)?;
+            let (packets, drops) = (
+                number(to_guest, "packets_total")?,
+                number(to_guest, "drops_total")?,
+            );
+            ensure!(packets <= most, "{packets} received, {drops} dropped");
+            ensure!(drops > FRAMES, "only {drops} dropped");
+            let rate = &to_guest["packets_per_s"];
+            ensure!(rate.is_number(), "a rate of {rate}, {drops} dropped");
         }
     }
     Ok(())
