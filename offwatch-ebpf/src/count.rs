@@ -13,7 +13,7 @@ use aya_ebpf::EbpfContext;
 use aya_log_ebpf::debug;
 use offwatch_common::{
     Traffic, Work, class, histogram,
-    ifindexes::{GROUP, INDEXED_IFINDEXES, buckets, slot_in},
+    ifindexes::{BUCKET_ENTRIES, GROUP, INDEXED_IFINDEXES, buckets, slot_in},
     kind,
 };
 
@@ -121,7 +121,9 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
 /// is the code that freed it.
 #[inline(always)]
 pub(crate) fn dropped<M: Memory>(skb: Skb<M>, location: u64, reason: u32) {
-    let Some(seen) = observe(&skb) else { return };
+    let Some(seen) = observe_alone(&skb) else {
+        return;
+    };
     let Some(in_flight) = in_flight() else { return };
     // What `sent` did not count, or for another device, is not taken back.
     let is_sent = in_flight.sent == skb.address() && in_flight.slot == seen.slot;
@@ -179,7 +181,21 @@ pub(crate) struct Seen {
 }
 
 #[inline(always)]
-pub(crate) fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
+fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
+    observe_by(skb, slot_of)
+}
+
+/// The same without a call. A program that may read through an address that is none, as
+/// that of the device of an skb that never had one, must be a single function: before
+/// Linux 6.4 (commit 0108a4e9f358) the kernel may look for the fault among those of the
+/// program's other self, which has no table, and panics.
+#[inline(always)]
+pub(crate) fn observe_alone<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
+    observe_by(skb, slot_of_alone)
+}
+
+#[inline(always)]
+fn observe_by<M: Memory>(skb: &Skb<M>, slot_of: impl Fn(u32) -> u32) -> Option<Seen> {
     let dev = skb.dev();
     let ifindex = dev.ifindex();
     let slot = slot_of(ifindex);
@@ -194,11 +210,26 @@ pub(crate) fn observe<M: Memory>(skb: &Skb<M>) -> Option<Seen> {
 }
 
 #[inline(always)]
-pub(crate) fn slot_of(ifindex: u32) -> u32 {
+fn slot_of(ifindex: u32) -> u32 {
     if ifindex >= INDEXED_IFINDEXES {
         cold_path();
         return slot_of_high(ifindex);
     }
+    slot_of_low(ifindex)
+}
+
+/// The same without a call, see [`observe_alone`].
+#[inline(always)]
+pub(crate) fn slot_of_alone(ifindex: u32) -> u32 {
+    if ifindex >= INDEXED_IFINDEXES {
+        cold_path();
+        return look_up(ifindex);
+    }
+    slot_of_low(ifindex)
+}
+
+#[inline(always)]
+fn slot_of_low(ifindex: u32) -> u32 {
     let Some(group) = SLOT_OF.get_ptr(ifindex / GROUP) else {
         return 0;
     };
@@ -210,12 +241,18 @@ pub(crate) fn slot_of(ifindex: u32) -> u32 {
 /// Kept out of the way of all others.
 #[inline(never)]
 fn slot_of_high(ifindex: u32) -> u32 {
+    look_up(ifindex)
+}
+
+#[inline(always)]
+fn look_up(ifindex: u32) -> u32 {
     for bucket in buckets(ifindex) {
         let Some(bucket) = SLOT_OF_HIGH.get_ptr(bucket) else {
             return 0;
         };
-        // SAFETY: a map value, of which userspace writes an entry at a time.
-        for entry in unsafe { bucket.read_volatile() } {
+        for index in 0..BUCKET_ENTRIES {
+            // SAFETY: within a map value, of which userspace writes an entry at a time.
+            let entry = unsafe { (&raw const (*bucket)[index]).read_volatile() };
             if let Some(slot) = slot_in(entry, ifindex) {
                 return slot;
             }

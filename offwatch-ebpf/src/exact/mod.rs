@@ -15,7 +15,7 @@ use offwatch_common::{
 
 use self::calls::{Call, claim, returning};
 use crate::{
-    count::{add, element, in_flight, observe, slot_of},
+    count::{add, element, in_flight, observe_alone, slot_of_alone},
     maps::InFlight,
     skb::{Memory, Probed, Skb, can_cast, cast_skb},
 };
@@ -41,8 +41,8 @@ fn entered<M: Memory>(function: u32, skb: Skb<M>, to_device: bool) {
     if let Some(queued) = queued(&skb) {
         call.slot = queued.slot;
         call.iif = queued.iif;
-        call.shape = queued.shape;
-    } else if let Some(seen) = observe(&skb) {
+        call.shape.take(&queued.shape);
+    } else if let Some(seen) = observe_alone(&skb) {
         call.slot = seen.slot;
         call.iif = skb.iif();
         call.shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
@@ -196,7 +196,11 @@ fn charge(call: &Call, done: &Done) {
         add_done(unsafe { &raw mut (*slot).to_device }, done);
     }
     // Slot 0 takes what has no known source.
-    let source = if call.iif == 0 { 0 } else { slot_of(call.iif) };
+    let source = if call.iif == 0 {
+        0
+    } else {
+        slot_of_alone(call.iif)
+    };
     if let Some(slot) = EXACT.get_ptr_mut(source) {
         // SAFETY: as above.
         add_done(unsafe { &raw mut (*slot).caused }, done);

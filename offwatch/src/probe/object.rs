@@ -151,4 +151,23 @@ mod tests {
             );
         }
     }
+
+    /// Those that may read through what is no address: see `observe_alone` among the
+    /// programs.
+    #[test]
+    fn programs_that_may_fault_are_single_functions() {
+        const CALL_OF_FUNCTION: u8 = 1;
+        let object = aya_obj::Object::parse(OBJECT).expect("an object");
+        let alone = ["ow_tp_drop", "ow_raw_drop", "ow_fentry_", "ow_kprobe_"];
+        let programs = object.functions.values();
+        let programs = programs.filter(|it| alone.iter().any(|name| it.name.starts_with(name)));
+        let mut count = 0;
+        for program in programs {
+            let calls = program.instructions.iter();
+            let calls = calls.filter(|it| it.code == CALL && it.src_reg() == CALL_OF_FUNCTION);
+            assert_eq!(calls.count(), 0, "{} calls functions", program.name);
+            count += 1;
+        }
+        assert_eq!(count, 8);
+    }
 }
