@@ -175,7 +175,7 @@ pub(super) const WATCH_ANSWER: Goal = goal(
     " ms",
 );
 
-const OF_A_CALL: &str = "A call takes some 1,250 instructions, whatever the work is: the kernel's way to two \
+const OF_A_CALL: &str = "A call takes some 1,040 instructions, whatever the work is: the kernel's way to two \
      programs, two readings of the clock, finding the interface, and its counters.";
 const CUT: Goal = goal(
     Part::Exact,
