@@ -42,7 +42,7 @@ complete -c offwatch -n "__fish_offwatch_using_subcommand top" -l dev -d 'Only i
 complete -c offwatch -n "__fish_offwatch_using_subcommand top" -l hook -d 'How to count packets' -r -f -a "auto\t'The first of tp, raw and tc that works'
 tp\t'BTF tracepoints'
 raw\t'Raw tracepoints'
-tc\t'tcx programs on every interface: 25 ms or so for each to start and to stop; sees neither software work nor drops'"
+tc\t'tcx programs on every interface: 25 ms or so for each to start and to stop; sees no drops, and software work only where it is counted exactly'"
 complete -c offwatch -n "__fish_offwatch_using_subcommand top" -l exact -d 'How to count software work where it is done' -r -f -a "auto\t'At each kernel function the first of fexit and kprobe that works'
 fexit\t'fentry and fexit programs'
 kprobe\t'Kernel probes'
@@ -103,7 +103,7 @@ complete -c offwatch -n "__fish_offwatch_using_subcommand advise; and not __fish
 complete -c offwatch -n "__fish_offwatch_using_subcommand advise; and not __fish_seen_subcommand_from explain help" -l hook -d 'How to count packets' -r -f -a "auto\t'The first of tp, raw and tc that works'
 tp\t'BTF tracepoints'
 raw\t'Raw tracepoints'
-tc\t'tcx programs on every interface: 25 ms or so for each to start and to stop; sees neither software work nor drops'"
+tc\t'tcx programs on every interface: 25 ms or so for each to start and to stop; sees no drops, and software work only where it is counted exactly'"
 complete -c offwatch -n "__fish_offwatch_using_subcommand advise; and not __fish_seen_subcommand_from explain help" -l exact -d 'How to count software work where it is done' -r -f -a "auto\t'At each kernel function the first of fexit and kprobe that works'
 fexit\t'fentry and fexit programs'
 kprobe\t'Kernel probes'
@@ -212,7 +212,7 @@ complete -c offwatch -n "__fish_offwatch_using_subcommand export" -l max-connect
 complete -c offwatch -n "__fish_offwatch_using_subcommand export" -l hook -d 'How to count packets' -r -f -a "auto\t'The first of tp, raw and tc that works'
 tp\t'BTF tracepoints'
 raw\t'Raw tracepoints'
-tc\t'tcx programs on every interface: 25 ms or so for each to start and to stop; sees neither software work nor drops'"
+tc\t'tcx programs on every interface: 25 ms or so for each to start and to stop; sees no drops, and software work only where it is counted exactly'"
 complete -c offwatch -n "__fish_offwatch_using_subcommand export" -l exact -d 'How to count software work where it is done' -r -f -a "auto\t'At each kernel function the first of fexit and kprobe that works'
 fexit\t'fentry and fexit programs'
 kprobe\t'Kernel probes'

@@ -6,18 +6,21 @@
 use libfuzzer_sys::fuzz_target;
 use netlink_packet_generic::GenlMessage;
 use offwatch::{
-    inventory::{features::message::Message, netlink::read_datagram},
+    inventory::{
+        features::message::Message,
+        netlink::{Said, read_datagram},
+    },
     sample::offloads::FeatureSet,
 };
 
 fuzz_target!(|datagram: &[u8]| {
-    let mut told = None;
+    let mut said = Said::default();
     // The number of the first message's request, so that it is not passed over.
     let sequence = datagram
         .get(8..12)
         .and_then(|bytes| bytes.try_into().ok())
         .map_or(0, u32::from_ne_bytes);
-    let _ = read_datagram(datagram, sequence, &mut told, |message: GenlMessage<Message>| {
+    let _ = read_datagram(datagram, sequence, &mut said, |message: GenlMessage<Message>| {
         let message = message.payload;
         let _ = (message.ifindex(), message.features());
         let _ = (message.is_features_changed(), message.is_set_reply());

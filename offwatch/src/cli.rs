@@ -192,7 +192,7 @@ pub enum HookChoice {
     /// Raw tracepoints
     Raw,
     /// tcx programs on every interface: 25 ms or so for each to start and to stop; sees
-    /// neither software work nor drops
+    /// no drops, and software work only where it is counted exactly
     Tc,
 }
 

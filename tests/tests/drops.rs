@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use offwatch_tests::{
-    Guest, GuestConfig, Lab,
+    Guest, GuestConfig, Lab, VnetHdr,
     frames::{FrameSpec, L4, Segmentation},
     link,
     observer::{Observer, hooks, interface, number, side},
@@ -16,7 +16,37 @@ use offwatch_tests::{
 };
 use serde_json::Value;
 
+/// Far more than a small ring holds.
 const FRAMES: u64 = 1_000;
+
+/// What the first guest sends to the second.
+struct Flood {
+    frame: Vec<u8>,
+    header: VnetHdr,
+}
+
+impl Flood {
+    fn send(&self, lab: &Lab, frames: u64) -> Result<()> {
+        for _ in 0..frames {
+            lab.guest(0).inject(&self.frame, self.header)?;
+        }
+        Ok(())
+    }
+}
+
+/// Two guests, of which the second, `name`, has a ring of 64 frames.
+fn lab_with_a_small_ring(name: &str) -> Result<(Lab, Flood)> {
+    let mut lab = Lab::new()?;
+    lab.add_guests(&["web"])?;
+    lab.add_guest(GuestConfig {
+        ring_frames: 64,
+        ..GuestConfig::new(name, 2)
+    })?;
+    let (from, to) = (lab.guest(0).config(), lab.guest(1).config());
+    let frame = FrameSpec::udp4((from.mac, from.ip4), (to.mac, to.ip4), 400);
+    let (frame, header) = frame.build()?;
+    Ok((lab, Flood { frame, header }))
+}
 
 /// The classes of a tap's drops, and why some are not known.
 fn drops(observer: &Observer, tap: &str) -> Result<(Value, Value)> {
@@ -36,23 +66,13 @@ fn count(drops: &Value, class: &str) -> u64 {
 fn a_full_ring_is_told_from_other_drops() -> Result<()> {
     skip_unless_lab!();
     for hook in hooks(&["tp", "raw"]) {
-        let mut lab = Lab::new()?;
-        lab.add_guests(&["web"])?;
-        lab.add_guest(GuestConfig {
-            ring_frames: 64,
-            ..GuestConfig::new("slow", 2)
-        })?;
+        let (lab, flood) = lab_with_a_small_ring("slow")?;
         let observer = Observer::start(lab.host(), &["--hook", hook])?;
         lab.wait_quiet()?;
         let guest = lab.guest(1);
         let before = guest.kernel_stats()?;
         guest.pause()?;
-        let (from, to) = (lab.guest(0).config(), guest.config());
-        let frame = FrameSpec::udp4((from.mac, from.ip4), (to.mac, to.ip4), 400);
-        let (frame, header) = frame.build()?;
-        for _ in 0..FRAMES {
-            lab.guest(0).inject(&frame, header)?;
-        }
+        flood.send(&lab, FRAMES)?;
         let (drops, unavailable) = drops(&observer, guest.tap())?;
         guest.resume()?;
         let dropped = guest.kernel_stats()?.since(&before).tx_dropped;
@@ -79,32 +99,24 @@ fn a_full_ring_is_told_from_other_drops() -> Result<()> {
 fn a_guest_that_reads_nothing_has_received_nothing() -> Result<()> {
     skip_unless_lab!();
     for hook in hooks(&["tp", "raw"]) {
-        let mut lab = Lab::new()?;
-        lab.add_guests(&["web"])?;
-        lab.add_guest(GuestConfig {
-            ring_frames: 64,
-            ..GuestConfig::new("hung", 2)
-        })?;
+        let (lab, flood) = lab_with_a_small_ring("hung")?;
         lab.wait_quiet()?;
-        let (web, hung) = (lab.guest(0), lab.guest(1));
+        let hung = lab.guest(1);
         hung.pause()?;
-        let (from, to) = (web.config(), hung.config());
-        let frame = FrameSpec::udp4((from.mac, from.ip4), (to.mac, to.ip4), 400);
-        let (frame, header) = frame.build()?;
-        for _ in 0..FRAMES {
-            web.inject(&frame, header)?;
-        }
+        flood.send(&lab, FRAMES)?;
         let end = AtomicBool::new(false);
         thread::scope(|scope| {
-            let flood = scope.spawn(|| -> Result<()> {
+            let flooding = scope.spawn(|| -> Result<()> {
                 while !end.load(Ordering::Relaxed) {
-                    web.inject(&frame, header)?;
+                    flood.send(&lab, 1)?;
                 }
                 Ok(())
             });
             let seen = nothing_is_received(&lab, hung, hook);
             end.store(true, Ordering::Relaxed);
-            flood.join().map_err(|_| anyhow!("the flood panicked"))??;
+            flooding
+                .join()
+                .map_err(|_| anyhow!("the flood panicked"))??;
             seen.with_context(|| hook.to_owned())
         })?;
         hung.resume()?;

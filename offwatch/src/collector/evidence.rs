@@ -169,7 +169,10 @@ impl Evidence {
         let mut unseen: Vec<(u32, u64)> = all.filter(|(_, frames)| *frames > 0).collect();
         unseen.sort_unstable_by_key(|(ifindex, frames)| (std::cmp::Reverse(*frames), *ifindex));
         let frames: u64 = unseen.iter().map(|(_, frames)| frames).sum();
-        let named = unseen.iter().take(NAMED);
+        // Those with the most, in an order that does not change as they grow.
+        let mut named = unseen.iter().take(NAMED).collect::<Vec<_>>();
+        named.sort_unstable();
+        let named = named.into_iter();
         let named: Vec<&str> = named
             .filter_map(|(ifindex, _)| Some(&*table.get(ifindex)?.dev))
             .collect();

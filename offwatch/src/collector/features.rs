@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, future::pending, io};
 
-use super::table::Table;
+use super::table::{Known, Table};
 use crate::{
     inventory::{
         features::{Family, FeatureSocket, FeatureSweep, Monitor},
@@ -24,6 +24,10 @@ pub(super) struct FeatureFollower {
     names: FeatureNames,
     /// Interfaces to be read before the next sample.
     stale: BTreeSet<u32>,
+    /// Those of them of which a notification may have been lost, and none was not.
+    untold: BTreeSet<u32>,
+    /// The kernel is to be asked once more: it worked before.
+    is_lost: bool,
 }
 
 struct Kernel {
@@ -65,6 +69,8 @@ impl FeatureFollower {
             kernel,
             names,
             stale: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            is_lost: false,
         }
     }
 
@@ -98,20 +104,32 @@ impl FeatureFollower {
                 // A notification about an interface that is not known yet is
                 // older than what will be read of it.
                 if let Some(known) = table.get_mut(&ifindex) {
-                    if let Fact::Known(changes) = &mut known.offloads_mut().features_changed {
-                        *changes += 1;
-                    }
+                    count(known);
                     self.stale.insert(ifindex);
+                    self.untold.remove(&ifindex);
                 }
             }
-            Err(Lost) => {
-                // Subscribed anew before anything is read.
-                (self.kernel, self.names) = Kernel::open();
-                for (ifindex, known) in table {
-                    known.offloads_mut().features_changed =
-                        Fact::unavailable("the kernel dropped notifications: too many at once");
-                    self.stale.insert(*ifindex);
-                }
+            Err(Lost) => self.lost(table),
+        }
+    }
+
+    /// Notifications were lost. What they told of is read again, and counts as one
+    /// change where it has.
+    fn lost(&mut self, table: &mut Table) {
+        // Subscribed anew before anything is read.
+        let (kernel, names) = Kernel::open();
+        self.is_lost = kernel.known().is_none();
+        self.kernel = kernel;
+        if !self.is_lost {
+            self.names = names;
+        }
+        for (ifindex, known) in table {
+            if self.stale.insert(*ifindex) {
+                self.untold.insert(*ifindex);
+            }
+            // It could not be followed, and can be again.
+            if !self.is_lost && known.offloads.features_changed.known().is_none() {
+                known.offloads_mut().features_changed = Fact::Known(0);
             }
         }
     }
@@ -124,10 +142,15 @@ impl FeatureFollower {
     /// An interface is gone.
     pub(super) fn gone(&mut self, ifindex: u32) {
         self.stale.remove(&ifindex);
+        self.untold.remove(&ifindex);
     }
 
     /// Reads what may have changed.
     pub(super) fn refresh(&mut self, table: &mut Table) {
+        if self.is_lost {
+            self.lost(table);
+        }
+        let untold = std::mem::take(&mut self.untold);
         let kernel = match &mut self.kernel {
             Fact::Known(kernel) => kernel,
             Fact::Unavailable(reason) => {
@@ -145,6 +168,13 @@ impl FeatureFollower {
             if let Some(known) = table.get_mut(&ifindex)
                 && known.offloads.features != features
             {
+                if untold.contains(&ifindex)
+                    && let (Fact::Known(before), Fact::Known(now)) =
+                        (&known.offloads.features, &features)
+                    && before.active != now.active
+                {
+                    count(known);
+                }
                 known.offloads_mut().features = features;
             }
         };
@@ -169,6 +199,71 @@ impl FeatureFollower {
     }
 }
 
+/// Counts a change of features.
+fn count(known: &mut Known) {
+    if let Fact::Known(changes) = &mut known.offloads_mut().features_changed {
+        *changes += 1;
+    }
+}
+
 fn reason(error: &io::Error) -> String {
     format!("its features cannot be read: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::known;
+    use super::*;
+    use crate::sample::offloads::FeatureSet;
+
+    const LOOPBACK: u32 = 1;
+
+    fn changes(table: &Table) -> Option<u64> {
+        let known = &table.get(&LOOPBACK)?.offloads;
+        assert!(known.features.known().is_some(), "{:?}", known.features);
+        known.features_changed.known().copied()
+    }
+
+    /// By this host's loopback device, of which nobody changes features.
+    #[tokio::test]
+    async fn after_lost_notifications_changes_are_counted_on() {
+        let mut table = Table::from([(LOOPBACK, known("lo", LOOPBACK))]);
+        let mut follower = FeatureFollower::open();
+        follower.changed(LOOPBACK);
+        follower.refresh(&mut table);
+        assert_eq!(changes(&table), Some(0));
+
+        follower.take(Ok(LOOPBACK), &mut table);
+        follower.take(Err(Lost), &mut table);
+        follower.refresh(&mut table);
+        assert_eq!(
+            changes(&table),
+            Some(1),
+            "it was told, and has not changed since"
+        );
+
+        let offloads = table.get_mut(&LOOPBACK).unwrap().offloads_mut();
+        if let Fact::Known(features) = &mut offloads.features {
+            features.active = FeatureSet::default();
+        }
+        follower.take(Err(Lost), &mut table);
+        follower.refresh(&mut table);
+        assert_eq!(
+            changes(&table),
+            Some(2),
+            "it has changed, and nothing was told"
+        );
+    }
+
+    #[tokio::test]
+    async fn where_the_kernel_answers_again_changes_are_counted_again() {
+        let mut table = Table::from([(LOOPBACK, known("lo", LOOPBACK))]);
+        let mut follower = FeatureFollower::open();
+        follower.kernel = Fact::unavailable("no descriptors");
+        follower.is_lost = true;
+        let offloads = table.get_mut(&LOOPBACK).unwrap().offloads_mut();
+        offloads.features_changed = Fact::unavailable("no descriptors");
+        follower.refresh(&mut table);
+        assert_eq!(changes(&table), Some(0));
+    }
 }

@@ -193,7 +193,7 @@ impl Deref for Known {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::sample::Kind;
 
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    fn known(dev: &str, ifindex: u32) -> Known {
+    pub(in crate::collector) fn known(dev: &str, ifindex: u32) -> Known {
         let counters = KernelCounters::default();
         Known::new(link(dev, ifindex), Fact::Known(counters))
     }

@@ -223,7 +223,9 @@ fn hook_check(hook: Hook, error: Option<&ProbeError>, usable: &[Hook]) -> Check 
         Some(Hook::Tp) => "nothing while hook tp works",
         Some(Hook::Raw) if hook == Hook::Tp => "hook raw counts the same at a higher cost",
         Some(Hook::Raw) => "nothing while hook raw works",
-        Some(Hook::Tc) => "hook tc counts frames, but neither software work nor drops",
+        Some(Hook::Tc) => {
+            "hook tc counts frames, but no drops, and software work only where it is exact"
+        }
     };
     let told = error.to_string();
     let prefix = format!("{name}: ");

@@ -12,7 +12,8 @@ use super::{
     host,
     labels::Labels,
     names,
-    past::{Highest, Past, PastVm, Used},
+    past::{Highest, Past},
+    past_vm::{PastVm, Used},
     rank::{self, Ranked},
     snapshot::{Figure, Figures, HostValues, Row, Snapshot, Sums, VmRow},
     vm,
@@ -174,7 +175,7 @@ impl Exporter {
         vms.map(|(vm, name)| {
             let past = self.vms.entry(Arc::clone(name)).or_default();
             past.round = round;
-            past.advance(vm.stats.as_deref(), (vm.pid, vm.vhost_cpu_ns))
+            past.advance(vm.stats.as_ref(), (vm.pid, vm.vhost_cpu_ns))
         })
         .collect()
     }

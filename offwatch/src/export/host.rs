@@ -9,7 +9,7 @@ use super::{exporter::uncounted as reason_of, labels, snapshot::Series, value::V
 use crate::{
     filter::Filter,
     model::{Cost, Measured, Moment, missing},
-    sample::{Counters, ExactCounters, Host, Kind, Sample, Vm, VmState},
+    sample::{Counters, ExactCounters, Host, Kind, Sample, Source, StatsSource, Vm, VmState},
 };
 
 pub(super) fn info(host: &Host) -> Box<str> {
@@ -62,6 +62,7 @@ pub(super) fn unavailable(
     let vhost = sample.vms.iter().any(no_vhost);
     let vhost = vhost.then_some("the vhost threads of a VM's process cannot be seen");
     let known = [
+        ("libvirt", no_libvirt(sample)),
         ("gso", blind.gso),
         ("drops", blind.drops),
         ("software_work", blind.work.filter(|_| is_derived)),
@@ -74,7 +75,8 @@ pub(super) fn unavailable(
     ];
     let known = known.into_iter();
     let known = known.filter_map(|(what, reason)| Some((what, reason?)));
-    let notes = host.notes.iter().map(|note| ("note", note.as_str()));
+    let notes: Vec<String> = host.notes.iter().map(|note| lasting(note)).collect();
+    let notes = notes.iter().map(|note| ("note", note.as_str()));
     let classes = exact.unknown_drops.iter();
     let classes = classes.map(|(class, reason)| (class_name(class), reason.as_str()));
     let classes = classes.filter(|_| blind.drops.is_none());
@@ -85,6 +87,29 @@ pub(super) fn unavailable(
         value: Value::Count(1),
     });
     series.collect()
+}
+
+/// A note without its numbers. Those grow, and each would make another series.
+fn lasting(note: &str) -> String {
+    let is_number = |word: &str| word.parse::<u64>().is_ok();
+    let words = note.split(' ');
+    let words = words.map(|word| if is_number(word) { "N" } else { word });
+    words.collect::<Vec<&str>>().join(" ")
+}
+
+/// Why what libvirt tells of its VMs is not told, where it has some that run.
+fn no_libvirt(sample: &Sample) -> Option<&'static str> {
+    let is_told_otherwise = |vm: &Vm| match vm.source {
+        // Its files are read only as long as it does not answer.
+        Source::Status => true,
+        Source::Libvirt => {
+            let stats = vm.stats.as_ref();
+            stats.is_some_and(|stats| stats.source == StatsSource::Proc)
+        }
+        Source::Proc => false,
+    };
+    let reason = "it does not answer: its VMs are told by its files and /proc, without disks";
+    sample.vms.iter().any(is_told_otherwise).then_some(reason)
 }
 
 /// What a class of drops is called there.
@@ -175,4 +200,52 @@ fn bounded(counts: BTreeMap<String, u64>, top: usize) -> Vec<Series> {
         value: Value::Count(count),
     });
     series.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::VmStats;
+
+    #[test]
+    fn a_note_stays_the_same_while_its_numbers_grow() {
+        let note = "at least 17 frames of 2 taps (vnet12, IPv4) passed unseen";
+        let told = lasting(note);
+        assert_eq!(
+            told,
+            "at least N frames of N taps (vnet12, IPv4) passed unseen"
+        );
+        assert_eq!(lasting(&note.replace("17", "1800")), told);
+    }
+
+    #[test]
+    fn a_libvirt_that_does_not_answer_is_told_where_it_has_vms() {
+        let told = |source, stats: Option<StatsSource>| {
+            let stats = stats.map(|source| {
+                let stats = VmStats {
+                    source,
+                    ..VmStats::default()
+                };
+                Arc::new(stats)
+            });
+            let vm = Vm {
+                source,
+                stats,
+                ..Vm::default()
+            };
+            no_libvirt(&Sample {
+                vms: vec![vm],
+                ..Sample::default()
+            })
+            .is_some()
+        };
+        assert!(told(Source::Status, None));
+        assert!(told(Source::Libvirt, Some(StatsSource::Proc)));
+        assert!(!told(Source::Libvirt, Some(StatsSource::Libvirt)));
+        assert!(!told(Source::Libvirt, None), "it may be shut off");
+        assert!(
+            !told(Source::Proc, Some(StatsSource::Proc)),
+            "it is none of libvirt's"
+        );
+    }
 }

@@ -21,6 +21,7 @@ pub mod latest;
 mod names;
 pub mod own;
 mod past;
+mod past_vm;
 mod rank;
 pub mod server;
 pub mod snapshot;

@@ -1,5 +1,5 @@
-//! What is kept of an interface and of a VM from one sample to the next: for sums,
-//! for what must not fall, and for ranks.
+//! What is kept of an interface from one sample to the next: for sums, for what must
+//! not fall, and for ranks.
 
 use std::sync::Arc;
 
@@ -9,10 +9,7 @@ use super::{
     base::Base,
     snapshot::{Figure, Figures},
 };
-use crate::{
-    model::{Shown, SideTotals},
-    sample::VmStats,
-};
+use crate::model::{Shown, SideTotals};
 
 /// What of a direction is summed over the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,79 +186,6 @@ impl Past {
     }
 }
 
-/// A VM in the samples before.
-#[derive(Debug, Default)]
-pub(super) struct PastVm {
-    pub(super) round: u64,
-    /// Which start of the VM its totals are of.
-    start: Option<u64>,
-    /// The process of its vhost threads.
-    pid: Option<u32>,
-    pub(super) used: Used,
-    pub(super) labels: LabelText,
-}
-
-/// What a VM used since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Used {
-    pub(super) cpu_ns: Option<u64>,
-    pub(super) read_requests: Option<u64>,
-    pub(super) write_requests: Option<u64>,
-    pub(super) read_bytes: Option<u64>,
-    pub(super) write_bytes: Option<u64>,
-    pub(super) vhost_cpu_ns: Option<u64>,
-}
-
-impl PastVm {
-    /// Takes what is told now; what was used since the sample before. Totals of one
-    /// start do not fall: threads end, and with another source others are counted.
-    pub(super) fn advance(
-        &mut self,
-        stats: Option<&VmStats>,
-        vhost: (Option<u32>, Option<u64>),
-    ) -> Used {
-        let disks = |requests: fn(&crate::sample::DiskStats) -> Option<u64>| {
-            let disks = stats?.disks.as_ref()?;
-            disks.iter().map(requests).sum::<Option<u64>>()
-        };
-        if let Some(stats) = stats
-            && self.start != Some(stats.start)
-        {
-            self.start = Some(stats.start);
-            let vhost_cpu_ns = self.used.vhost_cpu_ns;
-            self.used = Used {
-                vhost_cpu_ns,
-                ..Used::default()
-            };
-        }
-        if self.pid != vhost.0 {
-            self.pid = vhost.0;
-            self.used.vhost_cpu_ns = None;
-        }
-        let before = self.used;
-        let highest = |now: Option<u64>, before: Option<u64>| {
-            now.map(|now| before.map_or(now, |before| now.max(before)))
-        };
-        self.used = Used {
-            cpu_ns: highest(stats.and_then(|stats| stats.cpu_time_ns), before.cpu_ns),
-            read_requests: highest(disks(|disk| disk.read_requests), before.read_requests),
-            write_requests: highest(disks(|disk| disk.write_requests), before.write_requests),
-            read_bytes: highest(disks(|disk| disk.read_bytes), before.read_bytes),
-            write_bytes: highest(disks(|disk| disk.write_bytes), before.write_bytes),
-            vhost_cpu_ns: highest(vhost.1, before.vhost_cpu_ns),
-        };
-        let grown = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
-        Used {
-            cpu_ns: grown(self.used.cpu_ns, before.cpu_ns),
-            read_requests: grown(self.used.read_requests, before.read_requests),
-            write_requests: grown(self.used.write_requests, before.write_requests),
-            read_bytes: grown(self.used.read_bytes, before.read_bytes),
-            write_bytes: grown(self.used.write_bytes, before.write_bytes),
-            vhost_cpu_ns: grown(self.used.vhost_cpu_ns, before.vhost_cpu_ns),
-        }
-    }
-}
-
 impl Figures {
     /// Sets those of a direction.
     pub(super) fn set_side(&mut self, first: Figure, totals: &SideTotals) {
@@ -300,29 +224,5 @@ mod tests {
         assert_eq!(highest.raise(shown(60, 1_500)), shown(90, 1_500));
         assert_eq!(highest.raise(Shown::default()), Shown::default());
         assert_eq!(highest.raise(shown(91, 0)), shown(91, 1_500));
-    }
-
-    #[test]
-    fn totals_of_a_vm_fall_only_with_its_start() {
-        let stats = |start, cpu| VmStats {
-            start,
-            cpu_time_ns: Some(cpu),
-            ..VmStats::default()
-        };
-        let mut past = PastVm::default();
-        past.advance(Some(&stats(1, 500)), (Some(7), Some(50)));
-        let grown = past.advance(Some(&stats(1, 400)), (Some(7), Some(30)));
-        assert_eq!((grown.cpu_ns, grown.vhost_cpu_ns), (Some(0), Some(0)));
-        assert_eq!(
-            (past.used.cpu_ns, past.used.vhost_cpu_ns),
-            (Some(500), Some(50))
-        );
-        past.advance(Some(&stats(2, 10)), (Some(8), Some(1)));
-        assert_eq!(
-            (past.used.cpu_ns, past.used.vhost_cpu_ns),
-            (Some(10), Some(1))
-        );
-        past.advance(None, (Some(8), None));
-        assert_eq!(past.used, Used::default(), "nobody tells");
     }
 }

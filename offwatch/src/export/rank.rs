@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::past::{Counted, Past, Used};
+use super::{
+    past::{Counted, Past},
+    past_vm::Used,
+};
 use crate::rank::Key;
 
 /// After so long, half of what was is forgotten: few come and go from scrape to

@@ -10,7 +10,8 @@ use super::{
     advice::Told,
     enforcement::Enforced,
     own::Own,
-    past::{Counted, Side, Used},
+    past::{Counted, Side},
+    past_vm::Used,
     value::Value,
 };
 

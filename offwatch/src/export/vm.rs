@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{labels::Labels, past::PastVm, snapshot::VmRow};
+use super::{labels::Labels, past_vm::PastVm, snapshot::VmRow};
 use crate::sample::{Source, VcpuState, Vm, VmStats};
 
 /// Its memory, bytes; none where that is not told.

@@ -1,6 +1,6 @@
 //! Network interfaces, by rtnetlink: all of them at start, then each change.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -124,7 +124,24 @@ pub fn list() -> Result<Vec<Link>, LinkError> {
     listed(&mut Requests::open(NETLINK_ROUTE)?)
 }
 
+/// How often a listing is begun anew when interfaces come and go meanwhile.
+const ATTEMPTS: usize = 4;
+
+/// All that any of the listings has, if each one is interrupted: of an interface that
+/// is gone whoever lists is notified as well, of one that was missed nobody is.
 fn listed(requests: &mut Requests<RouteNetlinkMessage>) -> Result<Vec<Link>, LinkError> {
+    let mut seen: BTreeMap<u32, Link> = BTreeMap::new();
+    for _ in 0..ATTEMPTS {
+        let links = listed_once(requests)?;
+        if !requests.was_interrupted() {
+            return Ok(links);
+        }
+        seen.extend(links.into_iter().map(|link| (link.ifindex, link)));
+    }
+    Ok(seen.into_values().collect())
+}
+
+fn listed_once(requests: &mut Requests<RouteNetlinkMessage>) -> Result<Vec<Link>, LinkError> {
     let mut message = LinkMessage::default();
     let without_counters = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
     message.attributes.push(without_counters);

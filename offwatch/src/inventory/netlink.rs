@@ -12,8 +12,9 @@ use std::{
 };
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable,
-    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator, parse_string,
+    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NlasIterator, parse_string,
 };
 use netlink_sys::{Socket, SocketAddr};
 use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg};
@@ -28,8 +29,18 @@ pub struct Requests<M> {
     socket: Socket,
     sequence: u32,
     buffer: Vec<u8>,
-    told: Option<String>,
+    said: Said,
     messages: PhantomData<fn(M) -> M>,
+}
+
+/// What the kernel said beside the answers to a request.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Of a refusal, in its own words.
+    pub refusal: Option<String>,
+    /// What is listed changed between two parts of the listing (`NLM_F_DUMP_INTR`):
+    /// before about Linux 6.9 one that is there all the time may be missing.
+    pub interrupted: bool,
 }
 
 impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
@@ -46,14 +57,19 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
             socket,
             sequence: 0,
             buffer: Vec::with_capacity(BUFFER_BYTES),
-            told: None,
+            said: Said::default(),
             messages: PhantomData,
         })
     }
 
     /// What the kernel said about the last refusal, in its own words.
     pub fn told(&self) -> Option<&str> {
-        self.told.as_deref()
+        self.said.refusal.as_deref()
+    }
+
+    /// The last listing was interrupted, see [`Said`].
+    pub fn was_interrupted(&self) -> bool {
+        self.said.interrupted
     }
 
     /// Asks for one thing. The kernel's refusal is the error.
@@ -94,7 +110,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
                 }
             }
         }
-        read_datagram(&self.buffer, self.sequence, &mut self.told, each)
+        read_datagram(&self.buffer, self.sequence, &mut self.said, each)
     }
 
     /// Reads, with one system call, as many datagrams of the answer as are there and
@@ -109,7 +125,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
         let mut ended = false;
         for (place, length) in lengths.into_iter().enumerate() {
             let each = |message| each(place, message);
-            ended |= read_datagram(into.get(place, length), self.sequence, &mut self.told, each)?;
+            ended |= read_datagram(into.get(place, length), self.sequence, &mut self.said, each)?;
         }
         Ok(ended)
     }
@@ -121,7 +137,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Requests<M> {
     }
 
     fn send(&mut self, message: M, flags: u16) -> io::Result<()> {
-        self.told = None;
+        self.said = Said::default();
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
@@ -165,11 +181,11 @@ impl Datagrams {
 }
 
 /// Reads those messages of a datagram that answer request number `sequence`; `true`
-/// if they were the last. What the kernel says of a refusal, the error, is `told`.
+/// if they were the last. What the kernel says beside them goes to `said`.
 pub fn read_datagram<M: NetlinkDeserializable>(
     datagram: &[u8],
     sequence: u32,
-    told: &mut Option<String>,
+    said: &mut Said,
     mut each: impl FnMut(M),
 ) -> io::Result<bool> {
     let mut ended = false;
@@ -186,11 +202,12 @@ pub fn read_datagram<M: NetlinkDeserializable>(
         if message.header.sequence_number != sequence {
             continue;
         }
+        said.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
         match message.payload {
             NetlinkPayload::InnerMessage(message) => each(message),
             NetlinkPayload::Error(error) if error.code.is_some() => {
                 if message.header.flags & NLM_F_ACK_TLVS != 0 {
-                    *told = words(&error.header);
+                    said.refusal = words(&error.header);
                 }
                 return Err(error.to_io());
             }
@@ -216,4 +233,33 @@ fn words(refusal: &[u8]) -> Option<String> {
 /// For `map_err`: the kernel said something that is no netlink message.
 pub(crate) fn malformed(error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::{DoneMessage, NLM_F_DUMP_INTR, NLM_F_MULTIPART};
+    use netlink_packet_route::RouteNetlinkMessage;
+
+    use super::*;
+
+    #[test]
+    fn an_interrupted_listing_is_told() {
+        for (flag, interrupted) in [(NLM_F_DUMP_INTR, true), (0, false)] {
+            let mut header = NetlinkHeader::default();
+            header.sequence_number = 7;
+            header.flags = NLM_F_MULTIPART | flag;
+            let done = NetlinkPayload::<RouteNetlinkMessage>::Done(DoneMessage::default());
+            let mut message = NetlinkMessage::new(header, done);
+            message.finalize();
+            let mut bytes = vec![0; message.buffer_len()];
+            message.serialize(&mut bytes);
+            let mut said = Said::default();
+            let ended = read_datagram::<RouteNetlinkMessage>(&bytes, 7, &mut said, |_| ());
+            assert!(ended.unwrap());
+            assert_eq!(said.interrupted, interrupted);
+            let mut other = Said::default();
+            read_datagram::<RouteNetlinkMessage>(&bytes, 8, &mut other, |_| ()).unwrap();
+            assert!(!other.interrupted, "it is another request's");
+        }
+    }
 }

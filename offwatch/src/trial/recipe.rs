@@ -50,8 +50,8 @@ pub struct Trials {
     pub schema: Cow<'static, str>,
     /// Version of this form.
     pub version: u32,
-    /// One for each change that was tried. After one that was ended before, there is
-    /// no other.
+    /// One for each change that was tried. After one that was ended for anything but
+    /// a loss, there is no other.
     pub trials: Vec<Trial>,
 }
 

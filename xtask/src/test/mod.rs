@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold, cheapest first.
 
+mod room;
 mod summary;
 
 use std::io::{IsTerminal, Read, Write, stdout};
@@ -88,6 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         heading(&format!("{}/{} {}", index + 1, steps.len(), step.title))?;
         if let Err(error) = (step.run)(&mut workspace, &mut summary) {
             eprintln!("xtask: {error:#}");
+            room::tell_if_none(&workspace);
             println!("\nstopped at step {}: {}", index + 1, step.title);
             code = interrupt::exit_code().unwrap_or(ExitCode::FAILURE);
             break;

@@ -105,9 +105,13 @@ impl Advisor {
             last,
             gathering,
         };
-        // One that still waits began earlier, and this window goes on from it.
-        if let Err(TrySendError::Full(job)) = self.jobs.try_send(job) {
-            self.first = Some(job.first);
+        match self.jobs.try_send(job) {
+            Ok(()) => {}
+            // One that still waits began earlier, and this window goes on from it.
+            Err(TrySendError::Full(job)) => self.first = Some(job.first),
+            // The thread has panicked, and said so. What it found last must not stay on
+            // the page as if it were found now.
+            Err(TrySendError::Disconnected(_)) => panic!("the thread of advice has ended"),
         }
     }
 

@@ -32,8 +32,8 @@ pub(super) const FAMILIES: &[Family] = &[
     counter(
         "offwatch_vm_cpu_seconds",
         Some("seconds"),
-        "CPU time of all threads of the VM since its start, as libvirt told it last; without \
-         libvirt, as /proc tells it.",
+        "CPU time of all threads of the VM since its start, as libvirt told it last; while that \
+         does not answer, what /proc tells is added.",
         |vm| vm.used.cpu_ns.map(Value::Ns),
     ),
     gauge(
@@ -57,25 +57,25 @@ pub(super) const FAMILIES: &[Family] = &[
     counter(
         "offwatch_vm_disk_read_requests",
         None,
-        "Requests of the VM to read, all disks together.",
+        "Requests of the VM to read, all disks together, also those that were unplugged.",
         |vm| vm.used.read_requests.map(Value::Count),
     ),
     counter(
         "offwatch_vm_disk_write_requests",
         None,
-        "Requests of the VM to write, all disks together.",
+        "Requests of the VM to write, all disks together, also those that were unplugged.",
         |vm| vm.used.write_requests.map(Value::Count),
     ),
     counter(
         "offwatch_vm_disk_read_bytes",
         Some("bytes"),
-        "Bytes that the VM read, all disks together.",
+        "Bytes that the VM read, all disks together, also those that were unplugged.",
         |vm| vm.used.read_bytes.map(Value::Count),
     ),
     counter(
         "offwatch_vm_disk_write_bytes",
         Some("bytes"),
-        "Bytes that the VM wrote, all disks together.",
+        "Bytes that the VM wrote, all disks together, also those that were unplugged.",
         |vm| vm.used.write_bytes.map(Value::Count),
     ),
     counter(
