@@ -62,7 +62,11 @@ pub(super) fn unavailable(
     let vhost = sample.vms.iter().any(no_vhost);
     let vhost = vhost.then_some("the vhost threads of a VM's process cannot be seen");
     let known = [
-        ("libvirt", no_libvirt(sample)),
+        // A build without it does not ask.
+        (
+            "libvirt",
+            no_libvirt(sample).filter(|_| cfg!(feature = "libvirt")),
+        ),
         ("gso", blind.gso),
         ("drops", blind.drops),
         ("software_work", blind.work.filter(|_| is_derived)),

@@ -41,7 +41,7 @@ impl Render for Table {
         let blind = &model.host.blind;
         let unseen = [
             ("GSO", blind.gso),
-            ("software work", blind.work),
+            ("software work, unless it is counted exactly", blind.work),
             ("drops", blind.drops),
         ];
         notes.extend(unseen.into_iter().filter_map(|(what, reason)| {

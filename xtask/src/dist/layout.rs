@@ -38,6 +38,8 @@ pub(super) struct Places {
 }
 
 pub(super) const DOC: &str = "share/doc/offwatch";
+/// What contrib is called there.
+const EXAMPLES: &str = "examples";
 pub(super) const MAN: &str = "share/man/man1";
 pub(super) const UNITS: &str = "lib/systemd/system";
 
@@ -93,12 +95,9 @@ impl Sources<'_> {
         for (from, name) in files(&contrib.join("systemd"))? {
             entries.push(Entry::file(from, format!("{UNITS}/{name}")));
         }
-        entries.push(Entry::file(
-            self.root.join("README.md"),
-            format!("{DOC}/README.md"),
-        ));
+        entries.push(document(&self.root.join("README.md"), "README.md")?);
         for (from, name) in files(&self.root.join("docs"))? {
-            entries.push(Entry::file(from, format!("{DOC}/docs/{name}")));
+            entries.push(document(&from, &format!("docs/{name}"))?);
         }
         entries.extend(self.examples()?);
         if let Some(directory) = places.licences {
@@ -119,17 +118,42 @@ impl Sources<'_> {
         Ok(entries)
     }
 
-    /// All of contrib that has no place of its own.
+    /// All of contrib that has no place of its own, and the units, which documents
+    /// refer to.
     fn examples(&self) -> Result<Vec<Entry>> {
         let contrib = self.root.join("contrib");
-        let placed = ["man/", "completions/", "systemd/"];
+        let placed = ["man/", "completions/"];
         let examples = files(&contrib)?
             .into_iter()
             .filter(|(_, name)| !placed.iter().any(|directory| name.starts_with(directory)));
         Ok(examples
-            .map(|(from, name)| Entry::file(from, format!("{DOC}/examples/{name}")))
+            .map(|(from, name)| Entry::file(from, format!("{DOC}/{EXAMPLES}/{name}")))
             .collect())
     }
+}
+
+/// A document, whose links to contrib lead to where that is packed.
+fn document(from: &Path, name: &str) -> Result<Entry> {
+    let to = format!("{DOC}/{name}");
+    if !name.ends_with(".md") {
+        return Ok(Entry::file(from.to_owned(), to));
+    }
+    let text = fs::read_to_string(from).with_context(|| format!("{}", from.display()))?;
+    Ok(Entry::text(with_links_to_examples(&text), to))
+}
+
+fn with_links_to_examples(text: &str) -> String {
+    let mut text = text.to_owned();
+    for up in ["", "../"] {
+        for end in [")", "/"] {
+            let (link, packed) = (
+                format!("]({up}contrib{end}"),
+                format!("]({up}{EXAMPLES}{end}"),
+            );
+            text = text.replace(&link, &packed);
+        }
+    }
+    text
 }
 
 /// The units that are packed, of a kind (`.service`) or, with an empty one, all.
@@ -165,6 +189,13 @@ fn files(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_to_contrib_lead_to_examples() {
+        let text = "[a](contrib), [b](../contrib/x.yml#y), [contrib](docs/contrib.md)";
+        let packed = "[a](examples), [b](../examples/x.yml#y), [contrib](docs/contrib.md)";
+        assert_eq!(with_links_to_examples(text), packed);
+    }
 
     #[test]
     fn units_are_found_by_their_place() {
