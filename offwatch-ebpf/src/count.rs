@@ -127,18 +127,18 @@ pub(crate) fn dropped<M: Memory>(skb: Skb<M>, location: u64, reason: u32) {
     let Some(in_flight) = in_flight() else { return };
     // What `sent` did not count, or for another device, is not taken back.
     let is_sent = in_flight.sent == skb.address() && in_flight.slot == seen.slot;
-    // `skb_iif` is set to the device on receipt and kept on the way out.
-    let is_from_device = skb.iif() == seen.ifindex;
     let by_driver = if drops::have_reason() {
         drops::is_of_tap(reason)
     } else {
-        // What came from the device may have the address of what was sent to it before.
-        is_sent && !is_from_device
+        // What came from the device may have the address of what was sent to it before,
+        // unless that had come from it, too.
+        is_sent && (in_flight.iif == seen.ifindex || skb.iif() != seen.ifindex)
     };
     let Some(slot) = SLOTS.get_ptr_mut(seen.slot) else {
         return;
     };
-    let side = if !by_driver && is_from_device {
+    // `skb_iif` is set to the device on receipt and kept on the way out.
+    let side = if !by_driver && skb.iif() == seen.ifindex {
         // SAFETY: as in `received`.
         unsafe { &raw mut (*slot).ingress }
     } else {

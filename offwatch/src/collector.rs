@@ -232,6 +232,7 @@ impl Collector {
                         .unwrap_or_else(|| Arc::clone(&self.own_node)),
                 ),
                 exact: self.exact_hooks(),
+                libvirt_is_silent: self.vms.libvirt_is_silent(),
                 notes,
                 feature_names: self.evidence.feature_names().clone(),
                 // As little looked at as interfaces, where those are not wanted.

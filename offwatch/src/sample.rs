@@ -77,6 +77,10 @@ pub struct Host {
     /// What is counted where it is done.
     #[serde(default)]
     pub exact: ExactHooks,
+    /// libvirt does not answer, though it did or has files of VMs: those and `/proc`
+    /// tell of them instead, and nothing does of their disks.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub libvirt_is_silent: bool,
     /// Things the user should know about the whole sample, as a libvirt that
     /// does not answer.
     pub notes: Vec<String>,
@@ -86,6 +90,10 @@ pub struct Host {
     /// What the kernel says about the host.
     #[serde(default)]
     pub evidence: Evidence,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How packets are counted. All hooks run the same counting function.

@@ -24,7 +24,9 @@ pub(super) struct FeatureFollower {
     names: FeatureNames,
     /// Interfaces to be read before the next sample.
     stale: BTreeSet<u32>,
-    /// Those of them of which a notification may have been lost, and none was not.
+    /// Those of them of which the kernel told, which is counted already.
+    told: BTreeSet<u32>,
+    /// Those of which it may have told, and that was lost.
     untold: BTreeSet<u32>,
     /// The kernel is to be asked once more: it worked before.
     is_lost: bool,
@@ -69,6 +71,7 @@ impl FeatureFollower {
             kernel,
             names,
             stale: BTreeSet::new(),
+            told: BTreeSet::new(),
             untold: BTreeSet::new(),
             is_lost: false,
         }
@@ -106,6 +109,7 @@ impl FeatureFollower {
                 if let Some(known) = table.get_mut(&ifindex) {
                     count(known);
                     self.stale.insert(ifindex);
+                    self.told.insert(ifindex);
                     self.untold.remove(&ifindex);
                 }
             }
@@ -124,7 +128,8 @@ impl FeatureFollower {
             self.names = names;
         }
         for (ifindex, known) in table {
-            if self.stale.insert(*ifindex) {
+            self.stale.insert(*ifindex);
+            if !self.told.contains(ifindex) {
                 self.untold.insert(*ifindex);
             }
             // It could not be followed, and can be again.
@@ -141,8 +146,9 @@ impl FeatureFollower {
 
     /// An interface is gone.
     pub(super) fn gone(&mut self, ifindex: u32) {
-        self.stale.remove(&ifindex);
-        self.untold.remove(&ifindex);
+        for set in [&mut self.stale, &mut self.told, &mut self.untold] {
+            set.remove(&ifindex);
+        }
     }
 
     /// Reads what may have changed.
@@ -150,6 +156,7 @@ impl FeatureFollower {
         if self.is_lost {
             self.lost(table);
         }
+        self.told.clear();
         let untold = std::mem::take(&mut self.untold);
         let kernel = match &mut self.kernel {
             Fact::Known(kernel) => kernel,
@@ -246,6 +253,8 @@ mod tests {
         if let Fact::Known(features) = &mut offloads.features {
             features.active = FeatureSet::default();
         }
+        // It is stale already, by what the kernel told of links.
+        follower.changed(LOOPBACK);
         follower.take(Err(Lost), &mut table);
         follower.refresh(&mut table);
         assert_eq!(

@@ -123,6 +123,9 @@ pub enum EnforceError {
         /// Why.
         because: String,
     },
+    /// Nothing of what was to be taken back could be tried.
+    #[error("commit {0} stands as it did: nothing of it could be tried")]
+    Untried(u64),
     /// It could not go on, or somebody else took it back.
     #[error("commit {commit} was taken back: {because}")]
     TakenBack {
@@ -134,7 +137,7 @@ pub enum EnforceError {
     /// A policy wants its changes confirmed, and is none that was.
     #[error(
         "{0} wants its changes confirmed, and was not confirmed as it is now; run `offwatch \
-         enforce --apply --policy {0}` and confirm it first"
+         enforce --apply --policy {0}` and confirm it first, while no --watch runs"
     )]
     Unconfirmed(String),
     /// The watchdog cannot be started.

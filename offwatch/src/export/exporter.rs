@@ -175,7 +175,7 @@ impl Exporter {
         vms.map(|(vm, name)| {
             let past = self.vms.entry(Arc::clone(name)).or_default();
             past.round = round;
-            past.advance(vm.stats.as_ref(), (vm.pid, vm.vhost_cpu_ns))
+            past.advance(vm.stats.as_deref(), (vm.pid, vm.vhost_cpu_ns))
         })
         .collect()
     }

@@ -9,8 +9,12 @@ use super::{exporter::uncounted as reason_of, labels, snapshot::Series, value::V
 use crate::{
     filter::Filter,
     model::{Cost, Measured, Moment, missing},
-    sample::{Counters, ExactCounters, Host, Kind, Sample, Source, StatsSource, Vm, VmState},
+    sample::{Counters, ExactCounters, Host, Kind, Sample, Vm, VmState},
 };
+
+/// Where libvirt has VMs.
+const NO_LIBVIRT: &str =
+    "it does not answer: its VMs are told by its files and /proc, without disks";
 
 pub(super) fn info(host: &Host) -> Box<str> {
     let labels = labels::of(&[
@@ -62,11 +66,7 @@ pub(super) fn unavailable(
     let vhost = sample.vms.iter().any(no_vhost);
     let vhost = vhost.then_some("the vhost threads of a VM's process cannot be seen");
     let known = [
-        // A build without it does not ask.
-        (
-            "libvirt",
-            no_libvirt(sample).filter(|_| cfg!(feature = "libvirt")),
-        ),
+        ("libvirt", host.libvirt_is_silent.then_some(NO_LIBVIRT)),
         ("gso", blind.gso),
         ("drops", blind.drops),
         ("software_work", blind.work.filter(|_| is_derived)),
@@ -93,27 +93,23 @@ pub(super) fn unavailable(
     series.collect()
 }
 
-/// A note without its numbers. Those grow, and each would make another series.
+/// A note without its numbers and what is in brackets. Those change, and each time would
+/// make another series.
 fn lasting(note: &str) -> String {
+    let mut depth = 0_usize;
+    let outside: String = note
+        .chars()
+        .filter(|letter| {
+            depth += usize::from(*letter == '(');
+            let is_outside = depth == 0;
+            depth = depth.saturating_sub(usize::from(*letter == ')'));
+            is_outside
+        })
+        .collect();
     let is_number = |word: &str| word.parse::<u64>().is_ok();
-    let words = note.split(' ');
+    let words = outside.split_whitespace();
     let words = words.map(|word| if is_number(word) { "N" } else { word });
     words.collect::<Vec<&str>>().join(" ")
-}
-
-/// Why what libvirt tells of its VMs is not told, where it has some that run.
-fn no_libvirt(sample: &Sample) -> Option<&'static str> {
-    let is_told_otherwise = |vm: &Vm| match vm.source {
-        // Its files are read only as long as it does not answer.
-        Source::Status => true,
-        Source::Libvirt => {
-            let stats = vm.stats.as_ref();
-            stats.is_some_and(|stats| stats.source == StatsSource::Proc)
-        }
-        Source::Proc => false,
-    };
-    let reason = "it does not answer: its VMs are told by its files and /proc, without disks";
-    sample.vms.iter().any(is_told_otherwise).then_some(reason)
 }
 
 /// What a class of drops is called there.
@@ -209,47 +205,16 @@ fn bounded(counts: BTreeMap<String, u64>, top: usize) -> Vec<Series> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::VmStats;
 
     #[test]
-    fn a_note_stays_the_same_while_its_numbers_grow() {
-        let note = "at least 17 frames of 2 taps (vnet12, IPv4) passed unseen";
+    fn a_note_stays_the_same_while_what_is_in_it_changes() {
+        let note = "at least 17 frames of IPv4 passed unseen (vnet12, vnet9 and 3 more): by XDP";
         let told = lasting(note);
+        assert_eq!(told, "at least N frames of IPv4 passed unseen : by XDP");
         assert_eq!(
-            told,
-            "at least N frames of N taps (vnet12, IPv4) passed unseen"
+            lasting(&note.replace("17", "1800").replace("vnet9", "vnet8")),
+            told
         );
-        assert_eq!(lasting(&note.replace("17", "1800")), told);
-    }
-
-    #[test]
-    fn a_libvirt_that_does_not_answer_is_told_where_it_has_vms() {
-        let told = |source, stats: Option<StatsSource>| {
-            let stats = stats.map(|source| {
-                let stats = VmStats {
-                    source,
-                    ..VmStats::default()
-                };
-                Arc::new(stats)
-            });
-            let vm = Vm {
-                source,
-                stats,
-                ..Vm::default()
-            };
-            no_libvirt(&Sample {
-                vms: vec![vm],
-                ..Sample::default()
-            })
-            .is_some()
-        };
-        assert!(told(Source::Status, None));
-        assert!(told(Source::Libvirt, Some(StatsSource::Proc)));
-        assert!(!told(Source::Libvirt, Some(StatsSource::Libvirt)));
-        assert!(!told(Source::Libvirt, None), "it may be shut off");
-        assert!(
-            !told(Source::Proc, Some(StatsSource::Proc)),
-            "it is none of libvirt's"
-        );
+        assert_eq!(lasting("a) b (c"), "a) b", "it need not be balanced");
     }
 }

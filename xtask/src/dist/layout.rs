@@ -39,7 +39,7 @@ pub(super) struct Places {
 
 pub(super) const DOC: &str = "share/doc/offwatch";
 /// What contrib is called there.
-const EXAMPLES: &str = "examples";
+pub(super) const EXAMPLES: &str = "examples";
 pub(super) const MAN: &str = "share/man/man1";
 pub(super) const UNITS: &str = "lib/systemd/system";
 

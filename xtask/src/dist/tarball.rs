@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::layout::{Content, DOC, Entry, Places, Sources, UNITS};
+use super::layout::{Content, DOC, EXAMPLES, Entry, Places, Sources, UNITS};
 use super::stage;
 use crate::run;
 
@@ -37,8 +37,12 @@ pub(super) fn make(sources: &Sources, program: &Path, work: &Path, to: &Path) ->
     );
 
     let mut entries = sources.entries(program, &PLACES)?;
+    let examples = format!("{DOC}/{EXAMPLES}/systemd");
     for entry in &mut entries {
-        if entry.to.starts_with(UNITS) {
+        if [UNITS, &examples]
+            .iter()
+            .any(|place| entry.to.starts_with(place))
+        {
             at_prefix(entry)?;
         }
     }

@@ -57,6 +57,7 @@ pub(super) async fn run(
     if changes.iter().all(|change| change.send.is_empty()) {
         // What is not as asked for cannot be helped by asking again.
         report.verdicts = enforcer.verify(&changes)?;
+        confirm_as_is(enforcer, &options)?;
         report.definitions = define(enforcer, definitions, &options)?;
         return report.end();
     }
@@ -85,6 +86,18 @@ pub(super) async fn run(
         report.definitions = define(enforcer, definitions, &options)?;
     }
     report.end()
+}
+
+/// A policy that wants to be confirmed, and has nothing to be changed, can be confirmed
+/// only so; `--watch` asks for that.
+fn confirm_as_is(enforcer: &mut Enforcer, options: &Options) -> Result<(), Error> {
+    let sha256 = enforcer.policy_sha256().map(ToOwned::to_owned);
+    if let Some(sha256) = sha256.filter(|_| options.confirm_within.is_some())
+        && !enforcer.confirmed_before(&sha256)?
+    {
+        enforcer.confirm_as_is()?;
+    }
+    Ok(())
 }
 
 /// Changes definitions, or only tells of them. They come last: of features that

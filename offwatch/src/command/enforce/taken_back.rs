@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::{
-    enforce::apply::{Restored, TakenBack},
+    enforce::{
+        apply::{Restored, TakenBack},
+        error::EnforceError,
+    },
     sample::offloads::FeatureNames,
 };
 
@@ -22,8 +25,12 @@ pub(super) fn code(taken: &[TakenBack]) -> u8 {
 pub(super) fn text(taken: &[TakenBack]) -> String {
     let mut text = String::new();
     for commit in taken {
+        let is = match commit.untold {
+            Some(EnforceError::Untried(_)) => "is not",
+            _ => "is",
+        };
         text += &format!(
-            "commit {} is taken back: {}\n",
+            "commit {} {is} taken back: {}\n",
             commit.commit, commit.because
         );
         let head = text.len();
@@ -41,9 +48,13 @@ pub(super) fn text(taken: &[TakenBack]) -> String {
         if text.len() == head {
             text += "  nothing had to be sent: all is as before already\n";
         }
-        if let Some(error) = &commit.untold {
-            text += &format!("  {error}; it is taken back once more at the next start\n");
-        }
+        text += &match &commit.untold {
+            None => String::new(),
+            Some(error @ EnforceError::Untried(_)) => {
+                format!("  {error}; run it again when that is mended\n")
+            }
+            Some(error) => format!("  {error}; it is taken back once more at the next start\n"),
+        };
     }
     text
 }

@@ -94,7 +94,11 @@ fn chosen<'j>(
     all: bool,
 ) -> Result<Vec<&'j Journalled>, EnforceError> {
     let is_live = |journalled: &&Journalled| {
-        journalled.state == State::Confirmed && here.whose(&journalled.commit) == Whose::Ours
+        let commit = &journalled.commit;
+        journalled.state == State::Confirmed
+            && here.whose(commit) == Whose::Ours
+            // It only says that a policy is confirmed.
+            && (commit.definitions.is_some() || !commit.entries.is_empty())
     };
     let live: Vec<&Journalled> = journal.iter().filter(is_live).collect();
     if all {

@@ -79,6 +79,8 @@ pub struct RestoredCard {
     pub name: String,
     /// Why it could not be, if so.
     pub failed: Option<String>,
+    /// libvirt does not answer, so nothing was tried.
+    pub is_untried: bool,
 }
 
 /// Takes back what a commit changed of definitions, the last card first.
@@ -97,6 +99,7 @@ pub(super) fn restore(commit: &Commit) -> Vec<RestoredCard> {
         RestoredCard {
             name: card.name(),
             failed: done.err(),
+            is_untried: open.is_err(),
         }
     });
     restored.collect()

@@ -256,12 +256,30 @@ impl Enforcer {
     /// Whether a policy or an advice with this SHA-256 was confirmed, in this
     /// boot or an earlier one.
     pub fn confirmed_before(&self, sha256: &str) -> Result<bool, EnforceError> {
-        let confirmed = |journalled: &Journalled| {
-            let commit = &journalled.commit;
-            commit.policy_sha256.as_deref() == Some(sha256)
-                && matches!(journalled.state, State::Confirmed | State::EndedByBoot)
-        };
-        Ok(self.store.list()?.iter().any(confirmed))
+        for Journalled { commit, state } in self.store.list()? {
+            let is_confirmed = match state {
+                State::Confirmed => true,
+                // A boot may be how a change ended that cut the host off.
+                State::EndedByBoot => self.store.was_confirmed(commit.id)?,
+                _ => false,
+            };
+            if is_confirmed && commit.policy_sha256.as_deref() == Some(sha256) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Journals that the policy is confirmed as it is, where it asks for nothing that
+    /// is not so already.
+    pub fn confirm_as_is(&mut self) -> Result<(), EnforceError> {
+        let commit = self.commit();
+        self.write(commit, &State::Confirmed).map(drop)
+    }
+
+    /// SHA-256 of the policy or advice whose changes are made.
+    pub fn policy_sha256(&self) -> Option<&str> {
+        self.settings.policy_sha256.as_deref()
     }
 
     /// From now on changes are those of a policy or an advice with this SHA-256.

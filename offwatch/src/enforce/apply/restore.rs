@@ -8,6 +8,7 @@ use crate::{
         error::EnforceError,
         journal::{Commit, Entry},
         kernel::{Kernel, Refusal, Reply, Request},
+        predict::negotiable,
         target::Id,
     },
     sample::offloads::{FeatureNames, FeatureSet, Features},
@@ -66,11 +67,20 @@ pub(crate) fn restore(
     };
     let now = features(kernel)?;
     let entries: Vec<&Entry> = commit.entries.iter().rev().collect();
-    let requests: Vec<(&Id, Request)> = entries
+    let masks: Vec<FeatureSet> = entries
         .iter()
         .map(|entry| {
             let now = now.get(&entry.id.ifindex);
-            let request = now.map(|now| back(&commit.names, entry, now));
+            mask(&commit.names, entry)
+                - now.map_or_else(FeatureSet::default, |now| guests(&commit.names, entry, now))
+        })
+        .collect();
+    let requests: Vec<(&Id, Request)> = entries
+        .iter()
+        .zip(&masks)
+        .map(|(entry, mask)| {
+            let now = now.get(&entry.id.ifindex);
+            let request = now.map(|now| back(entry, now, *mask));
             (&entry.id, request.unwrap_or_default())
         })
         .collect();
@@ -82,14 +92,13 @@ pub(crate) fn restore(
     let mut answers = kernel.set_each(&sent).into_iter();
     let after = features(kernel)?;
     let mut restored = Vec::with_capacity(entries.len());
-    for (entry, (id, request)) in entries.into_iter().zip(requests) {
+    for ((entry, mask), (id, request)) in entries.into_iter().zip(masks).zip(requests) {
         let answer = match request.is_empty() {
             // It may be another one.
             true => kernel.of(id).map(|_| Reply::default()),
             false => answers.next().unwrap_or_else(|| Ok(Reply::default())),
         };
         let after = after.get(&id.ifindex);
-        let mask = mask(&commit.names, entry);
         let after_changeable = after.map(|after| after.changeable).unwrap_or_default();
         let differs = |of: fn(&Features) -> FeatureSet| {
             let after = after.map(of).unwrap_or_default();
@@ -131,13 +140,25 @@ pub(crate) fn restore(
     Ok(restored)
 }
 
-/// What leads back to what was asked for before, of what was sent.
-fn back(names: &FeatureNames, entry: &Entry, now: &Features) -> Request {
+/// What leads back to what was asked for before, of what may be switched.
+fn back(entry: &Entry, now: &Features, may: FeatureSet) -> Request {
     let whole = Request::between(now.wanted, entry.before.wanted);
-    let mask = mask(names, entry) & (now.changeable - now.never_changed);
+    let mask = may & (now.changeable - now.never_changed);
     Request {
         mask: whole.mask & mask,
         on: whole.on & mask,
+    }
+}
+
+/// What a guest's driver has negotiated since, of a tap of which it had negotiated
+/// nothing: before its driver was there all of it was off, and nobody had asked for that.
+fn guests(names: &FeatureNames, entry: &Entry, now: &Features) -> FeatureSet {
+    let negotiable = negotiable(names);
+    let was_none = (entry.before.wanted & negotiable).is_empty();
+    let is_some = !(now.active & negotiable).is_empty();
+    match entry.owner.is_some() && was_none && is_some {
+        true => negotiable,
+        false => FeatureSet::default(),
     }
 }
 

@@ -159,6 +159,11 @@ impl<'e> Session<'e> {
         self.enforcer.kernel.of(id)
     }
 
+    /// Features of one of the changes' interfaces that it may switch.
+    pub fn journalled(&self, index: usize) -> FeatureSet {
+        journalled(&self.commit, &self.changes[index])
+    }
+
     /// Sees to it that the commit is watched, and tells how it stands: somebody
     /// else may have settled it.
     pub fn tend(&mut self) -> Result<State, EnforceError> {

@@ -9,7 +9,7 @@ use crate::{
         audit::{Action, Audit},
         error::EnforceError,
         journal::{Commit, State, Store},
-        kernel::Kernel,
+        kernel::{Kernel, Refusal},
     },
     sample::offloads::FeatureNames,
 };
@@ -41,6 +41,14 @@ impl TakenBack {
         };
         !self.interfaces.iter().any(wrong) && self.cards.iter().all(|card| card.failed.is_none())
     }
+}
+
+/// Nothing was done, for want of a permission, or as libvirt does not answer.
+fn is_untried(interfaces: &[Restored], cards: &[RestoredCard]) -> bool {
+    let mut sent = interfaces.iter().filter(|it| !it.sent.is_empty());
+    let is_refused = |it: &Restored| matches!(it.refused, Some(Refusal::NotPermitted));
+    let is_any = sent.clone().next().is_some() || !cards.is_empty();
+    is_any && sent.all(is_refused) && cards.iter().all(|card| card.is_untried)
 }
 
 /// Restores every interface of a commit of which the journal cannot be read any more:
@@ -90,8 +98,15 @@ pub fn take_back(
             failed,
         },
     };
-    let told = locked.append(commit.id, &state);
-    let _ = audit.stands(commit.id, &state);
+    // What could not even be tried stands as it did, to be tried again.
+    let told = match is_untried(&interfaces, &cards) {
+        true => Err(EnforceError::Untried(commit.id)),
+        false => {
+            let told = locked.append(commit.id, &state);
+            let _ = audit.stands(commit.id, &state);
+            told
+        }
+    };
     let _ = audit.sync();
     Ok(Some(TakenBack {
         commit: commit.id,

@@ -46,6 +46,8 @@ pub(crate) struct Device {
     pub(crate) features: Features,
     /// Every change is refused.
     pub(crate) refuses: bool,
+    /// So it is, for want of a permission.
+    pub(crate) permits: bool,
     pub(crate) is_odd: bool,
 }
 
@@ -86,6 +88,7 @@ impl InMemory {
                 never_changed: set(&[FIXED]),
             },
             refuses: false,
+            permits: true,
             is_odd: false,
         };
         host.devices.insert(ifindex, device);
@@ -185,6 +188,9 @@ impl Kernel for InMemory {
         let mut host = self.0.borrow_mut();
         host.sent.push((id.dev.clone(), *request));
         let device = host.devices.get_mut(&id.ifindex).expect("it is there");
+        if !device.permits {
+            return Err(Refusal::NotPermitted);
+        }
         if device.refuses {
             return Err(Refusal::Other {
                 source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),

@@ -504,3 +504,104 @@ fn what_is_gone_is_forgotten() {
     assert_eq!(keep(&[1, 2]), [None, None]);
     assert_eq!(keep(&[1]), [None, Some(3)]);
 }
+
+/// A boot may be how a change ended that cut the host off: its policy is none that
+/// somebody confirmed.
+#[test]
+fn a_policy_is_confirmed_by_people_and_not_by_a_boot() {
+    for confirms in [true, false] {
+        let (host, state) = (InMemory::with(&["tap0"]), State::new());
+        let settings = || super::Settings {
+            policy_sha256: Some("of the policy".into()),
+            ..state.settings()
+        };
+        let open = || super::Enforcer::open(Box::new(host.clone()), settings());
+        let (mut enforcer, _) = open().expect("an enforcer");
+        let change = host.change("tap0", &[(GRO, false)]);
+        let mut session = enforcer
+            .begin(vec![change], &[], Some(SOON))
+            .expect("a session");
+        session.apply_all().expect("applied");
+        session.wait_for_confirmation(SOON).expect("it waits");
+        if confirms {
+            session.confirm().expect("confirmed");
+        }
+        drop(enforcer);
+        let path = Store::open(&state.path()).path(1);
+        let text = fs::read_to_string(&path).expect("a journal");
+        let text = text.replacen("\"boot_id\":\"", "\"boot_id\":\"another-", 1);
+        fs::write(&path, text).expect("written");
+        let (enforcer, _) = open().expect("the next one");
+        assert_eq!(standing(&state), Standing::EndedByBoot);
+        let confirmed = enforcer.confirmed_before("of the policy");
+        assert_eq!(confirmed.expect("known"), confirms);
+        assert!(!enforcer.confirmed_before("of another").expect("known"));
+    }
+}
+
+#[test]
+fn a_policy_that_asks_for_nothing_new_can_be_confirmed() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let settings = super::Settings {
+        policy_sha256: Some("of the policy".into()),
+        ..state.settings()
+    };
+    let (mut enforcer, _) =
+        super::Enforcer::open(Box::new(host.clone()), settings).expect("an enforcer");
+    assert!(!enforcer.confirmed_before("of the policy").expect("known"));
+    enforcer.confirm_as_is().expect("confirmed");
+    assert!(enforcer.confirmed_before("of the policy").expect("known"));
+    assert_eq!(host.sent(), []);
+}
+
+#[test]
+fn what_could_not_be_tried_can_be_taken_back_later() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let before = host.features("tap0");
+    let mut enforcer = state.enforcer(&host);
+    let changes = [host.change("tap0", &[(GRO, false)])];
+    enforcer.keep(&changes).expect("kept");
+    let commit = Store::open(&state.path()).get(1).expect("it").commit;
+    host.edit("tap0", |device| device.permits = false);
+    let refused = enforcer.take_back(&commit, "a test").expect("told");
+    let refused = refused.expect("it was to be taken back");
+    assert!(matches!(refused.untold, Some(EnforceError::Untried(1))));
+    assert!(!refused.is_complete());
+    assert_eq!(standing(&state), Standing::Confirmed);
+    host.edit("tap0", |device| device.permits = true);
+    let taken = enforcer.take_back(&commit, "a test").expect("told");
+    assert!(taken.expect("taken back").is_complete());
+    assert_eq!(host.features("tap0"), before);
+    assert!(matches!(standing(&state), Standing::RolledBack { .. }));
+}
+
+/// Before its driver was there all was off that a guest negotiates: that is no state to
+/// take a guest back to that runs since.
+#[test]
+fn what_a_guest_negotiated_since_is_left_to_it() {
+    let guests = set(&[CHECKSUM, TSO]);
+    for (is_vm, negotiates) in [(true, true), (true, false), (false, true)] {
+        let (host, state) = (InMemory::with(&["tap0"]), State::new());
+        host.edit("tap0", |device| {
+            device.features.wanted = device.features.wanted - guests;
+            device.features.active = device.features.active - guests;
+        });
+        let mut change = host.change("tap0", &[(CHECKSUM, true), (TSO, true), (GRO, false)]);
+        change.owner = is_vm.then(Default::default);
+        let mut enforcer = state.enforcer(&host);
+        enforcer.keep(&[change]).expect("kept");
+        if !negotiates {
+            host.edit("tap0", |device| {
+                device.features.active = device.features.active - guests;
+            });
+        }
+        let commit = Store::open(&state.path()).get(1).expect("it").commit;
+        let taken = enforcer.take_back(&commit, "a test").expect("told");
+        assert!(taken.expect("taken back").is_complete());
+        let wanted = host.features("tap0").wanted;
+        let is_left = is_vm && negotiates;
+        assert_eq!((wanted & guests) == guests, is_left, "{is_vm} {negotiates}");
+        assert_eq!((wanted & guests).is_empty(), !is_left);
+        assert!(wanted.contains(GRO), "no guest negotiates it");
+    }
+}

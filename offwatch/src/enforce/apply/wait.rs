@@ -9,6 +9,7 @@ use std::{
 
 use nix::{
     sys::{
+        termios::{FlushArg, tcflush},
         time::TimeSpec,
         timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
     },
@@ -110,8 +111,10 @@ impl Session<'_> {
                 Event::Due => "nobody confirmed it in time",
                 Event::Signal(name) => name,
             };
-            if let Some(taken_back) = self.roll_back(because)? {
-                return Ok(Ending::TakenBack(taken_back));
+            match self.roll_back(because) {
+                Ok(Some(taken_back)) => return Ok(Ending::TakenBack(taken_back)),
+                Ok(None) => {}
+                Err(error) => return Err(self.give_up(error)),
             }
         }
     }
@@ -151,6 +154,10 @@ impl Events {
         signals: Option<Signals>,
         terminal: Option<OwnedFd>,
     ) -> io::Result<Self> {
+        if let Some(terminal) = &terminal {
+            // What was typed before one was asked confirms nothing.
+            let _ = tcflush(terminal, FlushArg::TCIFLUSH);
+        }
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
         let until = TimeSpec::from_duration(Duration::from_nanos(until_ns.max(1)));
@@ -234,6 +241,24 @@ mod tests {
     use std::{fs::File, io::Write as _};
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_typed_before_one_was_asked_confirms_nothing() {
+        use std::time::Instant;
+
+        let journal = tempfile::NamedTempFile::new().expect("a file");
+        let pty = nix::pty::openpty(None, None).expect("a terminal");
+        let mut keys = File::from(pty.master);
+        keys.write_all(b"\n").expect("typed");
+        let until = u64::MAX / 4;
+        let mut events =
+            Events::open(journal.path(), until, None, Some(pty.slave)).expect("events");
+        let asked = Instant::now();
+        assert!(matches!(events.next().await, Ok(Event::Look)));
+        assert!(asked.elapsed() >= TEND / 2, "something was typed");
+        keys.write_all(b"\n").expect("typed");
+        assert!(matches!(events.next().await, Ok(Event::Confirmed)));
+    }
 
     /// What comes of what is typed, and of the end of the terminal.
     #[tokio::test]

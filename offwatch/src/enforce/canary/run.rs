@@ -290,7 +290,8 @@ impl Run<'_> {
         }
         match conclusion {
             Conclusion::Passed => Ok(()),
-            Conclusion::NoVerdict { .. } if !is_whole => Ok(()),
+            // A later window may tell more.
+            Conclusion::NoVerdict { .. } | Conclusion::Failed { .. } if !is_whole => Ok(()),
             other => Err(End::Concluded(other)),
         }
     }
@@ -443,9 +444,10 @@ fn negotiated(
 }
 
 /// Not all that was asked for is still asked for. That the interface is gone is told
-/// by its window.
+/// by its window. What was so before is not sent again either.
 fn is_undone(session: &mut Session<'_>, change: usize) -> bool {
     let asked = session.changes()[change].asked;
+    let sent = session.journalled(change);
     let now = session.features(change);
-    now.is_ok_and(|now| !((now.wanted ^ asked.on) & asked.mask).is_empty())
+    now.is_ok_and(|now| !((now.wanted ^ asked.on) & asked.mask & sent).is_empty())
 }

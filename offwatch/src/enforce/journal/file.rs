@@ -135,6 +135,15 @@ pub(super) fn last_state(path: &Path) -> Result<State, EnforceError> {
     })
 }
 
+/// Whether it was confirmed, whatever became of it since.
+pub(super) fn was_confirmed(path: &Path) -> Result<bool, EnforceError> {
+    let text = text(path)?;
+    let whole = &text[..whole_lines(&text)];
+    let states = whole.split_inclusive(|byte| *byte == b'\n').skip(1);
+    let mut states = states.map(serde_json::from_slice::<State>);
+    Ok(states.any(|state| matches!(state, Ok(State::Confirmed))))
+}
+
 /// The error is a line and what is wrong with it.
 fn parse(text: &[u8]) -> Result<(Commit, State), (usize, String)> {
     let whole = &text[..whole_lines(text)];

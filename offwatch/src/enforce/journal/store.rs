@@ -131,6 +131,11 @@ impl Store {
         }
     }
 
+    /// Whether a commit was confirmed, whatever became of it since.
+    pub fn was_confirmed(&self, id: u64) -> Result<bool, EnforceError> {
+        file::was_confirmed(&self.path(id))
+    }
+
     /// Whether the watchdog of a commit lives: it holds a lock on the file.
     pub fn has_watchdog(&self, id: u64) -> bool {
         let Ok(file) = File::open(self.path(id)) else {
@@ -157,7 +162,20 @@ impl Store {
             path: path.clone(),
             source,
         };
-        let mut file = options.open(&path).map_err(failed)?;
+        let opened = options
+            .open(&path)
+            .or_else(|error| match error.raw_os_error() {
+                // What is to be taken back is not kept by a disk that has failed meanwhile.
+                Some(libc::EROFS) => {
+                    let flags = libc::O_NOFOLLOW;
+                    OpenOptions::new()
+                        .read(true)
+                        .custom_flags(flags)
+                        .open(&path)
+                }
+                _ => Err(error),
+            });
+        let mut file = opened.map_err(failed)?;
         let until = Instant::now() + PATIENCE;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

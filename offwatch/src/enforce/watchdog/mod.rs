@@ -41,7 +41,11 @@ pub fn run(kernel: &mut dyn Kernel, state_dir: &Path, commit: u64) -> Result<(),
     loop {
         match watch(kernel, &store, &mut audit, &commit, &mut waiting) {
             Err(error) if tries == TRIES => {
-                if store.get(commit.id).is_err() {
+                // Of one that is settled there is nothing left to do.
+                if store
+                    .state(commit.id)
+                    .map_or(true, |state| !state.is_settled())
+                {
                     take_back_unread(kernel, &mut audit, &commit)?;
                 }
                 return Err(error);

@@ -33,7 +33,7 @@ pub(super) const FAMILIES: &[Family] = &[
         "offwatch_vm_cpu_seconds",
         Some("seconds"),
         "CPU time of all threads of the VM since its start, as libvirt told it last; while that \
-         does not answer, what /proc tells is added.",
+         does not answer, it goes on by what /proc tells.",
         |vm| vm.used.cpu_ns.map(Value::Ns),
     ),
     gauge(

@@ -33,7 +33,7 @@ use super::procfs::{Host, Process, Scanner};
 use super::status;
 use crate::facts::{domain::Domain, host::HostFacts};
 use crate::probe::can_read_processes;
-use crate::sample::{Node, Vm};
+use crate::sample::{Node, Source, Vm};
 
 /// Pause between two looks at all processes while a tap has no owner, at first.
 const FIRST_SEARCH: Duration = Duration::from_secs(1);
@@ -90,6 +90,8 @@ pub struct Vms {
     seen_changes: u64,
     /// See [`Self::known_since`].
     known_since: Option<Instant>,
+    /// libvirt is asked and does not answer.
+    is_unanswered: bool,
     merged: Merged,
 }
 
@@ -124,6 +126,7 @@ impl Vms {
             hidden: false,
             seen_changes: 0,
             known_since: None,
+            is_unanswered: false,
             merged: Merged::default(),
         }
     }
@@ -182,6 +185,13 @@ impl Vms {
         self.daemon.state()
     }
 
+    /// Whether libvirt did not answer at the last update, though it did before or has
+    /// files of VMs that run.
+    pub fn libvirt_is_silent(&self) -> bool {
+        let is_by_file = |vm: &Vm| vm.source == Source::Status;
+        self.is_unanswered && (self.was_connected || self.all().iter().any(is_by_file))
+    }
+
     /// The VMs at the last update, running ones by id and then by name.
     pub fn all(&self) -> &[Vm] {
         &self.merged.vms
@@ -203,6 +213,7 @@ impl Vms {
         self.seen_changes = self.daemon.changes();
         let answer = self.daemon.ask(taps_changed);
         let by_libvirt = matches!(answer, Answer::Domains { .. });
+        self.is_unanswered = matches!(answer, Answer::Connecting | Answer::Failed { .. });
         let is_scan_due = self.is_scan_due(taps_changed, by_libvirt);
         self.known_since = match &answer {
             Answer::Domains { all_read, .. } => *all_read,

@@ -85,6 +85,7 @@ fn status_files_and_processes() {
     assert_eq!(notes, [] as [String; 0]);
     assert_eq!(found[0].uuid.as_deref(), Some(UUID));
     assert_eq!(found[0].nics[0].unobservable, None);
+    assert!(!vms.libvirt_is_silent(), "nobody asks it");
 }
 
 #[test]
@@ -221,4 +222,25 @@ fn libvirt_first() {
     assert!(rows.contains(&("test", Source::Libvirt)), "{rows:?}");
     assert!(rows.contains(&("owt", Source::Proc)), "{rows:?}");
     assert_eq!(notes, [] as [String; 0]);
+    assert!(!vms.libvirt_is_silent());
+    vms.is_unanswered = true;
+    assert!(vms.libvirt_is_silent(), "it answered before");
+}
+
+/// No daemon is at the socket; with its files there was one, without there need not be.
+#[cfg(feature = "libvirt")]
+#[test]
+fn libvirt_is_silent_where_it_has_vms() {
+    let (with_files, without) = (TestHost::new(), TestHost::new());
+    with_files.owt();
+    without.process(95, "kvm\n", b"kvm\0-name\0b\0", "tap0");
+    for (host, expected) in [(with_files, true), (without, false)] {
+        let libvirt = Libvirt::spawn(Some("qemu+unix:///system?socket=/nonexistent".to_owned()));
+        libvirt.wait_first(Duration::from_secs(20));
+        let mut vms = Vms::new(host.paths(), Some(NETNS)).with_libvirt(libvirt);
+        let links = LinkTable::new([("vnet0".into(), 4, &Kind::Tap)]);
+        let (found, notes) = list(&mut vms, &links);
+        assert!(notes[0].contains("no daemon"), "{notes:?}");
+        assert_eq!((found.len(), vms.libvirt_is_silent()), (1, expected));
+    }
 }
