@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, future::pending, io};
 
-use super::table::{Known, Table};
+use super::table::Table;
 use crate::{
     inventory::{
         features::{Family, FeatureSocket, FeatureSweep, Monitor},
@@ -24,11 +24,7 @@ pub(super) struct FeatureFollower {
     names: FeatureNames,
     /// Interfaces to be read before the next sample.
     stale: BTreeSet<u32>,
-    /// Those of them of which the kernel told, which is counted already.
-    told: BTreeSet<u32>,
-    /// Those of which it may have told, and that was lost.
-    untold: BTreeSet<u32>,
-    /// The kernel is to be asked once more: it worked before.
+    /// The kernel is to be asked again: it answered before.
     is_lost: bool,
 }
 
@@ -71,8 +67,6 @@ impl FeatureFollower {
             kernel,
             names,
             stale: BTreeSet::new(),
-            told: BTreeSet::new(),
-            untold: BTreeSet::new(),
             is_lost: false,
         }
     }
@@ -107,18 +101,17 @@ impl FeatureFollower {
                 // A notification about an interface that is not known yet is
                 // older than what will be read of it.
                 if let Some(known) = table.get_mut(&ifindex) {
-                    count(known);
+                    if let Fact::Known(changes) = &mut known.offloads_mut().features_changed {
+                        *changes += 1;
+                    }
                     self.stale.insert(ifindex);
-                    self.told.insert(ifindex);
-                    self.untold.remove(&ifindex);
                 }
             }
             Err(Lost) => self.lost(table),
         }
     }
 
-    /// Notifications were lost. What they told of is read again, and counts as one
-    /// change where it has.
+    /// Notifications were lost: how many changes they told of nobody knows.
     fn lost(&mut self, table: &mut Table) {
         // Subscribed anew before anything is read.
         let (kernel, names) = Kernel::open();
@@ -128,14 +121,9 @@ impl FeatureFollower {
             self.names = names;
         }
         for (ifindex, known) in table {
+            known.offloads_mut().features_changed =
+                Fact::unavailable("the kernel dropped notifications: too many at once");
             self.stale.insert(*ifindex);
-            if !self.told.contains(ifindex) {
-                self.untold.insert(*ifindex);
-            }
-            // It could not be followed, and can be again.
-            if !self.is_lost && known.offloads.features_changed.known().is_none() {
-                known.offloads_mut().features_changed = Fact::Known(0);
-            }
         }
     }
 
@@ -146,9 +134,7 @@ impl FeatureFollower {
 
     /// An interface is gone.
     pub(super) fn gone(&mut self, ifindex: u32) {
-        for set in [&mut self.stale, &mut self.told, &mut self.untold] {
-            set.remove(&ifindex);
-        }
+        self.stale.remove(&ifindex);
     }
 
     /// Reads what may have changed.
@@ -156,8 +142,6 @@ impl FeatureFollower {
         if self.is_lost {
             self.lost(table);
         }
-        self.told.clear();
-        let untold = std::mem::take(&mut self.untold);
         let kernel = match &mut self.kernel {
             Fact::Known(kernel) => kernel,
             Fact::Unavailable(reason) => {
@@ -175,13 +159,6 @@ impl FeatureFollower {
             if let Some(known) = table.get_mut(&ifindex)
                 && known.offloads.features != features
             {
-                if untold.contains(&ifindex)
-                    && let (Fact::Known(before), Fact::Known(now)) =
-                        (&known.offloads.features, &features)
-                    && before.active != now.active
-                {
-                    count(known);
-                }
                 known.offloads_mut().features = features;
             }
         };
@@ -206,13 +183,6 @@ impl FeatureFollower {
     }
 }
 
-/// Counts a change of features.
-fn count(known: &mut Known) {
-    if let Fact::Known(changes) = &mut known.offloads_mut().features_changed {
-        *changes += 1;
-    }
-}
-
 fn reason(error: &io::Error) -> String {
     format!("its features cannot be read: {error}")
 }
@@ -221,58 +191,21 @@ fn reason(error: &io::Error) -> String {
 mod tests {
     use super::super::table::tests::known;
     use super::*;
-    use crate::sample::offloads::FeatureSet;
 
     const LOOPBACK: u32 = 1;
 
-    fn changes(table: &Table) -> Option<u64> {
-        let known = &table.get(&LOOPBACK)?.offloads;
-        assert!(known.features.known().is_some(), "{:?}", known.features);
-        known.features_changed.known().copied()
-    }
-
-    /// By this host's loopback device, of which nobody changes features.
+    /// By this host's loopback device.
     #[tokio::test]
-    async fn after_lost_notifications_changes_are_counted_on() {
+    async fn a_kernel_that_could_not_be_asked_for_a_while_is_asked_again() {
         let mut table = Table::from([(LOOPBACK, known("lo", LOOPBACK))]);
         let mut follower = FeatureFollower::open();
-        follower.changed(LOOPBACK);
-        follower.refresh(&mut table);
-        assert_eq!(changes(&table), Some(0));
-
-        follower.take(Ok(LOOPBACK), &mut table);
-        follower.take(Err(Lost), &mut table);
-        follower.refresh(&mut table);
-        assert_eq!(
-            changes(&table),
-            Some(1),
-            "it was told, and has not changed since"
-        );
-
-        let offloads = table.get_mut(&LOOPBACK).unwrap().offloads_mut();
-        if let Fact::Known(features) = &mut offloads.features {
-            features.active = FeatureSet::default();
-        }
-        // It is stale already, by what the kernel told of links.
-        follower.changed(LOOPBACK);
-        follower.take(Err(Lost), &mut table);
-        follower.refresh(&mut table);
-        assert_eq!(
-            changes(&table),
-            Some(2),
-            "it has changed, and nothing was told"
-        );
-    }
-
-    #[tokio::test]
-    async fn where_the_kernel_answers_again_changes_are_counted_again() {
-        let mut table = Table::from([(LOOPBACK, known("lo", LOOPBACK))]);
-        let mut follower = FeatureFollower::open();
+        let names = follower.names().clone();
+        assert!(!names.0.is_empty());
         follower.kernel = Fact::unavailable("no descriptors");
         follower.is_lost = true;
-        let offloads = table.get_mut(&LOOPBACK).unwrap().offloads_mut();
-        offloads.features_changed = Fact::unavailable("no descriptors");
         follower.refresh(&mut table);
-        assert_eq!(changes(&table), Some(0));
+        let features = &table[&LOOPBACK].offloads.features;
+        assert!(features.known().is_some(), "{features:?}");
+        assert_eq!((follower.is_lost, follower.names()), (false, &names));
     }
 }

@@ -74,6 +74,7 @@ pub(super) fn unavailable(
         ("checksum_seconds", checksum),
         ("drops_by_class", no_exact(sample)),
         ("vhost_cpu", vhost),
+        ("feature_changes", no_changes(sample)),
         ("enforcement", enforcement),
         ("enforcement_as_set", as_set),
     ];
@@ -110,6 +111,12 @@ fn lasting(note: &str) -> String {
     let words = outside.split_whitespace();
     let words = words.map(|word| if is_number(word) { "N" } else { word });
     words.collect::<Vec<&str>>().join(" ")
+}
+
+/// Why it is not known of an interface how often its features changed.
+fn no_changes(sample: &Sample) -> Option<&str> {
+    let mut interfaces = sample.interfaces.iter();
+    interfaces.find_map(|found| found.offloads.features_changed.reason())
 }
 
 /// What a class of drops is called there.

@@ -55,8 +55,7 @@ pub struct Offloads {
     pub features: Fact<Features>,
     /// How often the kernel told that active features changed, since offwatch
     /// began to observe the interface: by an administrator, or as a guest's
-    /// driver negotiated. At least: of notifications that the kernel dropped, as
-    /// too many came at once, only what is different afterwards counts.
+    /// driver negotiated.
     pub features_changed: Fact<u64>,
     /// How it was made, if it is a tap.
     pub tap: Option<Tap>,

@@ -86,7 +86,7 @@ impl<'s, 'w> Joiner<'s, 'w> {
             features_before: before.and_then(|before| states(&before.offloads.features)),
             features_changed: changes(found)
                 .zip(before.and_then(changes))
-                .and_then(|(now, before)| now.checked_sub(*before)),
+                .map(|(now, before)| now.saturating_sub(*before)),
             tx_timeouts: before.and_then(|before| timeouts(found, before)),
             device: self.lookup.and_then(device),
             device_before: self.lookup_before.as_ref().and_then(device),
