@@ -33,6 +33,9 @@ pub struct Options {
     pub write_xml: bool,
     /// The libvirt that has them, if one is named.
     pub connect: Option<String>,
+    /// The plan is of all that the policy speaks of: no part of the host was chosen, and
+    /// all VMs are known.
+    pub is_whole: bool,
 }
 
 /// Applies what is to be changed, verifies it, and waits for its confirmation; the
@@ -57,7 +60,7 @@ pub(super) async fn run(
     if changes.iter().all(|change| change.send.is_empty()) {
         // What is not as asked for cannot be helped by asking again.
         report.verdicts = enforcer.verify(&changes)?;
-        confirm_as_is(enforcer, &options)?;
+        report.is_confirmed_as_is = confirm_as_is(enforcer, &options)?;
         report.definitions = define(enforcer, definitions, &options)?;
         return report.end();
     }
@@ -89,15 +92,18 @@ pub(super) async fn run(
 }
 
 /// A policy that wants to be confirmed, and has nothing to be changed, can be confirmed
-/// only so; `--watch` asks for that.
-fn confirm_as_is(enforcer: &mut Enforcer, options: &Options) -> Result<(), Error> {
+/// only so; `--watch` asks for that. Whether it was.
+fn confirm_as_is(enforcer: &mut Enforcer, options: &Options) -> Result<bool, Error> {
+    let is_wanted = options.is_whole && options.confirm_within.is_some();
     let sha256 = enforcer.policy_sha256().map(ToOwned::to_owned);
-    if let Some(sha256) = sha256.filter(|_| options.confirm_within.is_some())
-        && !enforcer.confirmed_before(&sha256)?
-    {
+    let Some(sha256) = sha256.filter(|_| is_wanted) else {
+        return Ok(false);
+    };
+    let is_new = !enforcer.confirmed_before(&sha256)?;
+    if is_new {
         enforcer.confirm_as_is()?;
     }
-    Ok(())
+    Ok(is_new)
 }
 
 /// Changes definitions, or only tells of them. They come last: of features that
@@ -132,6 +138,7 @@ async fn finish(
     if options.detach {
         return Ok(Told::Waits(within));
     }
+    apply::forget_typed();
     if !options.json {
         let how = match std::io::stdin().is_terminal() {
             true => "press Enter, or run `offwatch enforce confirm`, to keep it; ^C takes it back",

@@ -17,16 +17,21 @@ use crate::{
 pub(super) fn run(args: &StateArgs) -> Result<u8, Error> {
     let store = Store::open(&args.state_dir);
     let here = Here::now()?;
-    let mut waits = Vec::new();
+    let (mut waits, mut applied) = (Vec::new(), Vec::new());
     let (mut settled, mut elsewhere) = (None, None);
     for journalled in store.list()? {
         let id = journalled.commit.id;
         match (&journalled.state, here.whose(&journalled.commit)) {
-            (state, Whose::Ours) if !state.is_settled() => waits.push(id),
+            (State::Unconfirmed { .. }, Whose::Ours) => waits.push(id),
+            (State::Applying, Whose::Ours) => applied.push(id),
             (state, Whose::OtherNamespace) if !state.is_settled() => elsewhere = Some(id),
             (_, Whose::Ours) => settled = Some((journalled.commit, journalled.state)),
             _ => {}
         }
+    }
+    if waits.is_empty() {
+        // It is told that these cannot be.
+        waits = applied;
     }
     if waits.is_empty() {
         // Who comes too late learns what became of it.

@@ -73,6 +73,12 @@ fn told(interface: &Restored, names: &FeatureNames) -> Option<String> {
         let sent = &interface.sent;
         told.push(super::words(sent.mask, sent.on, names));
     }
+    if !interface.left_to_guest.is_empty() {
+        let features = names.of(interface.left_to_guest).join(", ");
+        told.push(format!(
+            "{features} left on: its guest has negotiated them since"
+        ));
+    }
     if !interface.not_active.is_empty() {
         let features = names.of(interface.not_active).join(", ");
         told.push(format!(
@@ -103,6 +109,7 @@ pub(super) fn value(commit: &TakenBack) -> Value {
             "sent": super::switched(&interface.sent, names),
             "failed": interface.failure(names),
             "not_active": names.of(interface.not_active),
+            "left_to_guest": names.of(interface.left_to_guest),
         })
     });
     let definitions = commit
@@ -163,6 +170,7 @@ mod tests {
             },
             sent: Request::default(),
             refused: None,
+            left_to_guest: FeatureSet::default(),
             not_wanted: FeatureSet::default(),
             not_active: FeatureSet::default(),
         };

@@ -10,7 +10,7 @@ use crate::{
         audit::{Action, Audit},
         error::EnforceError,
         here::{Here, Whose, seconds_until},
-        journal::{Journalled, State, Store},
+        journal::{Commit, Journalled, State, Store},
         lock::EnforcerLock,
     },
     error::Error,
@@ -97,8 +97,7 @@ fn chosen<'j>(
         let commit = &journalled.commit;
         journalled.state == State::Confirmed
             && here.whose(commit) == Whose::Ours
-            // It only says that a policy is confirmed.
-            && (commit.definitions.is_some() || !commit.entries.is_empty())
+            && !is_empty(commit)
     };
     let live: Vec<&Journalled> = journal.iter().filter(is_live).collect();
     if all {
@@ -125,6 +124,11 @@ fn chosen<'j>(
         .collect())
 }
 
+/// It only says that a policy is confirmed.
+fn is_empty(commit: &Commit) -> bool {
+    commit.definitions.is_none() && commit.entries.is_empty()
+}
+
 /// Why a commit cannot be taken back, if so.
 fn obstacle(
     found: &Journalled,
@@ -138,6 +142,9 @@ fn obstacle(
         Whose::OtherNamespace => return Some("it belongs to another network namespace".into()),
     }
     match &found.state {
+        State::Confirmed if is_empty(&found.commit) => {
+            return Some("it changed nothing, and only says that its policy is confirmed".into());
+        }
         State::Confirmed => {}
         state if !state.is_settled() => {
             return Some("it is not confirmed; run `offwatch enforce rollback`".into());

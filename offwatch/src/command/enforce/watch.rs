@@ -46,7 +46,10 @@ pub(super) async fn run(args: &EnforceArgs, input: Input) -> Result<u8, Error> {
     let (enforcer, recovered) = Enforcer::open(super::kernel()?, settings)?;
     for taken_back in &recovered.taken_back {
         let (commit, because) = (taken_back.commit, &taken_back.because);
-        let line = format!("commit {commit} was taken back: {because}");
+        let line = match &taken_back.untold {
+            Some(error @ EnforceError::Untried(_)) => error.to_string(),
+            _ => format!("commit {commit} was taken back: {because}"),
+        };
         log.line(Level::Warning, &line);
     }
     check(&kept.input, &enforcer)?;

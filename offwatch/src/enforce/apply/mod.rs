@@ -28,5 +28,5 @@ pub use self::{
     session::{Outcome, Session, confirmable},
     take_back::{TakenBack, take_back, take_back_unread},
     verdict::Verdict,
-    wait::Ending,
+    wait::{Ending, forget_typed},
 };

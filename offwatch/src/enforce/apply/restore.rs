@@ -27,6 +27,8 @@ pub struct Restored {
     pub sent: Request,
     /// Why it could not be, if so.
     pub refused: Option<Refusal>,
+    /// Those that its guest has negotiated since, and that are left to it.
+    pub left_to_guest: FeatureSet,
     /// Those that are still asked for otherwise than before.
     pub not_wanted: FeatureSet,
     /// Those that are asked for as before and are not so: what they need is off,
@@ -67,20 +69,21 @@ pub(crate) fn restore(
     };
     let now = features(kernel)?;
     let entries: Vec<&Entry> = commit.entries.iter().rev().collect();
-    let masks: Vec<FeatureSet> = entries
+    let left: Vec<FeatureSet> = entries
         .iter()
-        .map(|entry| {
-            let now = now.get(&entry.id.ifindex);
-            mask(&commit.names, entry)
-                - now.map_or_else(FeatureSet::default, |now| guests(&commit.names, entry, now))
+        .map(|entry| match (action, now.get(&entry.id.ifindex)) {
+            // Only what was confirmed is meant to outlive the start of a guest.
+            (Action::Undo, Some(now)) => guests(&commit.names, entry, now),
+            _ => FeatureSet::default(),
         })
         .collect();
     let requests: Vec<(&Id, Request)> = entries
         .iter()
-        .zip(&masks)
-        .map(|(entry, mask)| {
+        .zip(&left)
+        .map(|(entry, left)| {
             let now = now.get(&entry.id.ifindex);
-            let request = now.map(|now| back(entry, now, *mask));
+            let may = mask(&commit.names, entry) - *left;
+            let request = now.map(|now| back(entry, now, may));
             (&entry.id, request.unwrap_or_default())
         })
         .collect();
@@ -92,13 +95,14 @@ pub(crate) fn restore(
     let mut answers = kernel.set_each(&sent).into_iter();
     let after = features(kernel)?;
     let mut restored = Vec::with_capacity(entries.len());
-    for ((entry, mask), (id, request)) in entries.into_iter().zip(masks).zip(requests) {
+    for ((entry, left), (id, request)) in entries.into_iter().zip(left).zip(requests) {
         let answer = match request.is_empty() {
             // It may be another one.
             true => kernel.of(id).map(|_| Reply::default()),
             false => answers.next().unwrap_or_else(|| Ok(Reply::default())),
         };
         let after = after.get(&id.ifindex);
+        let mask = mask(&commit.names, entry) - left;
         let after_changeable = after.map(|after| after.changeable).unwrap_or_default();
         let differs = |of: fn(&Features) -> FeatureSet| {
             let after = after.map(of).unwrap_or_default();
@@ -126,6 +130,7 @@ pub(crate) fn restore(
         restored.push(Restored {
             id: id.clone(),
             sent: request,
+            left_to_guest: left,
             not_wanted: match taken {
                 true => not_wanted,
                 false => FeatureSet::default(),
@@ -150,14 +155,16 @@ fn back(entry: &Entry, now: &Features, may: FeatureSet) -> Request {
     }
 }
 
-/// What a guest's driver has negotiated since, of a tap of which it had negotiated
-/// nothing: before its driver was there all of it was off, and nobody had asked for that.
+/// What a guest's driver has negotiated since, of what was sent, of a card of which it had
+/// negotiated nothing: before its driver was there all of it was off, and nobody had asked
+/// for that. That it has negotiated is known where more is asked for than was sent: a
+/// negotiation asks for all that the driver accepts.
 fn guests(names: &FeatureNames, entry: &Entry, now: &Features) -> FeatureSet {
     let negotiable = negotiable(names);
     let was_none = (entry.before.wanted & negotiable).is_empty();
-    let is_some = !(now.active & negotiable).is_empty();
-    match entry.owner.is_some() && was_none && is_some {
-        true => negotiable,
+    let has_negotiated = !((now.wanted & negotiable) - entry.set.on).is_empty();
+    match entry.owner.is_some() && was_none && has_negotiated {
+        true => entry.set.mask & negotiable & now.wanted,
         false => FeatureSet::default(),
     }
 }

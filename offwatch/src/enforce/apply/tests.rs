@@ -8,9 +8,11 @@ use std::{
 
 use super::{
     Outcome,
+    take_back::take_back,
     testing::{CHECKSUM, FIXED, GRO, InMemory, ODD, State, TSO, set},
 };
 use crate::enforce::{
+    audit::Action,
     error::EnforceError,
     journal::{State as Standing, Store},
     kernel::Refusal,
@@ -576,32 +578,47 @@ fn what_could_not_be_tried_can_be_taken_back_later() {
 }
 
 /// Before its driver was there all was off that a guest negotiates: that is no state to
-/// take a guest back to that runs since.
+/// take a guest back to that runs since. What is not confirmed is taken back all the same.
 #[test]
 fn what_a_guest_negotiated_since_is_left_to_it() {
     let guests = set(&[CHECKSUM, TSO]);
-    for (is_vm, negotiates) in [(true, true), (true, false), (false, true)] {
+    for (is_vm, negotiates, action) in [
+        (true, true, Action::Undo),
+        (true, true, Action::RollBack),
+        (true, false, Action::Undo),
+        (false, true, Action::Undo),
+    ] {
         let (host, state) = (InMemory::with(&["tap0"]), State::new());
         host.edit("tap0", |device| {
             device.features.wanted = device.features.wanted - guests;
             device.features.active = device.features.active - guests;
         });
-        let mut change = host.change("tap0", &[(CHECKSUM, true), (TSO, true), (GRO, false)]);
+        let mut change = host.change("tap0", &[(TSO, true), (GRO, false)]);
         change.owner = is_vm.then(Default::default);
         let mut enforcer = state.enforcer(&host);
         enforcer.keep(&[change]).expect("kept");
-        if !negotiates {
+        if negotiates {
             host.edit("tap0", |device| {
-                device.features.active = device.features.active - guests;
+                device.features.wanted = device.features.wanted | guests;
+                device.features.active = device.features.active | guests;
             });
         }
-        let commit = Store::open(&state.path()).get(1).expect("it").commit;
-        let taken = enforcer.take_back(&commit, "a test").expect("told");
-        assert!(taken.expect("taken back").is_complete());
+        let store = Store::open(&state.path());
+        let commit = store.get(1).expect("it").commit;
+        let (kernel, audit) = (&mut *enforcer.kernel, &mut enforcer.audit);
+        let still = |state: &Standing| *state == Standing::Confirmed;
+        let taken = take_back(kernel, &store, audit, &commit, "a test", action, still);
+        let taken = taken.expect("told").expect("taken back");
+        assert!(taken.is_complete());
+        let is_left = is_vm && negotiates && action == Action::Undo;
+        let left = if is_left { set(&[TSO]) } else { set(&[]) };
+        assert_eq!(taken.interfaces[0].left_to_guest, left);
         let wanted = host.features("tap0").wanted;
-        let is_left = is_vm && negotiates;
-        assert_eq!((wanted & guests) == guests, is_left, "{is_vm} {negotiates}");
-        assert_eq!((wanted & guests).is_empty(), !is_left);
+        assert_eq!(
+            wanted.contains(TSO),
+            is_left,
+            "{is_vm} {negotiates} {action:?}"
+        );
         assert!(wanted.contains(GRO), "no guest negotiates it");
     }
 }

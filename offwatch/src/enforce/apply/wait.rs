@@ -13,7 +13,7 @@ use nix::{
         time::TimeSpec,
         timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
     },
-    unistd::read,
+    unistd::{getpgrp, read, tcgetpgrp},
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -131,6 +131,22 @@ impl Session<'_> {
     }
 }
 
+/// Drops what was typed so far: what was typed before one was asked confirms nothing.
+pub fn forget_typed() {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        forget_typed_at(&stdin);
+    }
+}
+
+fn forget_typed_at(terminal: impl AsFd) {
+    // In the background it would be stopped, and nobody types there.
+    let is_elsewhere = tcgetpgrp(&terminal).is_ok_and(|foreground| foreground != getpgrp());
+    if !is_elsewhere {
+        let _ = tcflush(&terminal, FlushArg::TCIFLUSH);
+    }
+}
+
 /// Stdin, if somebody sits there.
 fn terminal() -> io::Result<Option<OwnedFd>> {
     let stdin = io::stdin();
@@ -154,10 +170,6 @@ impl Events {
         signals: Option<Signals>,
         terminal: Option<OwnedFd>,
     ) -> io::Result<Self> {
-        if let Some(terminal) = &terminal {
-            // What was typed before one was asked confirms nothing.
-            let _ = tcflush(terminal, FlushArg::TCIFLUSH);
-        }
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
         let until = TimeSpec::from_duration(Duration::from_nanos(until_ns.max(1)));
@@ -250,6 +262,7 @@ mod tests {
         let pty = nix::pty::openpty(None, None).expect("a terminal");
         let mut keys = File::from(pty.master);
         keys.write_all(b"\n").expect("typed");
+        forget_typed_at(&pty.slave);
         let until = u64::MAX / 4;
         let mut events =
             Events::open(journal.path(), until, None, Some(pty.slave)).expect("events");

@@ -52,9 +52,8 @@ impl CpuTotal {
             }
             // The first figure of this source goes on from what the other told.
             (_, _, Some(total_ns)) => total_ns,
-            (cpu_ns, _, None) => cpu_ns?,
+            (cpu_ns, _, None) => cpu_ns.unwrap_or(0),
         };
-        self.total_ns = Some(total_ns);
         if now.cpu_time_ns.is_some() || told.is_none() {
             *told = Some(Told {
                 start: now.start,
@@ -62,6 +61,8 @@ impl CpuTotal {
                 total_ns,
             });
         }
-        now.cpu_time_ns.map(|_| total_ns)
+        now.cpu_time_ns?;
+        self.total_ns = Some(total_ns);
+        self.total_ns
     }
 }

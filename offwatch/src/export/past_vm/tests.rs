@@ -153,3 +153,20 @@ fn a_disk_that_is_silent_for_once_loses_nothing() {
         Some(691)
     );
 }
+
+#[test]
+fn a_start_is_known_also_where_no_cpu_time_is_told() {
+    let mut past = PastVm::default();
+    let told = |past: &mut PastVm, id, bytes| {
+        let now = VmStats {
+            cpu_time_ns: None,
+            disks: Some(vec![disk("vda", bytes)]),
+            ..stats(LIBVIRT, id, 0)
+        };
+        advance(past, now, 7);
+        (past.used.cpu_ns, past.used.read_bytes)
+    };
+    assert_eq!(told(&mut past, 1, 10), (None, Some(10)));
+    assert_eq!(told(&mut past, 2, 1), (None, Some(1)));
+    assert_eq!(cpu(&mut past, stats(LIBVIRT, 2, 40), 7).1, Some(40));
+}
