@@ -494,7 +494,17 @@ fn what_wants_to_be_confirmed_was_confirmed() -> Result<()> {
     drop(watcher);
     home.write(&(policy + "# changed\n"))?;
     ensure!(Watcher::start(ns, &home, &[]).is_err(), "another policy");
-    check_features(ns, "owtap1", &KEPT)
+    check_features(ns, "owtap1", &KEPT)?;
+    // It changes nothing, and can be confirmed all the same; that is nothing to undo.
+    let told = run(&["--policy", path, "--apply", "--detach"])?;
+    ensure!(told.contains("0 of 2 interfaces changed"), "{told}");
+    ensure!(Watcher::start(ns, &home, &[]).is_err(), "not yet confirmed");
+    run(&["confirm"])?;
+    drop(Watcher::start(ns, &home, &[])?);
+    let told = run(&["--policy", path, "--apply"])?;
+    ensure!(told.contains("nothing to change"), "{told}");
+    run(&["undo"])?;
+    check_features(ns, "owtap1", &UNTOUCHED)
 }
 
 fn one_capability_is_enough() -> Result<()> {

@@ -33,9 +33,8 @@ pub struct Options {
     pub write_xml: bool,
     /// The libvirt that has them, if one is named.
     pub connect: Option<String>,
-    /// The plan is of all that the policy speaks of: no part of the host was chosen, and
-    /// all VMs are known.
-    pub is_whole: bool,
+    /// The policy itself wants to be confirmed, which `--watch` looks at.
+    pub wants_confirmation: bool,
 }
 
 /// Applies what is to be changed, verifies it, and waits for its confirmation; the
@@ -60,7 +59,16 @@ pub(super) async fn run(
     if changes.iter().all(|change| change.send.is_empty()) {
         // What is not as asked for cannot be helped by asking again.
         report.verdicts = enforcer.verify(&changes)?;
-        report.is_confirmed_as_is = confirm_as_is(enforcer, &options)?;
+        if is_to_be_confirmed(enforcer, &options)? {
+            let mut session = enforcer.begin(Vec::new(), &[], options.confirm_within)?;
+            report.commit = Some(session.commit().id);
+            let ending = finish(&mut session, &report, &options).await?;
+            let is_confirmed = matches!(ending, Told::Confirmed);
+            report.ending = Some(ending);
+            if !is_confirmed {
+                return report.end();
+            }
+        }
         report.definitions = define(enforcer, definitions, &options)?;
         return report.end();
     }
@@ -91,19 +99,14 @@ pub(super) async fn run(
     report.end()
 }
 
-/// A policy that wants to be confirmed, and has nothing to be changed, can be confirmed
-/// only so; `--watch` asks for that. Whether it was.
-fn confirm_as_is(enforcer: &mut Enforcer, options: &Options) -> Result<bool, Error> {
-    let is_wanted = options.is_whole && options.confirm_within.is_some();
-    let sha256 = enforcer.policy_sha256().map(ToOwned::to_owned);
-    let Some(sha256) = sha256.filter(|_| is_wanted) else {
+/// A policy that is to be confirmed is asked for even where it changes nothing: `--watch`
+/// keeps only what somebody confirmed.
+fn is_to_be_confirmed(enforcer: &Enforcer, options: &Options) -> Result<bool, Error> {
+    let sha256 = enforcer.policy_sha256();
+    let Some(sha256) = sha256.filter(|_| options.wants_confirmation) else {
         return Ok(false);
     };
-    let is_new = !enforcer.confirmed_before(&sha256)?;
-    if is_new {
-        enforcer.confirm_as_is()?;
-    }
-    Ok(is_new)
+    Ok(!enforcer.confirmed_before(sha256)?)
 }
 
 /// Changes definitions, or only tells of them. They come last: of features that
@@ -134,11 +137,12 @@ async fn finish(
     if !options.detach {
         session.catch_signals()?;
     }
+    // Before anybody is told, here or by the journal.
+    apply::forget_typed();
     let until = session.wait_for_confirmation(within)?;
     if options.detach {
         return Ok(Told::Waits(within));
     }
-    apply::forget_typed();
     if !options.json {
         let how = match std::io::stdin().is_terminal() {
             true => "press Enter, or run `offwatch enforce confirm`, to keep it; ^C takes it back",

@@ -81,7 +81,7 @@ async fn applied(args: &EnforceArgs, input: &Input) -> Result<u8, Error> {
         json: args.json,
         write_xml: args.write_xml,
         connect: args.connect.clone(),
-        is_whole: args.vm.is_empty() && args.dev.is_empty() && targets.vms_unknown.is_none(),
+        wants_confirmation: of_policy.is_some_and(|(_, policy)| policy.confirm.is_some()),
     };
     let all = targets.targets.iter();
     let masters: Vec<(Id, Option<u32>)> = all

@@ -46,8 +46,6 @@ pub(super) struct Report<'a> {
     /// Of `--canary`.
     pub(super) canary: Option<canary::Report>,
     pub(super) ending: Option<Told>,
-    /// Nothing was to be changed, and the policy counts as confirmed from now on.
-    pub(super) is_confirmed_as_is: bool,
     pub(super) definitions: ToldDefinitions,
     /// What the plan leaves as it is; people were told with the rest of the plan.
     pub(super) left: Vec<Left>,
@@ -65,7 +63,6 @@ impl<'a> Report<'a> {
             verdicts: Vec::new(),
             canary: None,
             ending: None,
-            is_confirmed_as_is: false,
             definitions: ToldDefinitions::default(),
             left: Vec::new(),
             is_head_told: std::cell::Cell::new(false),
@@ -164,9 +161,6 @@ impl<'a> Report<'a> {
         let changed = self.verdicts.iter().filter(changed).count();
         let of = self.verdicts.len();
         match &self.ending {
-            None if self.is_confirmed_as_is => {
-                self.nothing_sent() + "the policy is confirmed as it is\n"
-            }
             None => self.nothing_sent(),
             Some(Told::Confirmed) => format!("{changed} of {of} interfaces changed; confirmed\n"),
             Some(Told::Waits(within)) => {
@@ -225,7 +219,6 @@ impl<'a> Report<'a> {
             })
         });
         let (state, because) = match &self.ending {
-            None if self.is_confirmed_as_is => ("confirmed", None),
             None => ("nothing_to_change", None),
             Some(Told::Confirmed) => ("confirmed", None),
             Some(Told::Waits(_)) => ("unconfirmed", None),

@@ -270,13 +270,6 @@ impl Enforcer {
         Ok(false)
     }
 
-    /// Journals that the policy is confirmed as it is, where it asks for nothing that
-    /// is not so already.
-    pub fn confirm_as_is(&mut self) -> Result<(), EnforceError> {
-        let commit = self.commit();
-        self.write(commit, &State::Confirmed).map(drop)
-    }
-
     /// SHA-256 of the policy or advice whose changes are made.
     pub fn policy_sha256(&self) -> Option<&str> {
         self.settings.policy_sha256.as_deref()

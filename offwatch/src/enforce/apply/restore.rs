@@ -157,14 +157,15 @@ fn back(entry: &Entry, now: &Features, may: FeatureSet) -> Request {
 
 /// What a guest's driver has negotiated since, of what was sent, of a card of which it had
 /// negotiated nothing: before its driver was there all of it was off, and nobody had asked
-/// for that. That it has negotiated is known where more is asked for than was sent: a
-/// negotiation asks for all that the driver accepts.
+/// for that. That it has negotiated is known where more is on than was sent: a negotiation
+/// asks for all that the driver accepts.
 fn guests(names: &FeatureNames, entry: &Entry, now: &Features) -> FeatureSet {
     let negotiable = negotiable(names);
     let was_none = (entry.before.wanted & negotiable).is_empty();
-    let has_negotiated = !((now.wanted & negotiable) - entry.set.on).is_empty();
+    let negotiated = now.wanted & now.active & negotiable;
+    let has_negotiated = !(negotiated - entry.set.on).is_empty();
     match entry.owner.is_some() && was_none && has_negotiated {
-        true => entry.set.mask & negotiable & now.wanted,
+        true => entry.set.mask & negotiated,
         false => FeatureSet::default(),
     }
 }

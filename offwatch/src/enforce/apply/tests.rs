@@ -551,7 +551,11 @@ fn a_policy_that_asks_for_nothing_new_can_be_confirmed() {
     let (mut enforcer, _) =
         super::Enforcer::open(Box::new(host.clone()), settings).expect("an enforcer");
     assert!(!enforcer.confirmed_before("of the policy").expect("known"));
-    enforcer.confirm_as_is().expect("confirmed");
+    let mut session = enforcer
+        .begin(Vec::new(), &[], Some(SOON))
+        .expect("a session");
+    session.wait_for_confirmation(SOON).expect("it waits");
+    session.confirm().expect("confirmed");
     assert!(enforcer.confirmed_before("of the policy").expect("known"));
     assert_eq!(host.sent(), []);
 }
