@@ -38,6 +38,9 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const GRO_OFF: &[(&str, bool)] = &[("gro", false)];
+const CSUM: &str = "tx-checksum-ip-generic";
+const TSO: &str = "tx-tcp-segmentation";
+const TSO6: &str = "tx-tcp6-segmentation";
 
 fn is_unconfirmed(bed: &Bed) -> Result<bool> {
     let last = bed.last()?;
@@ -346,7 +349,7 @@ fn interfaces_that_are_others_now_are_left_alone() -> Result<()> {
 }
 
 #[test]
-fn a_guest_that_accepts_less_since_is_told() -> Result<()> {
+fn what_guests_negotiate_since_is_told() -> Result<()> {
     skip_unless_lab!();
     let mut bed = Bed::new(1)?;
     let policy = bed.policy(&[("tap0", &[("tx-tcp-segmentation", false)])])?;
@@ -358,6 +361,42 @@ fn a_guest_that_accepts_less_since_is_told() -> Result<()> {
         "{told}"
     );
     // When it accepts it again it is as it was.
+    bed.taps()[0].set_offloads(Offloads::ALL)?;
+
+    // What had no driver, and was asked for then, is its driver's since it is there.
+    bed.taps()[0].set_offloads(Offloads::NONE)?;
+    let all = [CSUM, TSO, TSO6].map(|feature| (feature, true));
+    let policy = bed.policy(&[("tap0", &all)])?;
+    let (told, _) = bed.ends_with(0, bed.apply(&policy, &[])?)?;
+    ensure!(told.contains("no guest's driver has accepted it"), "{told}");
+    let ifindex = link::ifindex(bed.ns(), "tap0")?;
+    bed.taps()[0].set_offloads(Offloads {
+        ecn: false,
+        uso: false,
+        ..Offloads::ALL
+    })?;
+    let negotiated = of(&bed, "tap0")?;
+    let (told, _) = bed.ends_with(0, bed.enforce(&["undo"])?)?;
+    ensure!(told.contains("left on: its guest has negotiated"), "{told}");
+    ensure!(bed.features()?[&ifindex] == negotiated, "{told}");
+
+    // What its driver accepted all the time is switched off again.
+    let policy = bed.policy(&[("tap0", &[(TSO, false), (TSO6, false)])])?;
+    bed.ends_with(0, bed.apply(&policy, &[])?)?;
+    let policy = bed.policy(&[("tap0", &all)])?;
+    bed.ends_with(0, bed.apply(&policy, &[])?)?;
+    let (told, _) = bed.ends_with(0, bed.enforce(&["undo"])?)?;
+    ensure!(!told.contains("left on"), "{told}");
+    ensure!(bed.features()?[&ifindex] != negotiated, "{told}");
+
+    // So is what an administrator's switch has kept off.
+    let switch = |state| run(bed.ns(), &["ethtool", "-K", "tap0", "sg", state]);
+    switch("off")?;
+    let policy = bed.policy(&[("tap0", &[(TSO, true)])])?;
+    bed.ends_with(4, bed.apply(&policy, &[])?)?;
+    switch("on")?;
+    let (told, _) = bed.ends_with(0, bed.enforce(&["undo"])?)?;
+    ensure!(!told.contains("left on"), "{told}");
     bed.wait_until_all_ended()
 }
 

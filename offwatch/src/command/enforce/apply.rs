@@ -69,7 +69,7 @@ pub(super) async fn run(
                 return report.end();
             }
         }
-        report.definitions = define(enforcer, definitions, &options)?;
+        report.definitions = define(enforcer, definitions, &options, report.commit.is_some())?;
         return report.end();
     }
     let mut session = enforcer.begin(changes, around, options.confirm_within)?;
@@ -94,7 +94,7 @@ pub(super) async fn run(
         report.ending = Some(finish(&mut session, &report, &options).await?);
     }
     if matches!(report.ending, Some(Told::Confirmed)) {
-        report.definitions = define(enforcer, definitions, &options)?;
+        report.definitions = define(enforcer, definitions, &options, report.commit.is_some())?;
     }
     report.end()
 }
@@ -110,16 +110,23 @@ fn is_to_be_confirmed(enforcer: &Enforcer, options: &Options) -> Result<bool, Er
 }
 
 /// Changes definitions, or only tells of them. They come last: of features that
-/// were taken back nothing is to be left for the next cold start.
+/// were taken back nothing is to be left for the next cold start. If it fails, and
+/// features `have_changed` before, these are told all the same.
 fn define(
     enforcer: &mut Enforcer,
     plan: Vec<Definition>,
     options: &Options,
+    have_changed: bool,
 ) -> Result<ToldDefinitions, Error> {
     let mut told = ToldDefinitions::default();
-    match plan.is_empty() || !options.write_xml {
-        true => told.only_told = plan,
-        false => told.defined = Some(apply::define(enforcer, &plan, options.connect.clone())?),
+    if plan.is_empty() || !options.write_xml {
+        told.only_told = plan;
+        return Ok(told);
+    }
+    match apply::define(enforcer, &plan, options.connect.clone()) {
+        Ok(defined) => told.defined = Some(defined),
+        Err(error) if have_changed => told.failed = Some(error),
+        Err(error) => return Err(error.into()),
     }
     Ok(told)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::taken_back;
-use crate::enforce::{apply::Defined, plan::Definition};
+use crate::enforce::{apply::Defined, error::EnforceError, plan::Definition};
 
 /// What is told.
 #[derive(Default)]
@@ -13,18 +13,24 @@ pub(super) struct ToldDefinitions {
     pub(super) only_told: Vec<Definition>,
     /// What became of them.
     pub(super) defined: Option<Defined>,
+    /// Why they could not be written or told of, if so.
+    pub(super) failed: Option<EnforceError>,
 }
 
 impl ToldDefinitions {
     /// Whether all that was to be written is.
     pub(super) fn is_complete(&self) -> bool {
         let defined = self.defined.as_ref();
-        defined.is_none_or(|defined| defined.left.is_empty() && defined.taken_back.is_none())
+        self.failed.is_none()
+            && defined.is_none_or(|defined| defined.left.is_empty() && defined.taken_back.is_none())
     }
 
     /// For people.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
+        if let Some(error) = &self.failed {
+            text += &format!("definitions: {error}\n");
+        }
         let Some(defined) = &self.defined else {
             return text;
         };
@@ -71,7 +77,11 @@ impl ToldDefinitions {
                 "taken_back": taken_back.and_then(|(_, taken)| taken.as_ref()).map(taken_back::value),
             })
         });
-        json!({ "not_written": only_told.collect::<Vec<_>>(), "written": defined })
+        json!({
+            "not_written": only_told.collect::<Vec<_>>(),
+            "written": defined,
+            "failed": self.failed.as_ref().map(ToString::to_string),
+        })
     }
 }
 

@@ -309,4 +309,18 @@ mod tests {
         report.left = vec![left(Some("vent0"))];
         assert_eq!(report.code(), 4);
     }
+
+    #[test]
+    fn what_fails_after_features_have_changed_is_told_with_them() {
+        let (names, recovered) = (FeatureNames::default(), Recovered::default());
+        let mut report = Report::new(&names, false, &recovered);
+        report.ending = Some(Told::Confirmed);
+        assert_eq!(report.code(), 0);
+        report.definitions.failed = Some(EnforceError::Busy);
+        assert_eq!(report.code(), 4);
+        let because = EnforceError::Busy.to_string();
+        let told = format!("definitions: {because}\n");
+        assert_eq!(report.definitions.text(), told);
+        assert_eq!(report.value()["definitions"]["failed"], because);
+    }
 }

@@ -7,9 +7,10 @@ use crate::{
     enforce::{
         audit::{Action, Deed},
         error::EnforceError,
-        journal::Entry,
+        journal::{Awaited, Commit, Entry},
         kernel::{Refusal, Reply, Request},
-        plan::{Change, Why},
+        plan::{Because, Change, Why},
+        predict::negotiable,
         target::Id,
     },
     sample::offloads::{FeatureNames, FeatureSet, Features},
@@ -25,6 +26,45 @@ pub(super) struct Job<'a> {
     pub(super) change: &'a Change,
     /// Features of which it has it.
     pub(super) may: FeatureSet,
+    /// Nothing of it was sent before.
+    pub(super) is_first: bool,
+}
+
+impl Job<'_> {
+    /// What a guest's driver has made so or will, of what is to be on: what was on already
+    /// when it was to be sent, and what is not on since it was. Before its driver was there,
+    /// as the state before tells, nobody had asked for it to be off.
+    fn of_guest(&self, names: &FeatureNames, verdict: &Verdict) -> FeatureSet {
+        let after = verdict
+            .after
+            .filter(|_| self.is_first && self.change.is_tap);
+        let Some(after) = after else {
+            return FeatureSet::default();
+        };
+        let negotiable = negotiable(names);
+        let sent = verdict.sent.on;
+        let had_driver = |features: &Features| !(features.wanted & negotiable).is_empty();
+        let already = match had_driver(&self.change.before) {
+            true => FeatureSet::default(),
+            false => verdict.before.active - sent,
+        };
+        let is_guests = |because: &Because| match because {
+            Because::NotNegotiated => true,
+            // With a driver there, somebody may only have switched off what it needs.
+            Because::Needs(other) => {
+                negotiable.contains(*other)
+                    && (sent.contains(*other) || !had_driver(&verdict.before))
+            }
+            _ => false,
+        };
+        let awaited = verdict
+            .unmet
+            .iter()
+            .filter(|unmet| is_guests(&unmet.because))
+            .map(|unmet| unmet.bit)
+            .collect::<FeatureSet>();
+        (already | awaited & (sent - after.active)) & self.change.asked.on & self.may & negotiable
+    }
 }
 
 /// Entries of the journal: what is to be sent, and interfaces around it.
@@ -159,6 +199,13 @@ fn read(
     Ok(each.collect())
 }
 
+/// What of an interface has its state before in a commit.
+pub(super) fn journalled(commit: &Commit, change: &Change) -> FeatureSet {
+    let mut entries = commit.entries.iter();
+    let entry = entries.find(|entry| entry.id == change.id);
+    entry.map(|entry| entry.set.mask).unwrap_or_default()
+}
+
 /// What changed though nobody asked for it or knew that it would.
 pub(super) fn unexpected(names: &FeatureNames, verdicts: &[Verdict]) -> Option<String> {
     let told: Vec<String> = verdicts
@@ -175,6 +222,22 @@ pub(super) fn unexpected(names: &FeatureNames, verdicts: &[Verdict]) -> Option<S
         more => format!(" and of {more} more interfaces"),
     };
     Some(format!("{first}{more} changed with it, unforeseen"))
+}
+
+/// What is up to guests of what was to be sent.
+pub(super) fn awaited(
+    names: &FeatureNames,
+    commit: &Commit,
+    jobs: &[Job<'_>],
+    verdicts: &[Verdict],
+) -> Vec<Awaited> {
+    let awaited = jobs.iter().zip(verdicts).map(|(job, verdict)| Awaited {
+        ifindex: verdict.id.ifindex,
+        features: job.of_guest(names, verdict) & journalled(commit, job.change),
+    });
+    awaited
+        .filter(|awaited| !awaited.features.is_empty())
+        .collect()
 }
 
 /// Interfaces whose features the kernel computes anew from those that change:

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    change::{Job, changed, entries, unexpected},
+    change::{Job, awaited, changed, entries, unexpected},
     recover::{Recovered, recover},
     session::{Outcome, Session},
     take_back::{TakenBack, take_back},
@@ -22,7 +22,7 @@ use crate::{
         definition::Card,
         error::EnforceError,
         here::{Here, Whose},
-        journal::{Commit, Definitions, Journalled, State, Store},
+        journal::{Awaited, Commit, Definitions, Journalled, State, Store},
         kernel::Kernel,
         lock::EnforcerLock,
         plan::Change,
@@ -169,6 +169,7 @@ impl Enforcer {
                     commit: commit.id,
                     change,
                     may: change.asked.mask,
+                    is_first: true,
                 })
                 .collect();
             let verdicts = match changed(self, Action::Apply, &jobs) {
@@ -184,6 +185,9 @@ impl Enforcer {
             if let Some(because) = unexpected(&self.names, &verdicts) {
                 kept.taken_back = self.take_back(&commit, &because)?;
             }
+            // Where it cannot be written they are taken back like all others.
+            let awaited = awaited(&self.names, &commit, &jobs, &verdicts);
+            let _ = self.journal_awaited(commit.id, &awaited);
             kept.verdicts = verdicts;
         }
         let jobs: Vec<Job<'_>> = covered
@@ -192,12 +196,25 @@ impl Enforcer {
                 commit: self.commit_of(change).unwrap_or_default(),
                 change,
                 may: change.send.mask,
+                is_first: false,
             })
             .collect();
         if !jobs.is_empty() {
             kept.verdicts.extend(changed(self, Action::Reapply, &jobs)?);
         }
         Ok(kept)
+    }
+
+    /// Adds to a confirmed commit what is up to guests.
+    fn journal_awaited(&self, id: u64, awaited: &[Awaited]) -> Result<(), EnforceError> {
+        if awaited.is_empty() {
+            return Ok(());
+        }
+        let locked = self.store.lock()?;
+        match locked.state(id)? {
+            State::Confirmed => locked.append_with(id, &State::Confirmed, awaited),
+            _ => Ok(()),
+        }
     }
 
     /// The last commit that has the state before of all that a change may send.
@@ -238,6 +255,7 @@ impl Enforcer {
                 commit: 0,
                 change,
                 may: FeatureSet::default(),
+                is_first: false,
             })
             .collect();
         changed(self, Action::Apply, &jobs)

@@ -6,9 +6,8 @@ use crate::{
     enforce::{
         audit::{Action, Audit, Deed},
         error::EnforceError,
-        journal::{Commit, Entry},
+        journal::{Awaited, Commit, Entry},
         kernel::{Kernel, Refusal, Reply, Request},
-        predict::negotiable,
         target::Id,
     },
     sample::offloads::{FeatureNames, FeatureSet, Features},
@@ -27,7 +26,8 @@ pub struct Restored {
     pub sent: Request,
     /// Why it could not be, if so.
     pub refused: Option<Refusal>,
-    /// Those that its guest has negotiated since, and that are left to it.
+    /// Those that its guest has negotiated since, and that are left to it and on: its
+    /// driver was not there, or had not accepted them, when the commit was begun.
     pub left_to_guest: FeatureSet,
     /// Those that are still asked for otherwise than before.
     pub not_wanted: FeatureSet,
@@ -56,12 +56,14 @@ impl Restored {
     }
 }
 
-/// Asks for what was asked for before, last interface first, and reads it back.
+/// Asks for what was asked for before, last interface first, and reads it back. What was
+/// `awaited` and is on now is left as it is.
 pub(crate) fn restore(
     kernel: &mut dyn Kernel,
     audit: &mut Audit,
     commit: &Commit,
     action: Action,
+    awaited: &[Awaited],
 ) -> Result<Vec<Restored>, EnforceError> {
     let features = |kernel: &mut dyn Kernel| -> Result<HashMap<u32, Features>, EnforceError> {
         let listed = kernel.list().map_err(EnforceError::Features)?;
@@ -71,10 +73,9 @@ pub(crate) fn restore(
     let entries: Vec<&Entry> = commit.entries.iter().rev().collect();
     let left: Vec<FeatureSet> = entries
         .iter()
-        .map(|entry| match (action, now.get(&entry.id.ifindex)) {
-            // Only what was confirmed is meant to outlive the start of a guest.
-            (Action::Undo, Some(now)) => guests(&commit.names, entry, now),
-            _ => FeatureSet::default(),
+        .map(|entry| {
+            let now = now.get(&entry.id.ifindex);
+            now.map_or_else(FeatureSet::default, |now| guests(entry, now, awaited))
         })
         .collect();
     let requests: Vec<(&Id, Request)> = entries
@@ -130,7 +131,7 @@ pub(crate) fn restore(
         restored.push(Restored {
             id: id.clone(),
             sent: request,
-            left_to_guest: left,
+            left_to_guest: left & after.map(|after| after.active).unwrap_or_default(),
             not_wanted: match taken {
                 true => not_wanted,
                 false => FeatureSet::default(),
@@ -155,19 +156,15 @@ fn back(entry: &Entry, now: &Features, may: FeatureSet) -> Request {
     }
 }
 
-/// What a guest's driver has negotiated since, of what was sent, of a card of which it had
-/// negotiated nothing: before its driver was there all of it was off, and nobody had asked
-/// for that. That it has negotiated is known where more is on than was sent: a negotiation
-/// asks for all that the driver accepts.
-fn guests(names: &FeatureNames, entry: &Entry, now: &Features) -> FeatureSet {
-    let negotiable = negotiable(names);
-    let was_none = (entry.before.wanted & negotiable).is_empty();
-    let negotiated = now.wanted & now.active & negotiable;
-    let has_negotiated = !(negotiated - entry.set.on).is_empty();
-    match entry.owner.is_some() && was_none && has_negotiated {
-        true => entry.set.mask & negotiated,
-        false => FeatureSet::default(),
-    }
+/// What a guest's driver has negotiated since: before it was there all of it was off, and
+/// nobody had asked for that.
+fn guests(entry: &Entry, now: &Features, awaited: &[Awaited]) -> FeatureSet {
+    let awaited = awaited.iter();
+    awaited
+        .filter(|awaited| awaited.ifindex == entry.id.ifindex)
+        .fold(FeatureSet::default(), |all, awaited| all | awaited.features)
+        & entry.set.on
+        & now.active
 }
 
 /// What may have changed. What others ask of the interface since is theirs.

@@ -1,9 +1,9 @@
 //! One commit, from its journal to its end.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
-    change::{Job, changed, unexpected},
+    change::{Job, awaited, changed, journalled, unexpected},
     enforcer::Enforcer,
     restore::{Restored, restore},
     take_back::{TakenBack, take_back, take_back_unread},
@@ -16,7 +16,7 @@ use crate::{
         audit::Action,
         error::EnforceError,
         here::seconds_until,
-        journal::{Commit, State},
+        journal::{Awaited, Commit, State},
         kernel::Refusal,
         plan::Change,
         watchdog::Watchdog,
@@ -44,6 +44,10 @@ pub struct Session<'e> {
     pub(super) enforcer: &'e mut Enforcer,
     pub(super) commit: Commit,
     changes: Vec<Change>,
+    /// Interfaces that were changed, for now or not.
+    applied: HashSet<u32>,
+    /// What is up to guests of what was applied.
+    awaits_guest: Vec<Awaited>,
     pub(super) watchdog: Option<Watchdog>,
     pub(super) signals: Option<Signals>,
 }
@@ -58,6 +62,8 @@ impl<'e> Session<'e> {
             enforcer,
             commit,
             changes,
+            applied: HashSet::new(),
+            awaits_guest: Vec::new(),
             watchdog: None,
             signals: None,
         };
@@ -97,6 +103,7 @@ impl<'e> Session<'e> {
                 commit: self.commit.id,
                 change,
                 may: journalled(&self.commit, change),
+                is_first: self.applied.insert(change.id.ifindex),
             })
             .collect();
         let locked = self.enforcer.store.clone();
@@ -108,6 +115,9 @@ impl<'e> Session<'e> {
         let id = self.commit.id;
         let verdicts = changed(self.enforcer, Action::Apply, &jobs);
         drop(locked);
+        let made = verdicts.as_deref().unwrap_or_default();
+        let awaited = awaited(&self.enforcer.names, &self.commit, &jobs, made);
+        self.awaits_guest.extend(awaited);
         let verdicts = verdicts.or_else(|error| {
             // What cannot be read back, or told, does not stay.
             let because = error.to_string();
@@ -148,7 +158,7 @@ impl<'e> Session<'e> {
         }
         let enforcer = &mut *self.enforcer;
         let (kernel, audit) = (&mut *enforcer.kernel, &mut enforcer.audit);
-        let restored = restore(kernel, audit, &self.commit, Action::Suspend);
+        let restored = restore(kernel, audit, &self.commit, Action::Suspend, &[]);
         drop(locked);
         restored.map_err(|error| self.give_up(error))
     }
@@ -180,7 +190,7 @@ impl<'e> Session<'e> {
     /// It stays.
     pub fn confirm(&mut self) -> Result<(), EnforceError> {
         let id = self.commit.id;
-        let confirmed = confirm(self.enforcer, id, |state| match state {
+        let confirmed = confirm(self.enforcer, id, &self.awaits_guest, |state| match state {
             State::Applying => Ok(()),
             other => confirmable(id, other),
         });
@@ -209,7 +219,7 @@ impl<'e> Session<'e> {
             }
         }
         let state = State::Unconfirmed { until_boottime_ns };
-        locked.append(id, &state)?;
+        locked.append_with(id, &state, &self.awaits_guest)?;
         drop(locked);
         let _ = self.enforcer.audit.stands(id, &state);
         let _ = self.enforcer.audit.sync();
@@ -335,22 +345,22 @@ pub fn confirmable(id: u64, state: &State) -> Result<(), EnforceError> {
     })
 }
 
-/// What of an interface has its state before in a commit.
-fn journalled(commit: &Commit, change: &Change) -> FeatureSet {
-    let mut entries = commit.entries.iter();
-    let entry = entries.find(|entry| entry.id == change.id);
-    entry.map(|entry| entry.set.mask).unwrap_or_default()
-}
-
 /// Confirms a commit if its state, read when nobody else changes it, allows it.
 fn confirm(
     enforcer: &mut Enforcer,
     id: u64,
+    awaits_guest: &[Awaited],
     may: impl FnOnce(&State) -> Result<(), EnforceError>,
 ) -> Result<(), EnforceError> {
     let locked = enforcer.store.lock()?;
-    may(&locked.state(id)?)?;
-    locked.append(id, &State::Confirmed)?;
+    let state = locked.state(id)?;
+    may(&state)?;
+    // What waits tells it already.
+    let awaits_guest = match state {
+        State::Applying => awaits_guest,
+        _ => &[],
+    };
+    locked.append_with(id, &State::Confirmed, awaits_guest)?;
     drop(locked);
     let _ = enforcer.audit.stands(id, &State::Confirmed);
     let _ = enforcer.audit.sync();

@@ -58,7 +58,7 @@ pub fn take_back_unread(
     audit: &mut Audit,
     commit: &Commit,
 ) -> Result<(), EnforceError> {
-    restore(kernel, audit, commit, Action::RollBack)?;
+    restore(kernel, audit, commit, Action::RollBack, &[])?;
     definitions::restore(commit);
     Ok(())
 }
@@ -78,7 +78,12 @@ pub fn take_back(
     if !still(&locked.state(commit.id)?) {
         return Ok(None);
     }
-    let interfaces = restore(kernel, audit, commit, action)?;
+    let awaited = match action {
+        // Only what was confirmed is meant to outlive the start of a guest.
+        Action::Undo => store.awaited(commit.id)?,
+        _ => Vec::new(),
+    };
+    let interfaces = restore(kernel, audit, commit, action, &awaited)?;
     let cards = definitions::restore(commit);
     let failed_cards = cards
         .iter()

@@ -44,6 +44,8 @@ const NAMES: [&str; 5] = [
 pub(crate) struct Device {
     pub(crate) dev: String,
     pub(crate) features: Features,
+    /// What its guest's driver accepts of [`CHECKSUM`] and [`TSO`].
+    pub(crate) accepts: FeatureSet,
     /// Every change is refused.
     pub(crate) refuses: bool,
     /// So it is, for want of a permission.
@@ -87,6 +89,7 @@ impl InMemory {
                 active: all,
                 never_changed: set(&[FIXED]),
             },
+            accepts: all,
             refuses: false,
             permits: true,
             is_odd: false,
@@ -99,6 +102,17 @@ impl InMemory {
         let mut host = self.0.borrow_mut();
         let mut devices = host.devices.values_mut();
         edit(devices.find(|device| device.dev == dev).expect("a device"));
+    }
+
+    /// What a guest's driver does that accepts these of [`CHECKSUM`] and [`TSO`]; none
+    /// is what there is before a driver.
+    pub(crate) fn negotiate(&self, dev: &str, accepts: &[usize]) {
+        self.edit(dev, |device| {
+            device.accepts = set(accepts);
+            let others = device.features.wanted - set(&[CHECKSUM, TSO]);
+            device.features.wanted = others | device.accepts;
+            device.features.active = computed(device.features.wanted, device.accepts);
+        });
     }
 
     pub(crate) fn features(&self, dev: &str) -> Features {
@@ -145,7 +159,7 @@ impl InMemory {
             before,
             asked,
             send,
-            predicted_active: computed(send.applied_to(before.wanted)),
+            predicted_active: computed(send.applied_to(before.wanted), before.changeable),
             uncertain: FeatureSet::default(),
             unmet: Vec::new(),
             lost_at_negotiation: FeatureSet::default(),
@@ -153,11 +167,12 @@ impl InMemory {
     }
 }
 
-/// What is on of what is wanted.
-fn computed(wanted: FeatureSet) -> FeatureSet {
-    match wanted.contains(CHECKSUM) {
-        true => wanted,
-        false => wanted - set(&[TSO]),
+/// What is on of what is wanted, with a guest that accepts this.
+fn computed(wanted: FeatureSet, accepts: FeatureSet) -> FeatureSet {
+    let active = wanted - (set(&[CHECKSUM, TSO]) - accepts);
+    match active.contains(CHECKSUM) {
+        true => active,
+        false => active - set(&[TSO]),
     }
 }
 
@@ -199,7 +214,7 @@ impl Kernel for InMemory {
         }
         let features = &mut device.features;
         features.wanted = request.applied_to(features.wanted) & features.changeable;
-        features.active = computed(features.wanted);
+        features.active = computed(features.wanted, device.accepts);
         if device.is_odd && !features.active.contains(GRO) {
             features.active = features.active - set(&[ODD]);
         }

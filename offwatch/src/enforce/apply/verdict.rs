@@ -62,11 +62,15 @@ impl Verdict {
         let found = after.map(|after| predict::unmet(names, &device(change), &after));
         let found = found.unwrap_or_default();
         let because = |bit| {
-            let planned = change.unmet.iter().find(|unmet| unmet.bit == bit);
-            // Of what was not certain before it was done, it can be said now.
-            let now = || found.iter().find(|unmet| unmet.bit == bit);
-            let known = planned.or_else(now);
-            known.map_or(Because::Driver, |unmet| unmet.because.clone())
+            let of = |all: &[Unmet]| all.iter().find(|unmet| unmet.bit == bit).cloned();
+            let (planned, now) = (of(&change.unmet), of(&found));
+            // Of what was not certain before it was done, it can be said now; a guest may
+            // have negotiated meanwhile.
+            let known = match change.is_tap {
+                true => now.or(planned),
+                false => planned.or(now),
+            };
+            known.map_or(Because::Driver, |unmet| unmet.because)
         };
         let unswitchable = change
             .unmet
@@ -109,8 +113,21 @@ impl Verdict {
     /// Whether all that was asked for is so, but for what a guest has yet to
     /// negotiate: it is asked of the kernel, and is so as soon as the guest accepts it.
     pub fn is_complete(&self) -> bool {
-        let left = |unmet: &Unmet| unmet.because != Because::NotNegotiated;
-        self.refused.is_none() && !self.unmet.iter().any(left)
+        let mut unmet = self.unmet.iter();
+        self.refused.is_none() && unmet.all(|unmet| self.is_the_guests(&unmet.because))
+    }
+
+    /// Whether a guest's driver alone can do something about it.
+    fn is_the_guests(&self, because: &Because) -> bool {
+        match because {
+            Because::NotNegotiated => true,
+            // What is asked for, too, and comes with it.
+            Because::Needs(bit) => {
+                let mut unmet = self.unmet.iter();
+                unmet.any(|unmet| unmet.bit == *bit && self.is_the_guests(&unmet.because))
+            }
+            _ => false,
+        }
     }
 
     /// Whether all that was asked for is so, whoever would have to do something.
@@ -175,5 +192,22 @@ mod tests {
         assert_eq!(because(&change), Because::NotNegotiated);
         change.is_tap = false;
         assert_eq!(because(&change), Because::Driver);
+    }
+
+    #[test]
+    fn what_comes_with_what_a_guest_accepts_is_the_guests() {
+        let names = FeatureNames(NAMES.map(String::from).to_vec());
+        let gone = Refusal::Gone(Id::default());
+        let mut verdict = Verdict::refused(&names, &Change::default(), gone);
+        verdict.refused = None;
+        let mut is_complete = |unmet: [Because; 3]| {
+            let unmet = unmet.into_iter().enumerate();
+            verdict.unmet = unmet.map(|(bit, because)| Unmet { bit, because }).collect();
+            verdict.is_complete()
+        };
+        use Because::{Driver, Needs, NotNegotiated};
+        assert!(is_complete([NotNegotiated, Needs(0), Needs(1)]));
+        assert!(!is_complete([Driver, Needs(0), NotNegotiated]));
+        assert!(!is_complete([NotNegotiated, Needs(0), Needs(3)]));
     }
 }

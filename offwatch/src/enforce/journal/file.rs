@@ -11,18 +11,36 @@ use nix::{
     errno::Errno,
     fcntl::{FallocateFlags, fallocate},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Commit, State};
+use super::{Awaited, Commit, State};
 use crate::enforce::error::EnforceError;
 
 /// Only root may know what VMs there are.
 const MODE: u32 = 0o600;
 /// Room for states: a disk that gets full must not keep one from telling that
 /// a commit was taken back.
-const ROOM_BYTES: libc::off_t = 16 << 10;
+const ROOM_BYTES: usize = 16 << 10;
+/// The same for what may be told of an interface beside a state.
+const ROOM_FOR_INTERFACE_BYTES: usize = 128;
 /// No commit takes as much: one of ten thousand interfaces takes a few megabytes.
 const MOST_BYTES: u64 = 256 << 20;
+
+/// What may be in a line beside a state.
+#[derive(Deserialize)]
+struct Beside {
+    #[serde(default)]
+    awaits_guest: Vec<Awaited>,
+}
+
+/// A line with a state.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    state: &'a State,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    awaits_guest: &'a [Awaited],
+}
 
 /// A file as a whole, or not at all.
 pub(super) fn create(path: &Path, commit: &Commit, state: &State) -> Result<(), EnforceError> {
@@ -46,8 +64,10 @@ fn write(path: &Path, commit: &Commit, state: &State) -> io::Result<()> {
     let mut file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
     let text = [line(commit)?, line(state)?].concat();
     file.write_all(&text)?;
-    let end = libc::off_t::try_from(text.len()).unwrap_or(libc::off_t::MAX - ROOM_BYTES);
-    match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, end, ROOM_BYTES) {
+    let room = ROOM_BYTES + ROOM_FOR_INTERFACE_BYTES * commit.entries.len();
+    let offset = |bytes: usize| libc::off_t::try_from(bytes).map_err(io::Error::other);
+    let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    match fallocate(&file, flags, offset(text.len())?, offset(room)?) {
         // Some file systems cannot.
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
         Err(error) => return Err(error.into()),
@@ -60,7 +80,15 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
 }
 
 /// Adds a state, durably. What a crash left of another one goes first.
-pub(super) fn append(path: &Path, state: &State) -> Result<(), EnforceError> {
+pub(super) fn append(
+    path: &Path,
+    state: &State,
+    awaits_guest: &[Awaited],
+) -> Result<(), EnforceError> {
+    let next = Line {
+        state,
+        awaits_guest,
+    };
     let appended = || -> io::Result<()> {
         let mut options = OpenOptions::new();
         let options = options.append(true).custom_flags(libc::O_NOFOLLOW);
@@ -70,7 +98,7 @@ pub(super) fn append(path: &Path, state: &State) -> Result<(), EnforceError> {
             file.set_len(whole)?;
         }
         let written = file
-            .write_all(&line(state)?)
+            .write_all(&line(&next)?)
             .and_then(|()| file.sync_data());
         if written.is_err() {
             let _ = file.set_len(whole);
@@ -142,6 +170,16 @@ pub(super) fn was_confirmed(path: &Path) -> Result<bool, EnforceError> {
     let states = whole.split_inclusive(|byte| *byte == b'\n').skip(1);
     let mut states = states.map(serde_json::from_slice::<State>);
     Ok(states.any(|state| matches!(state, Ok(State::Confirmed))))
+}
+
+/// What any of its states told of features that are up to guests.
+pub(super) fn awaited(path: &Path) -> Result<Vec<Awaited>, EnforceError> {
+    let text = text(path)?;
+    let whole = &text[..whole_lines(&text)];
+    let states = whole.split_inclusive(|byte| *byte == b'\n').skip(1);
+    // What cannot be read is told by whoever reads its states.
+    let beside = states.filter_map(|line| serde_json::from_slice::<Beside>(line).ok());
+    Ok(beside.flat_map(|beside| beside.awaits_guest).collect())
 }
 
 /// The error is a line and what is wrong with it.

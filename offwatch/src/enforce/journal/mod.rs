@@ -16,7 +16,7 @@ use super::{
     plan::Why,
     target::{Id, Owner},
 };
-use crate::sample::offloads::{FeatureNames, Features};
+use crate::sample::offloads::{FeatureNames, FeatureSet, Features};
 
 /// What one run changes. Written before its first change and never altered; its
 /// state is told by what follows it in the journal.
@@ -75,6 +75,16 @@ pub struct Entry {
     pub set: Request,
     /// Why.
     pub why: Why,
+}
+
+/// Features of an interface that a commit asked for, and that its guest's driver was yet to
+/// accept when the commit was begun: what is on of them later, its guest has negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The interface.
+    pub ifindex: u32,
+    /// Which.
+    pub features: FeatureSet,
 }
 
 /// How a commit stands.

@@ -14,7 +14,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use super::{Commit, State, file};
+use super::{Awaited, Commit, State, file};
 use crate::enforce::{error::EnforceError, state_dir};
 
 const DIRECTORY: &str = "journal";
@@ -134,6 +134,11 @@ impl Store {
     /// Whether a commit was confirmed, whatever became of it since.
     pub fn was_confirmed(&self, id: u64) -> Result<bool, EnforceError> {
         file::was_confirmed(&self.path(id))
+    }
+
+    /// What is up to guests of what a commit asked for.
+    pub fn awaited(&self, id: u64) -> Result<Vec<Awaited>, EnforceError> {
+        file::awaited(&self.path(id))
     }
 
     /// Whether the watchdog of a commit lives: it holds a lock on the file.
@@ -262,7 +267,17 @@ impl Locked<'_> {
 
     /// Adds a state, durably.
     pub fn append(&self, id: u64, state: &State) -> Result<(), EnforceError> {
-        file::append(&self.store.path(id), state)
+        self.append_with(id, state, &[])
+    }
+
+    /// The same, with what is up to guests of what was asked for.
+    pub fn append_with(
+        &self,
+        id: u64,
+        state: &State,
+        awaits_guest: &[Awaited],
+    ) -> Result<(), EnforceError> {
+        file::append(&self.store.path(id), state, awaits_guest)
     }
 }
 
