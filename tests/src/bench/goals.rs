@@ -124,8 +124,8 @@ pub(super) const VIRT_TOP: Goal = goal(
     "x",
 )
 .because(
-    "libvirt's own call, the same in both, takes about half of virt-top's tick: what makes it cannot take \
-     a third.",
+    "libvirt's own call, the same in both, takes two fifths of virt-top's tick or more: what makes it \
+     cannot take a third.",
 );
 pub(super) const VIRT_TOP_WITHOUT: Goal = goal(
     Part::Scale,
@@ -133,7 +133,7 @@ pub(super) const VIRT_TOP_WITHOUT: Goal = goal(
     0.1,
     "x",
 )
-.because("What is left is making and printing the rows of 1,000 domains, which takes virt-top about twice as long.");
+.because("What is left is making and printing the rows of 1,000 domains, which takes virt-top twice as long or more.");
 
 pub(super) const BPFTRACE: Goal = goal(
     Part::Peers,
