@@ -259,3 +259,74 @@ pub fn around(changes: &[Change], masters: &[(Id, Option<u32>)], names: &Feature
         .map(|(id, _)| id.clone())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 4] = [
+        "tx-scatter-gather",
+        "tx-checksum-ip-generic",
+        "tx-tcp-segmentation",
+        "tx-tcp6-segmentation",
+    ];
+    const SG: usize = 0;
+    const CSUM: usize = 1;
+    const TSO: usize = 2;
+    const TSO6: usize = 3;
+
+    /// What is up to a guest of TSO, asked for and sent where this is wanted, and where
+    /// nothing but scatter-gather can be on.
+    fn of_guest(asked: &[usize], wanted: &[usize]) -> FeatureSet {
+        let names = FeatureNames(NAMES.map(String::from).to_vec());
+        let set = |bits: &[usize]| bits.iter().copied().collect::<FeatureSet>();
+        let before = Features {
+            changeable: set(&[SG, CSUM, TSO, TSO6]),
+            wanted: set(wanted),
+            active: set(wanted) & set(&[SG]),
+            never_changed: FeatureSet::default(),
+        };
+        let asked = Request {
+            mask: set(asked),
+            on: set(asked),
+        };
+        let after = Features {
+            wanted: before.wanted | asked.on,
+            ..before
+        };
+        let change = Change {
+            before,
+            asked,
+            is_tap: true,
+            ..Change::default()
+        };
+        let verdict = Verdict::new(
+            &names,
+            &change,
+            asked,
+            before,
+            Ok(Reply::default()),
+            Ok(after),
+        );
+        let job = Job {
+            commit: 1,
+            change: &change,
+            may: asked.mask,
+            is_first: true,
+        };
+        job.of_guest(&names, &verdict)
+    }
+
+    #[test]
+    fn what_somebody_keeps_off_is_no_guests() {
+        let tso = [TSO].into_iter().collect::<FeatureSet>();
+        let none = FeatureSet::default();
+        assert_eq!(of_guest(&[TSO], &[SG]), tso, "there is no driver");
+        let both = tso | [CSUM].into_iter().collect();
+        assert_eq!(of_guest(&[CSUM, TSO], &[SG]), both);
+        assert_eq!(of_guest(&[CSUM, TSO], &[SG, TSO6]), both);
+        // Its driver accepts TSO for IPv6, and so checksums: they are switched off.
+        assert_eq!(of_guest(&[TSO], &[SG, TSO6]), none);
+        assert_eq!(of_guest(&[TSO], &[]), none, "no scatter-gather");
+    }
+}

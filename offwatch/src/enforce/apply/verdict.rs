@@ -192,6 +192,15 @@ mod tests {
         assert_eq!(because(&change), Because::NotNegotiated);
         change.is_tap = false;
         assert_eq!(because(&change), Because::Driver);
+        // As it was planned, before the guest had negotiated.
+        let because_of_checksums = Because::Needs(1);
+        change.unmet = vec![Unmet {
+            bit: 2,
+            because: because_of_checksums.clone(),
+        }];
+        assert_eq!(because(&change), because_of_checksums);
+        change.is_tap = true;
+        assert_eq!(because(&change), Because::NotNegotiated);
     }
 
     #[test]

@@ -228,6 +228,12 @@ fn what_a_guest_negotiated_since_is_left_to_it() {
             ..no_driver
         };
         assert_eq!(accepted.left(), none, "{how:?}");
+        // What it needs is off again.
+        let needs = Case {
+            first: &[CHECKSUM],
+            ..case
+        };
+        assert_eq!(needs.left(), none, "{how:?}");
         // What is not confirmed is taken back all the same.
         let rolled_back = Case {
             action: Action::RollBack,
@@ -257,10 +263,10 @@ fn what_a_guest_negotiates_before_it_is_sent_is_left_to_it() {
 fn what_was_on_by_the_commit_itself_is_switched_off() {
     let (host, state) = (InMemory::with(&["tap0"]), State::new());
     host.edit("tap0", |device| {
-        device.features.wanted = set(&[CHECKSUM, GRO, ODD]);
-        device.features.active = set(&[CHECKSUM, GRO, ODD]);
+        device.features.wanted = set(&[GRO, ODD]);
+        device.features.active = set(&[GRO, ODD]);
     });
-    let mut change = host.change("tap0", &[(TSO, true)]);
+    let mut change = host.change("tap0", &[(CHECKSUM, true), (TSO, true)]);
     change.is_tap = true;
     let mut enforcer = state.enforcer(&host);
     let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
@@ -276,6 +282,46 @@ fn what_is_no_tap_has_no_guest() {
     let (host, state) = (InMemory::with(&["eth0"]), State::new());
     host.negotiate("eth0", &[]);
     let change = host.change("eth0", &[(CHECKSUM, true)]);
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+    // By somebody else.
+    host.negotiate("eth0", ALL);
+    session.apply_all().expect("applied");
+    session.confirm().expect("confirmed");
+    let awaited = Store::open(&state.path()).awaited(1).expect("read");
+    assert_eq!(awaited, []);
+}
+
+/// Its guest's driver was there, and had it off by somebody's wish.
+#[test]
+fn what_somebody_switches_on_meanwhile_is_no_guests() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    let switched = |bits: &[usize]| {
+        host.edit("tap0", |device| {
+            device.features.wanted = set(bits);
+            device.features.active = set(bits);
+        });
+    };
+    switched(&[CHECKSUM, GRO, ODD]);
+    let mut change = host.change("tap0", &[(TSO, true)]);
+    change.is_tap = true;
+    let mut enforcer = state.enforcer(&host);
+    let mut session = enforcer.begin(vec![change], &[], None).expect("a session");
+    switched(&[CHECKSUM, TSO, GRO, ODD]);
+    session.apply_all().expect("applied");
+    session.confirm().expect("confirmed");
+    let awaited = Store::open(&state.path()).awaited(1).expect("read");
+    assert_eq!(awaited, []);
+}
+
+/// The plan is older than the guest's driver, and the journal is not.
+#[test]
+fn what_was_on_before_it_was_journalled_is_not_told_there() {
+    let (host, state) = (InMemory::with(&["tap0"]), State::new());
+    host.negotiate("tap0", &[]);
+    let mut change = host.change("tap0", &[(CHECKSUM, true), (GRO, false)]);
+    change.is_tap = true;
+    host.negotiate("tap0", ALL);
     state.enforcer(&host).keep(&[change]).expect("kept");
     let awaited = Store::open(&state.path()).awaited(1).expect("read");
     assert_eq!(awaited, []);
