@@ -4,11 +4,16 @@ use std::fmt;
 
 const PREFIX: &str = "test result: ";
 
-/// The runner's own summary lines, and their totals.
+/// What is kept of one failure: its title, and the first lines of what it said.
+const FAILURE_LINES: usize = 12;
+
+/// The runner's own summary lines, their totals, and what failures said.
 #[derive(Default)]
 pub(super) struct Summary {
     lines: Vec<String>,
     total: Counts,
+    failures: Vec<Vec<String>>,
+    in_failure: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -23,7 +28,7 @@ impl Summary {
         self.lines.len()
     }
 
-    /// Takes note of the line if it is a summary.
+    /// Takes note of the line if it is a summary, or of a failure.
     pub(super) fn read_line(&mut self, line: &str) {
         let line = without_colour(line);
         if let Some(counts) = Counts::parse(&line) {
@@ -31,6 +36,17 @@ impl Summary {
             self.total.failed += counts.failed;
             self.total.ignored += counts.ignored;
             self.lines.push(line);
+            self.in_failure = false;
+        } else if line.starts_with("---- ") && line.ends_with(" ----") {
+            self.failures.push(vec![line]);
+            self.in_failure = true;
+        } else if line == "failures:" {
+            self.in_failure = false;
+        } else if self.in_failure && !line.is_empty() {
+            let failure = self.failures.last_mut();
+            if let Some(failure) = failure.filter(|failure| failure.len() < FAILURE_LINES) {
+                failure.push(line);
+            }
         }
     }
 }
@@ -43,6 +59,10 @@ impl fmt::Display for Summary {
         }
         writeln!(f)?;
         for line in &self.lines {
+            writeln!(f, "{line}")?;
+        }
+        // Where only the tail is kept, these would be lost where they were printed.
+        for line in self.failures.iter().flatten() {
             writeln!(f, "{line}")?;
         }
         let Counts {
@@ -117,6 +137,32 @@ mod tests {
             both.to_string()
                 .ends_with(&format!("{FAILED}\n19 passed, 2 failed, 1 skipped\n"))
         );
+    }
+
+    #[test]
+    fn failures_are_told_again_before_the_totals() {
+        let block = [
+            "---- a::b stdout ----",
+            "",
+            "thread 'a::b' panicked at x.rs:1:1:",
+            "3 is not 4",
+        ];
+        let lines = [
+            &["failures:", ""][..],
+            &block,
+            &["", "failures:", "    a::b", "", FAILED],
+        ];
+        let kept = format!(
+            "{FAILED}\n{}\n{}\n{}\n7 passed",
+            block[0], block[2], block[3]
+        );
+        let told = summary(&lines.concat()).to_string();
+        assert!(told.contains(&kept), "{told}");
+        assert!(!told.contains("    a::b"), "{told}");
+
+        let long = vec!["x"; 2 * FAILURE_LINES];
+        let told = summary(&[&block[..1], &long, &[FAILED, "x"]].concat()).to_string();
+        assert_eq!(told.matches("x\n").count(), FAILURE_LINES - 1, "{told}");
     }
 
     #[test]

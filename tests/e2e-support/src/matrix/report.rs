@@ -1,4 +1,4 @@
-//! What is printed at the end: failures, then a line for each kernel.
+//! What is printed at the end: what was not tested, failures, and a line for each kernel.
 
 use super::results::{Outcome, Run};
 use anyhow::Result;
@@ -8,38 +8,52 @@ use std::time::Duration;
 pub(super) fn summary(runs: &[(String, Result<Run>)], took: Duration) -> bool {
     println!();
     for (label, run) in runs {
-        match run {
-            Err(error) => println!("{label}: {error:#}"),
-            Ok(run) => {
-                for (program, test) in run.tests() {
-                    match test.outcome {
-                        Outcome::Failed => {
-                            println!("{label}: {}::{} FAILED", program.name, test.name)
-                        }
-                        Outcome::Unknown => {
-                            println!("{label}: {}::{} had no result", program.name, test.name);
-                        }
-                        Outcome::Passed | Outcome::Skipped | Outcome::Ignored => {}
-                    }
-                    for line in &test.words {
-                        println!("{label}:   {line}");
-                    }
-                    for (kind, reason) in test.reasons() {
-                        println!("{label}: {}::{} {kind}: {reason}", program.name, test.name);
-                    }
-                }
-                for complaint in run.complaints() {
-                    println!("{label}: {complaint}");
-                }
+        for (program, test) in run.iter().flat_map(Run::tests) {
+            for (kind, reason) in test.reasons() {
+                println!("{label}: {}::{} {kind}: {reason}", program.name, test.name);
             }
         }
     }
+    for (label, run) in runs {
+        match run {
+            Err(error) => failure(
+                &format!("{label} could not be run"),
+                &[format!("{error:#}")],
+            ),
+            Ok(run) => tell_failures(label, run),
+        }
+    }
+    println!();
     for (label, run) in runs {
         println!("{}", line(label, run));
     }
     println!("matrix took {} s", took.as_secs());
     runs.iter()
         .all(|(_, run)| run.as_ref().is_ok_and(Run::passed))
+}
+
+fn tell_failures(label: &str, run: &Run) {
+    for (program, test) in run.tests() {
+        let ending = match test.outcome {
+            Outcome::Failed => "FAILED",
+            Outcome::Unknown => "had no result",
+            Outcome::Passed | Outcome::Skipped | Outcome::Ignored => continue,
+        };
+        let title = format!("{label}: {}::{} {ending}", program.name, test.name);
+        failure(&title, &test.words);
+    }
+    let complaints = run.complaints();
+    if !complaints.is_empty() {
+        failure(&format!("{label} as a whole"), &complaints);
+    }
+}
+
+/// In the form of libtest, as above.
+fn failure(title: &str, words: &[String]) {
+    println!("\n---- {title} ----");
+    for line in words {
+        println!("{line}");
+    }
 }
 
 /// Counts in the form of libtest, for whoever counts those of `cargo test`.
