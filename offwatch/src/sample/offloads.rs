@@ -187,6 +187,15 @@ impl FeatureNames {
     pub fn of(&self, set: FeatureSet) -> Vec<&str> {
         set.iter().filter_map(|bit| self.name(bit)).collect()
     }
+
+    /// The same with the state of each, "rx-gro off, rx-lro on", as those in `on` are on.
+    pub fn states(&self, set: FeatureSet, on: FeatureSet) -> String {
+        let states = set.iter().filter_map(|bit| {
+            let state = if on.contains(bit) { "on" } else { "off" };
+            Some(format!("{} {state}", self.name(bit)?))
+        });
+        states.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Features of an interface.

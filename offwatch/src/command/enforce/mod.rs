@@ -33,7 +33,7 @@ use crate::{
         target::Id,
     },
     error::Error,
-    sample::offloads::{FeatureNames, FeatureSet},
+    sample::offloads::FeatureNames,
     text::plain,
 };
 
@@ -113,25 +113,13 @@ fn kernel() -> Result<Box<dyn Kernel>, EnforceError> {
     Ok(kernel::open().map_err(EnforceError::Features)?)
 }
 
-/// Names of what is switched, and how.
+/// Names of what is switched, and how: for programs.
 fn switched<'n>(request: &Request, names: &'n FeatureNames) -> BTreeMap<&'n str, bool> {
     let named = request.mask.iter().filter_map(|bit| {
         let name = names.name(bit)?;
         Some((name, request.on.contains(bit)))
     });
     named.collect()
-}
-
-/// The same for people.
-fn words(set: FeatureSet, on: FeatureSet, names: &FeatureNames) -> String {
-    let named = set.iter().filter_map(|bit| {
-        let on = match on.contains(bit) {
-            true => "on",
-            false => "off",
-        };
-        Some(format!("{} {on}", names.name(bit)?))
-    });
-    named.collect::<Vec<_>>().join(", ")
 }
 
 /// The exit code of what was done, and told. Code 1 says that nothing was changed:

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{defined::ToldDefinitions, ended, print, print_text, switched, taken_back, words};
+use super::{defined::ToldDefinitions, ended, print, print_text, switched, taken_back};
 use crate::{
     enforce::{
         apply::{Recovered, TakenBack, Verdict},
@@ -124,7 +124,7 @@ impl<'a> Report<'a> {
             return format!("  {dev}: nothing was changed: {refusal}\n");
         }
         let mut line = |what: &str, told: &str| text += &format!("  {dev}: {what}{told}\n");
-        let of = |set: FeatureSet| words(set, verdict.asked.on, self.names);
+        let of = |set: FeatureSet| self.names.states(set, verdict.asked.on);
         let changed = verdict.sent.mask & verdict.met;
         if !changed.is_empty() {
             line("", &of(changed));
@@ -132,10 +132,10 @@ impl<'a> Report<'a> {
         let along = verdict.collateral | verdict.unexpected;
         let after = verdict.after.map(|after| after.active).unwrap_or_default();
         if !verdict.collateral.is_empty() {
-            line("with it ", &words(verdict.collateral, after, self.names));
+            line("with it ", &self.names.states(verdict.collateral, after));
         }
         if !verdict.unexpected.is_empty() {
-            line("unforeseen ", &words(verdict.unexpected, after, self.names));
+            line("unforeseen ", &self.names.states(verdict.unexpected, after));
         }
         for unmet in &verdict.unmet {
             let name = self.names.name(unmet.bit).unwrap_or_default();

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{print, print_text, still::Still, switched, words};
+use super::{print, print_text, still::Still, switched};
 use crate::{
     cli::enforce::StateArgs,
     enforce::{
@@ -166,7 +166,7 @@ fn told(entry: &Entry, names: &FeatureNames) -> Option<String> {
     if entry.set.is_empty() {
         return None;
     }
-    let set = words(entry.set.mask, entry.set.on, names);
+    let set = names.states(entry.set.mask, entry.set.on);
     let mut told = format!("{}: {set}", entry.id.dev);
     if let Some(owner) = &entry.owner {
         told += &format!(" (VM {})", plain(&owner.vm));

@@ -63,7 +63,7 @@ pub(super) fn text(taken: &[TakenBack]) -> String {
 /// changed with others.
 fn told(interface: &Restored, names: &FeatureNames) -> Option<String> {
     if interface.is_gone() {
-        return Some("gone, or another interface now: left alone".into());
+        return Some("gone, or has another name now: left alone".into());
     }
     if let Some(failure) = interface.failure(names) {
         return Some(format!("could not be set back: {failure}"));
@@ -71,7 +71,7 @@ fn told(interface: &Restored, names: &FeatureNames) -> Option<String> {
     let mut told = Vec::new();
     if !interface.sent.is_empty() {
         let sent = &interface.sent;
-        told.push(super::words(sent.mask, sent.on, names));
+        told.push(names.states(sent.mask, sent.on));
     }
     if !interface.left_to_guest.is_empty() {
         let features = names.of(interface.left_to_guest).join(", ");
@@ -170,6 +170,7 @@ mod tests {
             },
             sent: Request::default(),
             refused: None,
+            renamed: false,
             left_to_guest: FeatureSet::default(),
             not_wanted: FeatureSet::default(),
             not_active: FeatureSet::default(),

@@ -26,6 +26,9 @@ pub struct Restored {
     pub sent: Request,
     /// Why it could not be, if so.
     pub refused: Option<Refusal>,
+    /// Whether its ifindex has another name now and is not as before: it may have been
+    /// renamed, or be another interface, and is left alone.
+    pub renamed: bool,
     /// Those that its guest has negotiated since, and that are left to it and on: its
     /// driver was not there, or had not accepted them, when the commit was begun.
     pub left_to_guest: FeatureSet,
@@ -39,13 +42,20 @@ pub struct Restored {
 impl Restored {
     /// Whether there is nothing to take back any more.
     pub fn is_gone(&self) -> bool {
-        matches!(self.refused, Some(Refusal::Gone(_)))
+        matches!(self.refused, Some(Refusal::Gone(_))) && !self.renamed
     }
 
     /// Why it is not as before, if so.
     pub fn failure(&self, names: &FeatureNames) -> Option<String> {
         match &self.refused {
-            Some(Refusal::Gone(_)) => None,
+            Some(Refusal::Gone(id)) => self.renamed.then(|| {
+                format!(
+                    "ifindex {} has another name now and may be another interface: left \
+                     alone, not set back there: {}",
+                    id.ifindex,
+                    names.states(self.sent.mask, self.sent.on)
+                )
+            }),
             Some(refusal) => Some(refusal.to_string()),
             None if self.not_wanted.is_empty() => None,
             None => Some(format!(
@@ -140,6 +150,9 @@ pub(crate) fn restore(
                 true => differs(|features| features.active) - not_wanted,
                 false => FeatureSet::default(),
             },
+            renamed: !request.is_empty()
+                && after.is_some()
+                && matches!(answer, Err(Refusal::Gone(_))),
             refused: answer.err(),
         });
     }

@@ -4,7 +4,7 @@ use super::{SOON, applied, standing};
 use crate::{
     enforce::{
         apply::{
-            Enforcer,
+            Enforcer, Restored,
             take_back::take_back,
             testing::{CHECKSUM, GRO, InMemory, ODD, State, TSO, set},
         },
@@ -53,14 +53,35 @@ fn what_cannot_be_set_back_is_told() {
     let [renamed, refused] = &taken.interfaces[..] else {
         panic!("{taken:?}");
     };
-    assert!(renamed.is_gone() && renamed.failure(&taken.names).is_none());
+    let why = renamed.failure(&taken.names).expect("why");
+    assert!(
+        !renamed.is_gone() && why.contains("another name now"),
+        "{why}"
+    );
+    assert!(why.contains("rx-gro on"), "{why}");
     assert!(refused.failure(&taken.names).expect("why").contains("(no)"));
     // The interface that has another name now is left alone.
     assert!(!host.features("renamed").wanted.contains(GRO));
     let Standing::RolledBack { failed, .. } = standing(&state) else {
         panic!("{:?}", standing(&state));
     };
-    assert_eq!(failed[0].0, "tap0");
+    let failed: Vec<&str> = failed.iter().map(|(dev, _)| dev.as_str()).collect();
+    assert_eq!(failed, ["tap1", "tap0"]);
+}
+
+#[test]
+fn what_is_gone_or_as_before_under_another_name_is_no_failure() {
+    let (host, state) = (InMemory::with(&["tap0", "tap1"]), State::new());
+    let mut enforcer = state.enforcer(&host);
+    let mut session = applied(&mut enforcer, &host, &["tap0", "tap1"]);
+    host.edit("tap1", |device| {
+        device.dev = "renamed".into();
+        device.features.wanted = device.features.wanted | set(&[GRO]);
+    });
+    host.0.borrow_mut().devices.pop_first();
+    let taken = session.roll_back("a test").expect("done").expect("by us");
+    assert!(taken.is_complete(), "{taken:?}");
+    assert!(taken.interfaces.iter().all(Restored::is_gone), "{taken:?}");
 }
 
 #[test]
