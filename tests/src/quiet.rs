@@ -14,7 +14,13 @@ const LOADED: u32 = 12;
 
 /// Waits until `done` holds; `what` names it in the error. `timeout` is for an
 /// idle machine.
-pub fn wait_until(
+pub fn wait_until(what: &str, timeout: Duration, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait_until_each(STEP, what, timeout, done)
+}
+
+/// The same with a look each `step`, for what is to be met soon after it came.
+pub fn wait_until_each(
+    step: Duration,
     what: &str,
     timeout: Duration,
     mut done: impl FnMut() -> Result<bool>,
@@ -25,7 +31,7 @@ pub fn wait_until(
         if Instant::now() >= deadline {
             bail!("{what}: not within {timeout:?}");
         }
-        sleep(STEP);
+        sleep(step);
     }
     Ok(())
 }

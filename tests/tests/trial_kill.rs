@@ -4,7 +4,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -12,6 +12,7 @@ use offwatch::enforce::journal::State;
 use offwatch_tests::{
     enforce::{Bed, kill_hard, tap},
     observer,
+    quiet::wait_until_each,
     random::{self, Random},
     scaled, skip_unless_lab,
 };
@@ -22,7 +23,10 @@ const HOSTS: u64 = 8;
 const TAPS: usize = 2;
 /// TSO has dependants and changes the bridge; GRO does neither.
 const SET: &str = "tso=off,gro=off";
-const PATIENCE: Duration = Duration::from_secs(360);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause between two looks for what is to be killed as soon as it is there.
+const LOOK: Duration = Duration::from_micros(500);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Victims {
@@ -201,19 +205,14 @@ fn until(
     trial: &mut Child,
     is_changed: impl Fn() -> Result<bool>,
 ) -> Result<()> {
-    let until = Instant::now() + PATIENCE;
-    loop {
+    wait_until_each(LOOK, "something to kill", PATIENCE, || {
         let is_there = match from {
             From::Start => true,
             From::Journalled => standing(bed, before)?.is_some(),
             From::Changed => is_changed()?,
         };
-        if is_there || trial.try_wait()?.is_some() {
-            return Ok(());
-        }
-        ensure!(Instant::now() < until, "nothing happens");
-        thread::sleep(Duration::from_micros(500));
-    }
+        Ok(is_there || trial.try_wait()?.is_some())
+    })
 }
 
 fn kill_all(bed: &Bed, run: &Run, trial: &mut Child) -> Result<()> {

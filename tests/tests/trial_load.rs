@@ -43,7 +43,9 @@ fn it_is_bounded_and_ends_with_the_trial() -> Result<()> {
     let mut buffer = vec![0; 1 << 20];
     let mut received = 0;
     while received < 3_000_000 {
-        received += sink.read(&mut buffer)?;
+        let read = sink.read(&mut buffer)?;
+        ensure!(read > 0, "it has ended: {:?}", load.check());
+        received += read;
         // A tenth of a second may be made up for, and what is written at once.
         let most = BITS_PER_S as f64 / 8.0 * (started.elapsed().as_secs_f64() + 0.1) + 65536.0;
         ensure!(received as f64 <= most, "{received} bytes, not {most}");
