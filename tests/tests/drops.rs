@@ -3,6 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -11,6 +12,7 @@ use offwatch_tests::{
     frames::{FrameSpec, L4, Segmentation},
     link,
     observer::{Observer, hooks, interface, number, side},
+    quiet::wait_until,
     skip::left_out,
     skip_unless_lab,
 };
@@ -128,7 +130,7 @@ fn nothing_is_received(lab: &Lab, guest: &Guest, hook: &str) -> Result<()> {
     let most = thread::available_parallelism()?.get() as u64;
     for _ in 0..4 {
         let observer = Observer::start(lab.host(), &["--hook", hook])?;
-        for _ in 0..3 {
+        let look = || -> Result<u64> {
             let model = observer.now()?;
             let to_guest = side(&model, guest.tap(), true)?;
             let (packets, drops) = (
@@ -136,10 +138,17 @@ fn nothing_is_received(lab: &Lab, guest: &Guest, hook: &str) -> Result<()> {
                 number(to_guest, "drops_total")?,
             );
             ensure!(packets <= most, "{packets} received, {drops} dropped");
-            ensure!(drops > FRAMES, "only {drops} dropped");
             let rate = &to_guest["packets_per_s"];
             ensure!(rate.is_number(), "a rate of {rate}, {drops} dropped");
+            Ok(drops)
+        };
+        for _ in 0..2 {
+            look()?;
         }
+        // How fast they are dropped is the machine's affair.
+        wait_until("a thousand drops", Duration::from_secs(10), || {
+            Ok(look()? > FRAMES)
+        })?;
     }
     Ok(())
 }

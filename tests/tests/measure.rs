@@ -13,7 +13,7 @@ use offwatch_tests::{
     GuestConfig, Lab,
     command::run,
     guest::Family,
-    scaled, skip_unless_lab,
+    skip_unless_lab,
     traffic::{TcpOptions, tcp_stream},
 };
 use tokio::runtime::{Builder, Runtime};
@@ -49,11 +49,12 @@ fn a_window_holds_what_was_counted_in_it() -> Result<()> {
     let mut lab = Lab::new()?;
     lab.add_guests(&["web"])?;
     lab.add_guest(GuestConfig {
-        ring_frames: 16,
+        ring_frames: 8,
         ..GuestConfig::new("db", 2)
     })?;
     let [web, db] = [0, 1].map(|guest| lab.guest(guest));
-    // A super-frame is more segments than the ring has places.
+    // A super-frame, even one of TCP's first window, is more segments than the ring has
+    // places.
     run(lab.host(), &["ethtool", "-K", db.tap(), "tso", "off"])?;
     lab.host().try_run(|| {
         runtime()?.block_on(async {
@@ -61,7 +62,8 @@ fn a_window_holds_what_was_counted_in_it() -> Result<()> {
             meter.capture(&[web.ifindex(), db.ifindex()])?;
             let first = meter.read(Duration::ZERO).await?;
             let before = [web.kernel_stats()?, db.kernel_stats()?];
-            let options = TcpOptions::new(Family::V4, scaled(5_000_000));
+            // Not scaled: TCP takes its time until it sends more than the ring holds.
+            let options = TcpOptions::new(Family::V4, 5_000_000);
             tcp_stream(&web.endpoint(), &db.endpoint(), &options)?;
             lab.wait_quiet()?;
             let last = meter.read(PAUSE).await?;
@@ -83,11 +85,12 @@ fn a_window_holds_what_was_counted_in_it() -> Result<()> {
                 .drops
                 .known()
                 .copied();
-            ensure!(drops > Some(0), "nothing was lost in a ring of 16 frames");
+            ensure!(drops > Some(0), "nothing was lost in a ring of 8 frames");
             // On a machine that is loaded frames may be lost to the capture.
             if let Some(tcp) = figures(&window, db.ifindex())?.egress.tcp.known() {
                 assert_eq!(tcp.goodput_bytes(), options.bytes);
-                ensure!(tcp.again_segments >= drops.unwrap_or_default());
+                // The end of the stream may be lost twice, and be sent again as one segment.
+                ensure!(tcp.again_segments + 2 >= drops.unwrap_or_default());
                 assert_eq!(window.flows[&db.ifindex()].len(), 1);
             }
             let cpu = window.cpu.known().context("/proc/stat")?;
