@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -93,10 +93,15 @@ impl Observer {
 
     /// A model of which both samples were taken after this call.
     pub fn now(&self) -> Result<Value> {
-        while self.lines.try_recv().is_ok() {}
-        // The first line may hold a sample taken before the call.
+        let called = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        // On a machine that stands still lines of before are on their way for long.
+        while u128::from(number(&self.model()?, "time_unix_ms")?) <= called.as_millis() {}
+        // That sample's time is when it was complete: it may have begun before.
         self.line()?;
-        self.line()?;
+        self.model()
+    }
+
+    fn model(&self) -> Result<Value> {
         serde_json::from_str(&self.line()?).context("a line is a JSON object")
     }
 

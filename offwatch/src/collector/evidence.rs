@@ -96,9 +96,9 @@ impl Evidence {
         self.features.refresh(table);
         if let Some(sweep) = &mut self.limits {
             // What fails here, the next round reads.
-            let _ = sweep.advance(|ifindex, limits| {
+            let _ = sweep.advance(|ifindex, limits, made| {
                 if let Some(known) = table.get_mut(&ifindex) {
-                    known.set_limits(limits);
+                    known.set_limits(limits, made.not_before_ns);
                 }
             });
         }

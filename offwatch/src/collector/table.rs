@@ -8,6 +8,7 @@ use std::{
 
 use super::{counters::Compared, unobserved};
 use crate::{
+    clock::monotonic_ns,
     inventory::link::Link,
     probe::{Counted, Probe},
     sample::{
@@ -46,6 +47,8 @@ pub(super) struct Known {
     shown: Arc<Interface>,
     /// Its offloads may be those of others, too.
     may_share: bool,
+    /// When the kernel had last told of it, on the monotonic clock.
+    told_ns: u64,
     /// An XDP program takes its frames before anything else sees them.
     pub(super) xdp: bool,
     counted: Counted,
@@ -69,6 +72,7 @@ impl Known {
                 ..Interface::default()
             }),
             may_share: true,
+            told_ns: 0,
             xdp: false,
             counted: Counted::default(),
             compared: Compared::default(),
@@ -91,6 +95,7 @@ impl Known {
             tap,
             xdp,
         } = link;
+        self.told_ns = monotonic_ns();
         self.xdp = xdp;
         if self.offloads.tap != tap {
             self.offloads_mut().tap = tap;
@@ -112,9 +117,11 @@ impl Known {
         Arc::make_mut(&mut self.shown_mut().offloads)
     }
 
-    /// Takes up limits, if they are others than were known.
-    pub(super) fn set_limits(&mut self, limits: Limits) {
-        if self.limits().is_none_or(|known| *known != limits) {
+    /// Takes up limits that the kernel told at `not_before_ns` or later, if they are others
+    /// than were known, and what it told of the interface meanwhile is not newer.
+    pub(super) fn set_limits(&mut self, limits: Limits, not_before_ns: u64) {
+        let is_newer = not_before_ns > self.told_ns;
+        if is_newer && self.limits().is_none_or(|known| *known != limits) {
             self.shown_mut().limits = Fact::Known(Arc::new(limits));
         }
     }
@@ -231,10 +238,11 @@ pub(super) mod tests {
         let changes: [Change; 3] = [
             |known| known.changed(link("t1", 5)),
             |known| {
-                known.set_limits(Limits {
+                let limits = Limits {
                     tx_queues: Some(2),
                     ..Limits::default()
-                });
+                };
+                known.set_limits(limits, monotonic_ns());
             },
             |known| known.offloads_mut().features_changed = Fact::Known(3),
         ];
@@ -258,6 +266,23 @@ pub(super) mod tests {
             !Arc::ptr_eq(&now, &newer),
             "the kernel's counters are newer"
         );
+    }
+
+    #[test]
+    fn limits_are_the_newest_that_the_kernel_told() {
+        let mut known = known("t0", 5);
+        let limits = Limits {
+            tx_queues: Some(2),
+            ..Limits::default()
+        };
+        let before = monotonic_ns();
+        known.changed(link("t0", 5));
+        known.set_limits(limits.clone(), before);
+        assert_eq!(known.limits(), Some(&Limits::default()), "told since");
+        // The rest of a listing is made while what comes before is read.
+        let after = monotonic_ns() + 1;
+        known.set_limits(limits.clone(), after);
+        assert_eq!(known.limits(), Some(&limits));
     }
 
     #[test]

@@ -10,7 +10,10 @@ use netlink_packet_route::{
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use super::{netlink::Requests, rolling::Rolling};
+use super::{
+    netlink::Requests,
+    rolling::{Made, Rolling},
+};
 use crate::sample::offloads::{Limits, Tap};
 
 /// Reads limits of all interfaces a part at a time, again and again: the kernel
@@ -32,14 +35,12 @@ impl LimitSweep {
         )))
     }
 
-    /// Reads the next part. What the kernel made before this call is left out: a notification that has been
-    /// read may be newer.
-    pub fn advance(&mut self, mut each: impl FnMut(u32, Limits)) -> io::Result<()> {
+    /// Reads the next part. A notification that has been read since the kernel made an
+    /// entry may be newer.
+    pub fn advance(&mut self, mut each: impl FnMut(u32, Limits, Made)) -> io::Result<()> {
         self.0.advance(|message, made| {
-            if let RouteNetlinkMessage::NewLink(message) = message
-                && made.now
-            {
-                each(message.header.index, limits(&message.attributes));
+            if let RouteNetlinkMessage::NewLink(message) = message {
+                each(message.header.index, limits(&message.attributes), made);
             }
         })
     }
