@@ -339,7 +339,7 @@ fn interfaces_that_are_others_now_are_left_alone() -> Result<()> {
         "{told}"
     );
     for name in ["tap1", "tap2"] {
-        let gone = format!("{name}: gone, or has another name now");
+        let gone = format!("{name}: gone, has another name now, or is another");
         ensure!(told.contains(&gone), "{told}");
     }
     ensure!(
@@ -348,6 +348,31 @@ fn interfaces_that_are_others_now_are_left_alone() -> Result<()> {
     );
     ensure!(of(&bed, "tap3")? == before, "it stays");
     drop((keeps, another));
+    bed.wait_until_all_ended()
+}
+
+/// Not only `rollback` settles what was left.
+#[test]
+fn what_was_left_and_cannot_be_set_back_is_told_by_whoever_settles_it() -> Result<()> {
+    skip_unless_lab!();
+    let bed = Bed::new(3)?;
+    let keep = bed.policy(&[("tap2", GRO_OFF)])?;
+    bed.ends_with(0, bed.apply(&keep, &[])?)?;
+    for (tap, settles) in [("tap0", "apply"), ("tap1", "undo")] {
+        let policy = bed.policy(&[(tap, GRO_OFF)])?;
+        leave_unconfirmed(&bed, &policy)?;
+        kill_the_watchdog(&bed)?;
+        run(bed.ns(), &["ip", "link", "set", tap, "name", settles])?;
+        let command = match settles {
+            "apply" => bed.apply(&bed.policy(&[("tap2", GRO_OFF)])?, &[])?,
+            _ => bed.enforce(&["undo", "1"])?,
+        };
+        let (told, _) = bed.ends_with(4, command)?;
+        ensure!(
+            told.contains(&format!("{tap}: could not be set back")),
+            "{told}"
+        );
+    }
     bed.wait_until_all_ended()
 }
 

@@ -40,6 +40,7 @@ fn it_is_bounded_and_ends_with_the_trial() -> Result<()> {
     let start = || Load::start(to, BITS_PER_S, lab.guest(0).ifindex(), None);
     let load = lab.host().run(start)??;
     let (mut sink, _) = listener.accept()?;
+    sink.set_read_timeout(Some(12 * PATIENCE))?;
     let mut buffer = vec![0; 1 << 20];
     let mut received = 0;
     while received < 3_000_000 {

@@ -13,7 +13,18 @@ pub(super) struct Summary {
     lines: Vec<String>,
     total: Counts,
     failures: Vec<Vec<String>>,
-    in_failure: bool,
+    within: Within,
+}
+
+/// What of the runner's words on failures comes next.
+#[derive(Default, PartialEq)]
+enum Within {
+    #[default]
+    Nothing,
+    /// What one of them said.
+    Failure,
+    /// Their names.
+    Names,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,17 +47,41 @@ impl Summary {
             self.total.failed += counts.failed;
             self.total.ignored += counts.ignored;
             self.lines.push(line);
-            self.in_failure = false;
+            self.within = Within::Nothing;
         } else if line.starts_with("---- ") && line.ends_with(" ----") {
             self.failures.push(vec![line]);
-            self.in_failure = true;
+            self.within = Within::Failure;
         } else if line == "failures:" {
-            self.in_failure = false;
-        } else if self.in_failure && !line.is_empty() {
-            let failure = self.failures.last_mut();
-            if let Some(failure) = failure.filter(|failure| failure.len() < FAILURE_LINES) {
-                failure.push(line);
-            }
+            self.within = Within::Names;
+        } else if self.within == Within::Names
+            && let Some(name) = line.strip_prefix("    ")
+        {
+            self.failed(name);
+        } else if self.within == Within::Failure && !line.is_empty() {
+            self.said(line);
+        }
+    }
+
+    /// Where nothing is captured, a failure has a name only: its words came before.
+    fn failed(&mut self, name: &str) {
+        let title = format!("---- {name} ");
+        let is_known = |failure: &Vec<String>| failure[0].starts_with(&title);
+        if !self.failures.iter().any(is_known) {
+            self.failures.push(vec![title + "----"]);
+        }
+    }
+
+    /// The first lines, but not at the cost of why it failed.
+    fn said(&mut self, line: String) {
+        let Some(failure) = self.failures.last_mut() else {
+            return;
+        };
+        let is_why = line.contains("panicked at") || line.starts_with("Error:");
+        if is_why && failure.len() == FAILURE_LINES {
+            failure.truncate(1);
+        }
+        if failure.len() < FAILURE_LINES {
+            failure.push(line);
         }
     }
 }
@@ -158,11 +193,27 @@ mod tests {
         );
         let told = summary(&lines.concat()).to_string();
         assert!(told.contains(&kept), "{told}");
-        assert!(!told.contains("    a::b"), "{told}");
+        assert!(
+            !told.contains("    a::b") && told.matches("---- a::b").count() == 1,
+            "{told}"
+        );
+
+        let named = ["failures:", "    c::d", "", FAILED];
+        assert!(
+            summary(&named)
+                .to_string()
+                .contains("\n---- c::d ----\n7 passed")
+        );
 
         let long = vec!["x"; 2 * FAILURE_LINES];
         let told = summary(&[&block[..1], &long, &[FAILED, "x"]].concat()).to_string();
         assert_eq!(told.matches("x\n").count(), FAILURE_LINES - 1, "{told}");
+        let why = ["Error: why", "because"];
+        let told = summary(&[&block[..1], &long, &why, &[FAILED]].concat()).to_string();
+        assert!(
+            told.contains(" ----\nError: why\nbecause\n7 passed"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -77,7 +77,8 @@ impl<'a> Report<'a> {
         );
         let is_whole = self.verdicts.iter().all(Verdict::is_complete);
         let is_missing = self.left.iter().any(|left| left.missing.is_some());
-        match is_back || is_missing || !is_whole || !self.definitions.is_complete() {
+        let is_left = !self.recovered.taken_back.iter().all(TakenBack::is_complete);
+        match is_back || is_missing || is_left || !is_whole || !self.definitions.is_complete() {
             true => PARTLY,
             false => 0,
         }

@@ -56,7 +56,7 @@ impl Still {
                 });
                 format!("now {}", features.collect::<Vec<_>>().join(", "))
             }
-            Self::Gone => "the interface is gone, or is another one now".into(),
+            Self::Gone => "the interface is gone, has another name now, or is another one".into(),
             Self::Unknown(because) => format!("how it is now cannot be read: {because}"),
         }
     }

@@ -63,7 +63,7 @@ pub(super) fn text(taken: &[TakenBack]) -> String {
 /// changed with others.
 fn told(interface: &Restored, names: &FeatureNames) -> Option<String> {
     if interface.is_gone() {
-        return Some("gone, or has another name now: left alone".into());
+        return Some("gone, has another name now, or is another interface: left alone".into());
     }
     if let Some(failure) = interface.failure(names) {
         return Some(format!("could not be set back: {failure}"));
@@ -170,7 +170,7 @@ mod tests {
             },
             sent: Request::default(),
             refused: None,
-            renamed: false,
+            renamed: Request::default(),
             left_to_guest: FeatureSet::default(),
             not_wanted: FeatureSet::default(),
             not_active: FeatureSet::default(),

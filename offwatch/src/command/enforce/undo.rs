@@ -35,7 +35,8 @@ pub(super) fn run(commits: &[u64], all: bool, args: &StateArgs) -> Result<u8, Er
         let mut audit = Audit::open(&args.state_dir, &here)?;
         let mut kernel = kernel()?;
         let because = "its enforcer and its watchdog had ended";
-        recover(&mut *kernel, &store, &mut audit, &here, true, because)?;
+        let recovered = recover(&mut *kernel, &store, &mut audit, &here, true, because)?;
+        taken.extend(recovered.taken_back);
         for journalled in chosen.into_iter().rev() {
             taken.extend(take_back(
                 &mut *kernel,

@@ -45,10 +45,9 @@ pub(super) async fn run(args: &EnforceArgs, input: Input) -> Result<u8, Error> {
     };
     let (enforcer, recovered) = Enforcer::open(super::kernel()?, settings)?;
     for taken_back in &recovered.taken_back {
-        let (commit, because) = (taken_back.commit, &taken_back.because);
         let line = match &taken_back.untold {
             Some(error @ EnforceError::Untried(_)) => error.to_string(),
-            _ => format!("commit {commit} was taken back: {because}"),
+            _ => taken_back.line(),
         };
         log.line(Level::Warning, &line);
     }

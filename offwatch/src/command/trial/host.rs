@@ -51,10 +51,7 @@ impl Hands {
                 let settings = Settings::new(&args.state_dir);
                 let (mut opened, recovered) = Enforcer::open(kernel()?, settings)?;
                 for before in &recovered.taken_back {
-                    let commit = before.commit;
-                    told::aside(&format!(
-                        "commit {commit}, which an enforcer before left, is taken back"
-                    ));
+                    told::aside(&before.line());
                 }
                 opened.prepare_watchdog();
                 let targets = gathered(args, opened.kernel())?;

@@ -26,9 +26,9 @@ pub struct Restored {
     pub sent: Request,
     /// Why it could not be, if so.
     pub refused: Option<Refusal>,
-    /// Whether its ifindex has another name now and is not as before: it may have been
+    /// What is not as before where its ifindex has another name now: that may have been
     /// renamed, or be another interface, and is left alone.
-    pub renamed: bool,
+    pub renamed: Request,
     /// Those that its guest has negotiated since, and that are left to it and on: its
     /// driver was not there, or had not accepted them, when the commit was begun.
     pub left_to_guest: FeatureSet,
@@ -42,18 +42,18 @@ pub struct Restored {
 impl Restored {
     /// Whether there is nothing to take back any more.
     pub fn is_gone(&self) -> bool {
-        matches!(self.refused, Some(Refusal::Gone(_))) && !self.renamed
+        matches!(self.refused, Some(Refusal::Gone(_))) && self.renamed.is_empty()
     }
 
     /// Why it is not as before, if so.
     pub fn failure(&self, names: &FeatureNames) -> Option<String> {
         match &self.refused {
-            Some(Refusal::Gone(id)) => self.renamed.then(|| {
+            Some(Refusal::Gone(id)) => (!self.renamed.is_empty()).then(|| {
                 format!(
                     "ifindex {} has another name now and may be another interface: left \
                      alone, not set back there: {}",
                     id.ifindex,
-                    names.states(self.sent.mask, self.sent.on)
+                    names.states(self.renamed.mask, self.renamed.on)
                 )
             }),
             Some(refusal) => Some(refusal.to_string()),
@@ -150,9 +150,10 @@ pub(crate) fn restore(
                 true => differs(|features| features.active) - not_wanted,
                 false => FeatureSet::default(),
             },
-            renamed: !request.is_empty()
-                && after.is_some()
-                && matches!(answer, Err(Refusal::Gone(_))),
+            renamed: match (&answer, after) {
+                (Err(Refusal::Gone(_)), Some(after)) => back(entry, after, mask),
+                _ => Request::default(),
+            },
             refused: answer.err(),
         });
     }

@@ -41,11 +41,44 @@ impl TakenBack {
         };
         !self.interfaces.iter().any(wrong) && self.cards.iter().all(|card| card.failed.is_none())
     }
+
+    /// What is not as before, and why.
+    pub fn failed(&self) -> Vec<(String, String)> {
+        failed(&self.names, &self.interfaces, &self.cards)
+    }
+
+    /// That it is taken back, in one line for a log.
+    pub fn line(&self) -> String {
+        let failed = self.failed().into_iter();
+        let failed = failed.map(|(name, why)| format!("; {name} could not be set back: {why}"));
+        let failed: String = failed.collect();
+        format!(
+            "commit {} was taken back: {}{failed}",
+            self.commit, self.because
+        )
+    }
+}
+
+fn failed(
+    names: &FeatureNames,
+    interfaces: &[Restored],
+    cards: &[RestoredCard],
+) -> Vec<(String, String)> {
+    let cards = cards
+        .iter()
+        .filter_map(|card| Some((card.name.clone(), card.failed.clone()?)));
+    let interfaces = interfaces.iter().filter_map(|interface| {
+        let failure = interface.failure(names)?;
+        Some((interface.id.dev.clone(), failure))
+    });
+    interfaces.chain(cards).collect()
 }
 
 /// Nothing was done, for want of a permission, or as libvirt does not answer.
 fn is_untried(interfaces: &[Restored], cards: &[RestoredCard]) -> bool {
-    let mut sent = interfaces.iter().filter(|it| !it.sent.is_empty());
+    let mut sent = interfaces
+        .iter()
+        .filter(|it| !it.sent.is_empty() && it.renamed.is_empty());
     let is_refused = |it: &Restored| matches!(it.refused, Some(Refusal::NotPermitted));
     let is_any = sent.clone().next().is_some() || !cards.is_empty();
     is_any && sent.all(is_refused) && cards.iter().all(|card| card.is_untried)
@@ -85,17 +118,7 @@ pub fn take_back(
     };
     let interfaces = restore(kernel, audit, commit, action, &awaited)?;
     let cards = definitions::restore(commit);
-    let failed_cards = cards
-        .iter()
-        .filter_map(|card| Some((card.name.clone(), card.failed.clone()?)));
-    let failed = interfaces
-        .iter()
-        .filter_map(|interface| {
-            let failure = interface.failure(&commit.names)?;
-            Some((interface.id.dev.clone(), failure))
-        })
-        .chain(failed_cards)
-        .collect();
+    let failed = failed(&commit.names, &interfaces, &cards);
     let state = match action {
         Action::Undo => State::Undone { failed },
         _ => State::RolledBack {

@@ -27,6 +27,8 @@ pub(super) struct Reader {
     /// Inside libtest's list of names at the end of its output.
     in_failures: bool,
     failures: BTreeSet<String>,
+    /// The failure that a harness tells of after all tests, and not as it comes.
+    told_of: Option<String>,
     pub(super) run: Run,
 }
 
@@ -43,6 +45,7 @@ impl Reader {
             words: Vec::new(),
             in_failures: false,
             failures: BTreeSet::new(),
+            told_of: None,
             run,
         }
     }
@@ -96,8 +99,25 @@ impl Reader {
             self.end_test(Some(outcome));
         } else if rest.starts_with("failures:") {
             self.in_failures = true;
+            self.told_of = None;
         } else if rest.starts_with("test result: ") {
             self.in_failures = false;
+            self.told_of = None;
+        } else if self.in_failures
+            && let Some(name) = rest.strip_prefix("---- ")
+        {
+            let name = name.split(' ').next().unwrap_or_default();
+            self.told_of = Some(name.to_owned());
+        } else if let Some(name) = &self.told_of {
+            let tests = self
+                .run
+                .programs
+                .last_mut()
+                .map(|program| &mut program.tests);
+            let test = tests.and_then(|tests| tests.iter_mut().find(|test| test.name == *name));
+            if let Some(test) = test.filter(|test| !rest.is_empty() && test.words.len() < WORDS) {
+                test.words.push(rest.to_owned());
+            }
         } else if self.in_failures
             && let Some(name) = rest.strip_prefix("    ")
         {
@@ -254,6 +274,29 @@ mod tests {
         tests
             .map(|test| (test.name.as_str(), test.outcome))
             .collect()
+    }
+
+    #[test]
+    fn words_that_come_after_all_tests_are_of_their_test() {
+        let run = read(
+            "@offwatch-vm: begin vhost\n\
+             test good ... ok\n\
+             test bad ... FAILED\n\
+             \n\
+             failures:\n\
+             \n\
+             ---- bad ----\n\
+             3 is not 4\n\
+             \n\
+             failures:\n    bad\n\
+             test result: FAILED. 1 passed; 1 failed; 0 ignored\n",
+        );
+        assert_eq!(
+            outcomes(&run),
+            [("good", Outcome::Passed), ("bad", Outcome::Failed)]
+        );
+        assert!(run.programs[0].tests[0].words.is_empty());
+        assert_eq!(run.programs[0].tests[1].words, ["3 is not 4"]);
     }
 
     #[test]

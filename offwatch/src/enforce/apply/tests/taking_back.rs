@@ -62,9 +62,15 @@ fn what_cannot_be_set_back_is_told() {
     assert!(refused.failure(&taken.names).expect("why").contains("(no)"));
     // The interface that has another name now is left alone.
     assert!(!host.features("renamed").wanted.contains(GRO));
+    let line = taken.line();
+    assert!(
+        line.contains("; tap1 could not be set back: ifindex"),
+        "{line}"
+    );
     let Standing::RolledBack { failed, .. } = standing(&state) else {
         panic!("{:?}", standing(&state));
     };
+    assert_eq!(taken.failed(), failed);
     let failed: Vec<&str> = failed.iter().map(|(dev, _)| dev.as_str()).collect();
     assert_eq!(failed, ["tap1", "tap0"]);
 }
