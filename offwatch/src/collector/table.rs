@@ -242,7 +242,7 @@ pub(super) mod tests {
                     tx_queues: Some(2),
                     ..Limits::default()
                 };
-                known.set_limits(limits, monotonic_ns());
+                known.set_limits(limits, monotonic_ns() + 1);
             },
             |known| known.offloads_mut().features_changed = Fact::Known(3),
         ];

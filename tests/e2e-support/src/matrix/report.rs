@@ -48,7 +48,7 @@ fn tell_failures(label: &str, run: &Run) {
     }
 }
 
-/// In the form of libtest, as above.
+/// In the form of libtest, which whoever repeats failures reads.
 fn failure(title: &str, words: &[String]) {
     println!("\n---- {title} ----");
     for line in words {
