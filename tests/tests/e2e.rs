@@ -3,7 +3,7 @@
 use std::{collections::HashMap, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms};
+use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms, unless_stuck};
 use offwatch_tests::{
     observer::{self, Observer, number},
     quiet::wait_until,
@@ -17,25 +17,27 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn real_guests_are_named_and_counted() -> Result<()> {
     skip_unless_vms!();
-    let host = Host::start(Options::default())?;
-    let names = ["alpha", "beta"];
-    for (number, name) in (11..).zip(names) {
-        // beta has a multi-queue card, which is still one interface.
-        let queues = if name == "beta" { 2 } else { 1 };
-        host.define_and_start(&GuestSpec {
-            queues,
-            ..GuestSpec::new(name, number)
-        })?;
-    }
-    for name in names {
-        host.wait_ready(name, BOOT)?;
-    }
-    let offwatch = watch(&host)?;
+    unless_stuck(|| {
+        let host = Host::start(Options::default())?;
+        let names = ["alpha", "beta"];
+        for (number, name) in (11..).zip(names) {
+            // beta has a multi-queue card, which is still one interface.
+            let queues = if name == "beta" { 2 } else { 1 };
+            host.define_and_start(&GuestSpec {
+                queues,
+                ..GuestSpec::new(name, number)
+            })?;
+        }
+        for name in names {
+            host.wait_ready(name, BOOT)?;
+        }
+        let offwatch = watch(&host)?;
 
-    guests_are_named(&host, &offwatch, &names)?;
-    bytes_agree_with_libvirt(&host, &offwatch)?;
-    a_restarted_guest_is_the_same_vm(&host, &offwatch)?;
-    names_stay_without_libvirtd(&host, &offwatch, &names)
+        guests_are_named(&host, &offwatch, &names)?;
+        bytes_agree_with_libvirt(&host, &offwatch)?;
+        a_restarted_guest_is_the_same_vm(&host, &offwatch)?;
+        names_stay_without_libvirtd(&host, &offwatch, &names)
+    })
 }
 
 fn watch(host: &Host) -> Result<Observer> {

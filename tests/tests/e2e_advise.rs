@@ -8,7 +8,7 @@ use offwatch::advise::{
     Advice, Report, Verdict,
     advice::{Action, Unit},
 };
-use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms};
+use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms, unless_stuck};
 use offwatch_tests::{observer, quiet::wait_until};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -24,52 +24,54 @@ const RATE: &str = "20M";
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn the_price_of_turning_tso_off_is_foretold() -> Result<()> {
     skip_unless_vms!();
-    let host = Host::start(Options::default())?;
-    for (number, name) in (11..).zip(["alpha", "beta"]) {
-        host.define_and_start(&GuestSpec::new(name, number))?;
-    }
-    for name in ["alpha", "beta"] {
-        host.wait_ready(name, BOOT)?;
-    }
-    let [tap] = &host.taps("beta")?[..] else {
-        anyhow::bail!("beta has one card");
-    };
+    unless_stuck(|| {
+        let host = Host::start(Options::default())?;
+        for (number, name) in (11..).zip(["alpha", "beta"]) {
+            host.define_and_start(&GuestSpec::new(name, number))?;
+        }
+        for name in ["alpha", "beta"] {
+            host.wait_ready(name, BOOT)?;
+        }
+        let [tap] = &host.taps("beta")?[..] else {
+            anyhow::bail!("beta has one card");
+        };
 
-    let healthy = advise(&host, tap)?;
-    let found = healthy.advice.iter().find(|advice| is_finding(advice));
-    assert_eq!(found, None, "nothing is wrong yet");
-    let forecast = foretold(&healthy)?;
-    let fast = full_speed(&host)?;
+        let healthy = advise(&host, tap)?;
+        let found = healthy.advice.iter().find(|advice| is_finding(advice));
+        assert_eq!(found, None, "nothing is wrong yet");
+        let forecast = foretold(&healthy)?;
+        let fast = full_speed(&host)?;
 
-    // What the articles say.
-    run(&host, &format!("ethtool -K {tap} tso off gso off"))?;
-    let off = advise(&host, tap)?;
-    let found = finding(&off)?;
-    let cut = measured(found, Unit::SegmentsPerS)?;
-    let price = found.price.as_ref().context("it has its price")?;
-    assert!(price.cores.value > 0.0, "{price:?}");
-    // The same load, give or take what an emulated guest can do at the moment.
-    let load = traffic(&off)? / traffic(&healthy)?;
-    let difference = forecast * load / cut - 1.0;
-    eprintln!(
-        "{forecast:.0} segments/s foretold, {cut:.0} cut at {:.0} % of the load: {:+.1} %",
-        100.0 * load,
-        100.0 * difference
-    );
-    assert!(difference.abs() < 0.15, "the forecast was off");
-    let slow = full_speed(&host)?;
+        // What the articles say.
+        run(&host, &format!("ethtool -K {tap} tso off gso off"))?;
+        let off = advise(&host, tap)?;
+        let found = finding(&off)?;
+        let cut = measured(found, Unit::SegmentsPerS)?;
+        let price = found.price.as_ref().context("it has its price")?;
+        assert!(price.cores.value > 0.0, "{price:?}");
+        // The same load, give or take what an emulated guest can do at the moment.
+        let load = traffic(&off)? / traffic(&healthy)?;
+        let difference = forecast * load / cut - 1.0;
+        eprintln!(
+            "{forecast:.0} segments/s foretold, {cut:.0} cut at {:.0} % of the load: {:+.1} %",
+            100.0 * load,
+            100.0 * difference
+        );
+        assert!(difference.abs() < 0.15, "the forecast was off");
+        let slow = full_speed(&host)?;
 
-    let Action::SetFeatures { command, .. } = &found.fixes[0].action else {
-        anyhow::bail!("the first fix is a command: {:?}", found.fixes);
-    };
-    run(&host, command)?;
-    let on = advise(&host, tap)?;
-    let found = on.advice.iter().find(|advice| is_finding(advice));
-    assert_eq!(found, None, "the fix removes the evidence");
-    foretold(&on)?;
-    let again = full_speed(&host)?;
-    eprintln!("{fast:.0} Mbit/s with TSO, {slow:.0} without, {again:.0} with it again");
-    Ok(())
+        let Action::SetFeatures { command, .. } = &found.fixes[0].action else {
+            anyhow::bail!("the first fix is a command: {:?}", found.fixes);
+        };
+        run(&host, command)?;
+        let on = advise(&host, tap)?;
+        let found = on.advice.iter().find(|advice| is_finding(advice));
+        assert_eq!(found, None, "the fix removes the evidence");
+        foretold(&on)?;
+        let again = full_speed(&host)?;
+        eprintln!("{fast:.0} Mbit/s with TSO, {slow:.0} without, {again:.0} with it again");
+        Ok(())
+    })
 }
 
 fn is_finding(advice: &Advice) -> bool {

@@ -14,7 +14,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use offwatch_e2e::{GuestSpec, Host, Options, skip_unless_vms};
+use offwatch_e2e::{GuestSpec, Host, Options, skip_unless_vms, unless_stuck};
 use offwatch_tests::{observer, quiet::wait_until};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -36,78 +36,82 @@ const OFF: [&str; 4] = [
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn a_policy_holds_through_boots() -> Result<()> {
     skip_unless_vms!();
-    let host = Host::start(Options::default())?;
-    write_policy(
-        &host,
-        "version = 1\n[[rule]]\nmatch = { vm = \"alpha\" }\n\
-         features = { tso = false, gso = false }\nreason = \"a test\"\n",
-    )?;
-    let mut watch = start_watch(&host)?;
+    unless_stuck(|| {
+        let host = Host::start(Options::default())?;
+        write_policy(
+            &host,
+            "version = 1\n[[rule]]\nmatch = { vm = \"alpha\" }\n\
+             features = { tso = false, gso = false }\nreason = \"a test\"\n",
+        )?;
+        let mut watch = start_watch(&host)?;
 
-    // Hot-plugged, booted: the guest's driver negotiates with the watch there.
-    for (number, name) in (11..).zip(["alpha", "beta"]) {
-        host.define_and_start(&GuestSpec::new(name, number))?;
-    }
-    for name in ["alpha", "beta"] {
-        host.wait_ready(name, BOOT)?;
-    }
-    holds(&host).context("after the guests' boot")?;
-    host.reboot("alpha", BOOT)?;
-    holds(&host).context("after a reboot")?;
+        // Hot-plugged, booted: the guest's driver negotiates with the watch there.
+        for (number, name) in (11..).zip(["alpha", "beta"]) {
+            host.define_and_start(&GuestSpec::new(name, number))?;
+        }
+        for name in ["alpha", "beta"] {
+            host.wait_ready(name, BOOT)?;
+        }
+        holds(&host).context("after the guests' boot")?;
+        host.reboot("alpha", BOOT)?;
+        holds(&host).context("after a reboot")?;
 
-    // Stopped, it leaves things as they are; undone, they are the guest's again.
-    kill(Pid::from_raw(watch.id().cast_signed()), Signal::SIGTERM)?;
-    ensure!(watch.wait()?.success(), "the watch ends well");
-    holds(&host).context("after the watch's end")?;
-    succeeded(enforce(&host, &["undo", "--all"])?)?;
-    for name in ["alpha", "beta"] {
-        ensure!(
-            on(&host, name)? == OFF.map(|_| true),
-            "{name} is as the guest negotiated"
-        );
-    }
-    Ok(())
+        // Stopped, it leaves things as they are; undone, they are the guest's again.
+        kill(Pid::from_raw(watch.id().cast_signed()), Signal::SIGTERM)?;
+        ensure!(watch.wait()?.success(), "the watch ends well");
+        holds(&host).context("after the watch's end")?;
+        succeeded(enforce(&host, &["undo", "--all"])?)?;
+        for name in ["alpha", "beta"] {
+            ensure!(
+                on(&host, name)? == OFF.map(|_| true),
+                "{name} is as the guest negotiated"
+            );
+        }
+        Ok(())
+    })
 }
 
 #[test]
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn a_definition_takes_effect_at_the_next_cold_start() -> Result<()> {
     skip_unless_vms!();
-    let host = Host::start(Options::default())?;
-    let spec = GuestSpec::new("gamma", 13);
-    host.define_and_start(&spec)?;
-    host.wait_ready("gamma", BOOT)?;
-    let before = host.virsh(&["dumpxml", "--inactive", "gamma"])?;
-    write_policy(
-        &host,
-        "version = 1\n[[rule]]\nmatch = { vm = \"gamma\" }\n\
-         definition = { guest = { tso4 = false, tso6 = false, ecn = false } }\n",
-    )?;
+    unless_stuck(|| {
+        let host = Host::start(Options::default())?;
+        let spec = GuestSpec::new("gamma", 13);
+        host.define_and_start(&spec)?;
+        host.wait_ready("gamma", BOOT)?;
+        let before = host.virsh(&["dumpxml", "--inactive", "gamma"])?;
+        write_policy(
+            &host,
+            "version = 1\n[[rule]]\nmatch = { vm = \"gamma\" }\n\
+             definition = { guest = { tso4 = false, tso6 = false, ecn = false } }\n",
+        )?;
 
-    // Without being told to, it is only told.
-    let told = succeeded(enforce(&host, &["--apply", "--policy", POLICY])?)?;
-    ensure!(told.contains("cold start"), "{told}");
-    ensure!(host.virsh(&["dumpxml", "--inactive", "gamma"])? == before);
+        // Without being told to, it is only told.
+        let told = succeeded(enforce(&host, &["--apply", "--policy", POLICY])?)?;
+        ensure!(told.contains("cold start"), "{told}");
+        ensure!(host.virsh(&["dumpxml", "--inactive", "gamma"])? == before);
 
-    succeeded(enforce(
-        &host,
-        &["--apply", "--policy", POLICY, "--write-xml"],
-    )?)?;
-    let defined = host.virsh(&["dumpxml", "--inactive", "gamma"])?;
-    for attribute in ["tso4='off'", "tso6='off'", "ecn='off'"] {
-        ensure!(defined.contains(attribute), "{defined}");
-    }
-    let tso = || Ok::<_, anyhow::Error>(on(&host, "gamma")?[..3].to_vec());
-    ensure!(tso()? == [true; 3], "the running VM is as it was");
+        succeeded(enforce(
+            &host,
+            &["--apply", "--policy", POLICY, "--write-xml"],
+        )?)?;
+        let defined = host.virsh(&["dumpxml", "--inactive", "gamma"])?;
+        for attribute in ["tso4='off'", "tso6='off'", "ecn='off'"] {
+            ensure!(defined.contains(attribute), "{defined}");
+        }
+        let tso = || Ok::<_, anyhow::Error>(on(&host, "gamma")?[..3].to_vec());
+        ensure!(tso()? == [true; 3], "the running VM is as it was");
 
-    host.destroy("gamma")?;
-    host.start_domain("gamma")?;
-    host.wait_ready("gamma", BOOT)?;
-    ensure!(tso()? == [false; 3], "the card offers the guest no TSO");
+        host.destroy("gamma")?;
+        host.start_domain("gamma")?;
+        host.wait_ready("gamma", BOOT)?;
+        ensure!(tso()? == [false; 3], "the card offers the guest no TSO");
 
-    succeeded(enforce(&host, &["undo", "--all"])?)?;
-    ensure!(host.virsh(&["dumpxml", "--inactive", "gamma"])? == before);
-    Ok(())
+        succeeded(enforce(&host, &["undo", "--all"])?)?;
+        ensure!(host.virsh(&["dumpxml", "--inactive", "gamma"])? == before);
+        Ok(())
+    })
 }
 
 fn write_policy(host: &Host, policy: &str) -> Result<()> {

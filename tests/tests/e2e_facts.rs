@@ -12,7 +12,7 @@ use offwatch::{
     inventory::qemu_args,
     sample::{Sample, Source, offloads::Fact},
 };
-use offwatch_e2e::{GuestSpec, Host, Options, skip_unless_vms};
+use offwatch_e2e::{GuestSpec, Host, Options, skip_unless_vms, unless_stuck};
 use offwatch_tests::observer;
 
 const HOST: [(&str, bool); 3] = [("csum", true), ("gso", true), ("tso4", false)];
@@ -23,59 +23,61 @@ const MTU_BYTES: u32 = 1400;
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn cards_are_as_they_were_set_up() -> Result<()> {
     skip_unless_vms!();
-    let host = Host::start(Options::default())?;
-    let attributes = |list: &[(&str, bool)]| {
-        let list = list.iter();
-        let on = |on: bool| if on { "on" } else { "off" };
-        list.map(|(name, is_on)| format!(" {name}='{}'", on(*is_on)))
-            .collect::<String>()
-    };
-    host.define_and_start(&GuestSpec {
-        queues: 2,
-        driver_xml: format!("<host{}/><guest{}/>", attributes(&HOST), attributes(&GUEST)),
-        interface_xml: format!("<mtu size='{MTU_BYTES}'/>"),
-        devices_xml: "<channel type='unix'>\
-                      <target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
-            .to_owned(),
-        ..GuestSpec::new("alpha", 11)
-    })?;
+    unless_stuck(|| {
+        let host = Host::start(Options::default())?;
+        let attributes = |list: &[(&str, bool)]| {
+            let list = list.iter();
+            let on = |on: bool| if on { "on" } else { "off" };
+            list.map(|(name, is_on)| format!(" {name}='{}'", on(*is_on)))
+                .collect::<String>()
+        };
+        host.define_and_start(&GuestSpec {
+            queues: 2,
+            driver_xml: format!("<host{}/><guest{}/>", attributes(&HOST), attributes(&GUEST)),
+            interface_xml: format!("<mtu size='{MTU_BYTES}'/>"),
+            devices_xml: "<channel type='unix'>\
+                          <target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+                .to_owned(),
+            ..GuestSpec::new("alpha", 11)
+        })?;
 
-    let taps = host.taps("alpha")?;
-    let tap = taps.first().context("a tap")?;
-    let facts = facts(&host)?;
-    let alpha = alpha(&facts)?;
-    is_as_set_up(alpha, tap)?;
-    assert_eq!(alpha.source, Source::Libvirt);
-    // No agent runs in the guest.
-    assert_eq!(alpha.agent, Fact::Known(Agent::Disconnected));
-    let dump = host.virsh(&["dumpxml", "alpha"])?;
-    let machine = alpha.machine.known().context("a machine type")?;
-    ensure!(dump.contains(&format!("machine='{machine}'")), "{machine}");
-    let version = host.virsh(&["version"])?;
-    for (what, fact) in [("libvirt", &facts.host.libvirt), ("QEMU", &facts.host.qemu)] {
-        let fact = fact.known().with_context(|| format!("{what}'s version"))?;
-        ensure!(version.contains(&format!("{what} {fact}\n")), "{version}");
-    }
+        let taps = host.taps("alpha")?;
+        let tap = taps.first().context("a tap")?;
+        let facts = facts(&host)?;
+        let alpha = alpha(&facts)?;
+        is_as_set_up(alpha, tap)?;
+        assert_eq!(alpha.source, Source::Libvirt);
+        // No agent runs in the guest.
+        assert_eq!(alpha.agent, Fact::Known(Agent::Disconnected));
+        let dump = host.virsh(&["dumpxml", "alpha"])?;
+        let machine = alpha.machine.known().context("a machine type")?;
+        ensure!(dump.contains(&format!("machine='{machine}'")), "{machine}");
+        let version = host.virsh(&["version"])?;
+        for (what, fact) in [("libvirt", &facts.host.libvirt), ("QEMU", &facts.host.qemu)] {
+            let fact = fact.known().with_context(|| format!("{what}'s version"))?;
+            ensure!(version.contains(&format!("{what} {fact}\n")), "{version}");
+        }
 
-    // Of QEMU's command line alone.
-    let pid = host.qemu_pid("alpha")?;
-    let cmdline = std::fs::read(host.path(format!("/proc/{pid}/cmdline")))?;
-    let arguments = qemu_args::parse(&qemu_args::split(&cmdline));
-    let [card] = arguments.cards.as_slice() else {
-        anyhow::bail!("one card: {:?}", arguments.cards);
-    };
-    driver_is_as_set_up(card)?;
-    assert!(arguments.has_agent_channel);
-    assert_eq!(arguments.machine.as_ref(), alpha.machine.known());
+        // Of QEMU's command line alone.
+        let pid = host.qemu_pid("alpha")?;
+        let cmdline = std::fs::read(host.path(format!("/proc/{pid}/cmdline")))?;
+        let arguments = qemu_args::parse(&qemu_args::split(&cmdline));
+        let [card] = arguments.cards.as_slice() else {
+            anyhow::bail!("one card: {:?}", arguments.cards);
+        };
+        driver_is_as_set_up(card)?;
+        assert!(arguments.has_agent_channel);
+        assert_eq!(arguments.machine.as_ref(), alpha.machine.known());
 
-    host.stop_libvirtd()?;
-    let without = self::facts(&host)?;
-    let alpha = self::alpha(&without)?;
-    assert_eq!(alpha.source, Source::Status);
-    is_as_set_up(alpha, tap)?;
-    let reason = without.host.qemu.reason().context("libvirt is gone")?;
-    ensure!(reason.contains("libvirt"), "{reason}");
-    Ok(())
+        host.stop_libvirtd()?;
+        let without = self::facts(&host)?;
+        let alpha = self::alpha(&without)?;
+        assert_eq!(alpha.source, Source::Status);
+        is_as_set_up(alpha, tap)?;
+        let reason = without.host.qemu.reason().context("libvirt is gone")?;
+        ensure!(reason.contains("libvirt"), "{reason}");
+        Ok(())
+    })
 }
 
 /// What offwatch records inside the host.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms};
+use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, skip_unless_vms, unless_stuck};
 use offwatch_tests::{
     observer::{self, Observer},
     quiet::wait_until,
@@ -25,40 +25,42 @@ const FILES: &str = "/run/offwatch-e2e";
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn statistics_are_libvirts() -> Result<()> {
     skip_unless_vms!();
-    let host = Host::start(Options::default())?;
-    // The bridge's own IPv6 frames would be counted now and then.
-    for links in ["all", "default"] {
-        let setting = format!("net.ipv6.conf.{links}.disable_ipv6=1");
-        let done = host.command("sysctl").args(["-qw", &setting]).status()?;
-        ensure!(done.success(), "sysctl {setting}: {done}");
-    }
-    for (number, name) in (11..).zip(NAMES) {
-        let image = format!("{FILES}/{name}.img");
-        std::fs::write(host.path(&image), vec![7; 8 << 20]).context("a disk image")?;
-        host.define_and_start(&GuestSpec {
-            devices_xml: format!(
-                "<disk type='file' device='disk'><driver name='qemu' type='raw'/>\
-                 <source file='{image}'/><target dev='vda' bus='virtio'/></disk>"
-            ),
-            ..GuestSpec::new(name, number)
-        })?;
-    }
-    for name in NAMES {
-        host.wait_ready(name, BOOT)?;
-    }
-    let binary = observer::binary()?;
-    let link = tempfile::tempdir().context("a directory for the link")?;
-    let virt_top = link.path().join("virt-top");
-    std::os::unix::fs::symlink(&binary, &virt_top).context("a link named virt-top")?;
+    unless_stuck(|| {
+        let host = Host::start(Options::default())?;
+        // The bridge's own IPv6 frames would be counted now and then.
+        for links in ["all", "default"] {
+            let setting = format!("net.ipv6.conf.{links}.disable_ipv6=1");
+            let done = host.command("sysctl").args(["-qw", &setting]).status()?;
+            ensure!(done.success(), "sysctl {setting}: {done}");
+        }
+        for (number, name) in (11..).zip(NAMES) {
+            let image = format!("{FILES}/{name}.img");
+            std::fs::write(host.path(&image), vec![7; 8 << 20]).context("a disk image")?;
+            host.define_and_start(&GuestSpec {
+                devices_xml: format!(
+                    "<disk type='file' device='disk'><driver name='qemu' type='raw'/>\
+                     <source file='{image}'/><target dev='vda' bus='virtio'/></disk>"
+                ),
+                ..GuestSpec::new(name, number)
+            })?;
+        }
+        for name in NAMES {
+            host.wait_ready(name, BOOT)?;
+        }
+        let binary = observer::binary()?;
+        let link = tempfile::tempdir().context("a directory for the link")?;
+        let virt_top = link.path().join("virt-top");
+        std::os::unix::fs::symlink(&binary, &virt_top).context("a link named virt-top")?;
 
-    sums_of_intervals(&host, &binary, &virt_top)?;
-    let mut command = host.command(binary.to_str().context("a path of plain text")?);
-    command
-        .args(["top", "--stream", "--json", "-d", "0.2"])
-        .stdin(Stdio::null());
-    let offwatch = Observer::spawn(command)?;
-    totals(&host, &offwatch)?;
-    libvirtd_restarts(&host, &offwatch)
+        sums_of_intervals(&host, &binary, &virt_top)?;
+        let mut command = host.command(binary.to_str().context("a path of plain text")?);
+        command
+            .args(["top", "--stream", "--json", "-d", "0.2"])
+            .stdin(Stdio::null());
+        let offwatch = Observer::spawn(command)?;
+        totals(&host, &offwatch)?;
+        libvirtd_restarts(&host, &offwatch)
+    })
 }
 
 /// libvirt's statistics of a guest, by name.

@@ -15,7 +15,7 @@ use offwatch::trial::{
     recipe::{TURN_IT_OFF, Trials},
     report,
 };
-use offwatch_e2e::{BRIDGE, Endpoint, GuestSpec, Host, Options, skip_unless_vms};
+use offwatch_e2e::{BRIDGE, Endpoint, GuestSpec, Host, Options, skip_unless_vms, unless_stuck};
 use offwatch_tests::{observer, quiet::wait_until};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -34,46 +34,48 @@ const SHORT: [&str; 6] = ["--rounds", "6", "--seconds", "2", "--settle", "0.5"];
 #[ignore = "real VMs: run by cargo xtask e2e"]
 fn what_articles_say_is_tried_on_a_real_guest() -> Result<()> {
     skip_unless_vms!();
-    let host = Host::start(Options::default())?;
-    add_uplink(&host)?;
-    let mut guest = GuestSpec::new(GUEST, 11);
-    // iperf3 runs for long.
-    guest.memory_mib = 512;
-    host.define_and_start(&guest)?;
-    host.wait_ready(GUEST, BOOT)?;
-    let [tap] = &host.taps(GUEST)?[..] else {
-        anyhow::bail!("{GUEST} has one card");
-    };
-    let before = features(&host, tap)?;
-    let mut traffic = Traffic::start(&host, tap)?;
+    unless_stuck(|| {
+        let host = Host::start(Options::default())?;
+        add_uplink(&host)?;
+        let mut guest = GuestSpec::new(GUEST, 11);
+        // iperf3 runs for long.
+        guest.memory_mib = 512;
+        host.define_and_start(&guest)?;
+        host.wait_ready(GUEST, BOOT)?;
+        let [tap] = &host.taps(GUEST)?[..] else {
+            anyhow::bail!("{GUEST} has one card");
+        };
+        let before = features(&host, tap)?;
+        let mut traffic = Traffic::start(&host, tap)?;
 
-    let is_for_docs = env::var_os("OFFWATCH_WRITE_DOCS").is_some();
-    let length = if is_for_docs { LONG } else { SHORT };
-    let passed = received(&host, tap)?;
-    let output = recipe(&host, &[&LOSS[..], &length, &["--json"]].concat())?;
-    let passed = received(&host, tap)? - passed;
-    traffic.is_running()?;
-    ensure!(features(&host, tap)? == before, "the features are others");
-    let told = succeeded(&output)?;
-    let trials: Trials = serde_json::from_str(&told).context("trials as JSON")?;
-    let trials = labelled(trials.trials)?;
-    eprintln!("{}", report::recipe_text(&trials));
-    for (set, trial) in &trials {
-        complete(trial).with_context(|| set.clone())?;
-        if let Some(comparison) = Comparison::of(trial) {
-            eprintln!("{set}: {comparison}");
+        let is_for_docs = env::var_os("OFFWATCH_WRITE_DOCS").is_some();
+        let length = if is_for_docs { LONG } else { SHORT };
+        let passed = received(&host, tap)?;
+        let output = recipe(&host, &[&LOSS[..], &length, &["--json"]].concat())?;
+        let passed = received(&host, tap)? - passed;
+        traffic.is_running()?;
+        ensure!(features(&host, tap)? == before, "the features are others");
+        let told = succeeded(&output)?;
+        let trials: Trials = serde_json::from_str(&told).context("trials as JSON")?;
+        let trials = labelled(trials.trials)?;
+        eprintln!("{}", report::recipe_text(&trials));
+        for (set, trial) in &trials {
+            complete(trial).with_context(|| set.clone())?;
+            if let Some(comparison) = Comparison::of(trial) {
+                eprintln!("{set}: {comparison}");
+            }
         }
-    }
-    let measured = trials.iter().flat_map(|(_, trial)| &trial.periods);
-    let measured: u64 = measured.map(|period| period.received.bytes).sum();
-    ensure!(measured <= passed, "{measured} bytes of {passed}");
-    ensure!(measured > passed / 2, "{measured} bytes of {passed}");
-    costs(&trials)?;
-    if is_for_docs {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/turn-it-off.md");
-        fs::write(path, document(&host, &trials)?)?;
-    }
-    Ok(())
+        let measured = trials.iter().flat_map(|(_, trial)| &trial.periods);
+        let measured: u64 = measured.map(|period| period.received.bytes).sum();
+        ensure!(measured <= passed, "{measured} bytes of {passed}");
+        ensure!(measured > passed / 2, "{measured} bytes of {passed}");
+        costs(&trials)?;
+        if is_for_docs {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/turn-it-off.md");
+            fs::write(path, document(&host, &trials)?)?;
+        }
+        Ok(())
+    })
 }
 
 /// A bridge loses what none of its ports has; on most hosts one is an uplink.

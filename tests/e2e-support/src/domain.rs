@@ -62,7 +62,8 @@ impl GuestSpec {
             0 | 1 => String::new(),
             queues => format!(" queues='{queues}'"),
         };
-        // `panic=1` makes a broken guest visible as a reboot, not as silence.
+        // `panic=1` makes a broken guest visible as a reboot, not as silence; at this
+        // log level a kernel that stands still says where.
         format!(
             "<domain type='qemu'>
   <name>{name}</name>
@@ -72,7 +73,7 @@ impl GuestSpec {
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>{kernel}</kernel>
     <initrd>{initrd}</initrd>
-    <cmdline>console=ttyS0 loglevel=4 panic=1 mitigations=off ow.ip={ip}/24 ow.name={name}</cmdline>
+    <cmdline>console=ttyS0 loglevel=5 panic=1 mitigations=off ow.ip={ip}/24 ow.name={name}</cmdline>
   </os>
   <features><acpi/><apic/></features>
   <on_reboot>restart</on_reboot>

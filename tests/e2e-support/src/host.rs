@@ -5,7 +5,7 @@ use crate::guest::{self, Output};
 use crate::iperf::Throughput;
 use crate::kernel::Kernel;
 use crate::namespace::Namespaces;
-use crate::{image, unavailable};
+use crate::{image, stuck, unavailable};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -32,6 +32,9 @@ const LIBVIRTD_LOG: &str = "/run/offwatch-e2e/libvirtd.log";
 const CONNECT: Duration = Duration::from_millis(500);
 /// How long a server of iperf3 may take between two runs.
 const IPERF_BACK: Duration = Duration::from_secs(20);
+/// When a kernel says that a processor makes no progress: twice `watchdog_thresh`,
+/// looked at every few seconds.
+const STUCK_NOTICED: Duration = Duration::from_secs(40);
 
 /// How to start a [`Host`].
 #[derive(Clone, Debug, Default)]
@@ -193,6 +196,26 @@ impl Host {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Whether a guest's kernel has found that one of its processors makes no
+    /// progress.
+    fn is_stuck(&self, guest: &str) -> bool {
+        stuck::is_stuck(&self.console(guest))
+    }
+
+    /// [`Host::is_stuck`], for a guest that may just have become so: one that does not
+    /// answer is given the time that its kernel needs to notice.
+    fn stands_still(&self, guest: &str) -> bool {
+        let deadline = Instant::now() + STUCK_NOTICED;
+        let answers = || self.exec_within(guest, "true", Duration::from_secs(2));
+        while self.is_running(guest) && !self.is_stuck(guest) && answers().is_err() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.is_stuck(guest)
+    }
+
     /// Runs virsh with read-write access and returns what it prints.
     pub fn virsh(&self, arguments: &[&str]) -> Result<String> {
         let output = self
@@ -249,10 +272,11 @@ impl Host {
         loop {
             match self.exec_within(name, "true", Duration::from_secs(2)) {
                 Ok(_) => return Ok(start.elapsed()),
-                Err(error) if start.elapsed() > timeout => {
+                Err(error) if start.elapsed() > timeout || self.is_stuck(name) => {
                     let console = self.console(name);
                     return Err(error.context(format!(
-                        "guest {name} is not ready after {timeout:?}; console: {}",
+                        "guest {name} is not ready after {:.1?}; console: {}",
+                        start.elapsed(),
                         tail(&console, 20)
                     )));
                 }
@@ -411,7 +435,7 @@ impl Host {
         let boot = "cat /proc/sys/kernel/random/boot_id";
         let before = self.exec(name, boot)?.success()?;
         self.exec(name, "(sleep 1; reboot -f) >/dev/null 2>&1 &")?;
-        while start.elapsed() < timeout {
+        while start.elapsed() < timeout && !self.is_stuck(name) {
             match self.exec_within(name, boot, Duration::from_secs(2)) {
                 Ok(output) if output.status == 0 && output.text != before => {
                     return Ok(start.elapsed());
@@ -420,7 +444,8 @@ impl Host {
             }
         }
         bail!(
-            "guest {name} is not back after {timeout:?}; console: {}",
+            "guest {name} is not back after {:.1?}; console: {}",
+            start.elapsed(),
             tail(&self.console(name), 20)
         )
     }
@@ -429,6 +454,13 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // All evidence goes with the namespaces, so show it while it is there.
+        let names: Vec<_> = lock(&self.guests).keys().cloned().collect();
+        for name in names.iter().filter(|name| self.stands_still(name)) {
+            let registers = ["qemu-monitor-command", name, "--hmp", "info registers -a"];
+            let registers = self.virsh(&registers);
+            let registers = registers.unwrap_or_else(|error| error.to_string());
+            stuck::seen(name, &self.console(name), &registers);
+        }
         if std::thread::panicking() {
             eprintln!("--- libvirtd ---\n{}", tail(&self.libvirtd_log(), 20));
             for name in lock(&self.guests).keys() {

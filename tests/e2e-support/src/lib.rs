@@ -41,11 +41,13 @@ pub mod matrix;
 mod modules;
 mod namespace;
 mod programs;
+mod stuck;
 
 pub use domain::GuestSpec;
 pub use guest::Output;
 pub use host::{BRIDGE, Endpoint, HOST_ADDRESS, Host, Options, Stopped};
 pub use iperf::Throughput;
+pub use stuck::unless_stuck;
 
 /// Debian packages that the harness needs installed.
 ///

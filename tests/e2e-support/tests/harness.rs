@@ -3,7 +3,7 @@
 //! Needs root and the packages of `offwatch_e2e::PACKAGES`; prints why and
 //! passes otherwise, unless `OFFWATCH_E2E_REQUIRED` is set.
 
-use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, Stopped};
+use offwatch_e2e::{Endpoint, GuestSpec, Host, Options, Stopped, unless_stuck};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -40,6 +40,14 @@ fn two_guests_live_and_leave_nothing() {
         return;
     }
     let _guard = ONE_AT_A_TIME.lock();
+    unless_stuck(|| {
+        two_guests();
+        Ok(())
+    })
+    .unwrap();
+}
+
+fn two_guests() {
     let before = Traces::now();
     let clock = Instant::now();
     let host = Host::start(Options::default()).unwrap();
@@ -213,6 +221,36 @@ fn daemon_restart(host: &Host) {
         names.split_whitespace().collect::<Vec<_>>(),
         ["ow-a", "ow-b"]
     );
+}
+
+/// What a kernel prints that stands still is printed here by a guest that does not:
+/// the test that failed with it is run again, one that fails without it is not.
+#[test]
+fn a_test_is_run_again_where_a_guest_stood_still() {
+    if skip() {
+        return;
+    }
+    let _guard = ONE_AT_A_TIME.lock();
+    for (words, runs) in [("BUG: soft lockup - CPU#0 stuck for 26s!", 2), ("fine", 1)] {
+        let mut seen = 0;
+        let ended = unless_stuck(|| {
+            seen += 1;
+            let host = Host::start(Options::default())?;
+            host.define_and_start(&GuestSpec::new("ow-s", 22))?;
+            host.wait_ready("ow-s", BOOT)?;
+            if seen == 1 {
+                host.exec("ow-s", &format!("echo 'watchdog: {words}' >/dev/console"))?
+                    .success()?;
+                anyhow::bail!("the first run fails");
+            }
+            Ok(())
+        });
+        assert_eq!(
+            (seen, ended.is_ok()),
+            (runs, runs == 2),
+            "{words}: {ended:?}"
+        );
+    }
 }
 
 #[test]
