@@ -25,16 +25,30 @@ for device in /sys/class/net/eth*; do
 done
 ip address add "$address" dev eth0
 
+# `leave reboot` or `leave poweroff`. A card that is up may end in a loop: the kernel
+# breaks its queues first, and cleaning a broken one never ends (mended in Linux by
+# 0d0eff39ceb3, "virtio_ring: fix infinite loop in virtnet_poll_cleantx").
+cat >/bin/leave <<'END'
+#!/bin/sh
+for device in /sys/class/net/eth*; do
+    ip link set "${device##*/}" down
+done
+"$1" -f
+END
 # `virsh shutdown` presses the ACPI power button; acpid runs this file then.
 mkdir -p /etc/acpi/PWRF
-printf '#!/bin/sh\npoweroff -f\n' >/etc/acpi/PWRF/00000080
-chmod +x /etc/acpi/PWRF/00000080
+printf '#!/bin/sh\nleave poweroff\n' >/etc/acpi/PWRF/00000080
+chmod +x /bin/leave /etc/acpi/PWRF/00000080
 acpid
 
 # A server whose client vanished can hang; each client gets a fresh one.
 while :; do
     iperf3 --server --one-off --idle-timeout 120 >/dev/null 2>&1
 done &
+# Ready is who serves: 5201 in hexadecimal.
+until grep -qs ':1451 ' /proc/net/tcp /proc/net/tcp6; do
+    sleep 0.1
+done
 
 echo "init: ready after $(cut -d' ' -f1 /proc/uptime) s"
 

@@ -434,7 +434,7 @@ impl Host {
         let start = Instant::now();
         let boot = "cat /proc/sys/kernel/random/boot_id";
         let before = self.exec(name, boot)?.success()?;
-        self.exec(name, "(sleep 1; reboot -f) >/dev/null 2>&1 &")?;
+        self.exec(name, "(sleep 1; leave reboot) >/dev/null 2>&1 &")?;
         while start.elapsed() < timeout && !self.is_stuck(name) {
             match self.exec_within(name, boot, Duration::from_secs(2)) {
                 Ok(output) if output.status == 0 && output.text != before => {
