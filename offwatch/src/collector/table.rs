@@ -141,7 +141,8 @@ impl Known {
     /// Reads what the hooks have counted.
     pub(super) fn count(&mut self, probe: Option<&Probe>, uncounted: &Arc<str>) {
         let is_new = match probe {
-            Some(probe) => probe.read(self.ifindex, &mut self.counted),
+            // Most are at rest: not even looked up.
+            Some(probe) => !probe.is(&self.counted) && probe.read(self.ifindex, &mut self.counted),
             None => {
                 let nothing = Counted::nothing(uncounted);
                 let is_new = self.counted != nothing;
@@ -177,6 +178,7 @@ impl Known {
             generation,
             counters,
             exact,
+            ..
         } = self.counted.clone();
         let (counters, exact) = match unobserved(&self.kind) {
             Some(reason) => (

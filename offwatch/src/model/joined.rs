@@ -65,6 +65,12 @@ impl Joined {
         self.before.get(place as usize).copied().flatten()
     }
 
+    /// The interface at a place in the earlier sample, if it was counted there.
+    pub(super) fn counted_before(&self, place: u32) -> Option<&sample::Interface> {
+        let interface = &self.earlier.as_ref()?.interfaces[place as usize];
+        interface.counted().is_some().then_some(&**interface)
+    }
+
     /// The name of the interface with an ifindex.
     pub(super) fn name_of(&self, ifindex: u32) -> Cow<'_, str> {
         let interfaces = &self.sample.interfaces;
@@ -140,9 +146,9 @@ impl sample::Interface {
     }
 }
 
-/// For each interface the place of the same one in the earlier sample, where
-/// it was counted. The same has the same ifindex and generation, wherever it
-/// is listed; as a rule that is behind the one before it.
+/// For each interface the place of the same one in the earlier sample. The same
+/// has the same ifindex and generation, wherever it is listed; as a rule that is
+/// behind the one before it, and as a rule it is shared, and not looked at.
 fn join(now: &[Arc<sample::Interface>], earlier: &[Arc<sample::Interface>]) -> Vec<Option<u32>> {
     let mut by_key: Option<HashMap<(u32, u64), usize>> = None;
     let mut next = 0;
@@ -162,7 +168,6 @@ fn join(now: &[Arc<sample::Interface>], earlier: &[Arc<sample::Interface>]) -> V
             }
         };
         next = place.map_or(next, |place| place + 1);
-        let place = place.filter(|place| earlier[*place].counted().is_some());
         places.push(place.and_then(|place| u32::try_from(place).ok()));
     }
     places
@@ -197,7 +202,16 @@ mod tests {
         );
         let mut earlier = earlier.to_vec();
         Arc::make_mut(&mut earlier[1]).counters = Counters::Unavailable("no slot".into());
-        let now = [interface((2, 2))];
-        assert_eq!(join(&now, &earlier), [None], "it was not counted");
+        let sample = |interfaces| {
+            Arc::new(Sample {
+                interfaces,
+                ..Sample::default()
+            })
+        };
+        let earlier = (sample(earlier), Duration::from_secs(1));
+        let joined = Joined::new(sample(vec![interface((2, 2))]), Some(earlier));
+        assert_eq!(joined.before(0), Some(1));
+        assert!(joined.counted_before(1).is_none(), "it was not counted");
+        assert!(joined.counted_before(0).is_some());
     }
 }

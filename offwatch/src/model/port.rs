@@ -15,7 +15,7 @@ pub struct Port {
     joined: Arc<Joined>,
     /// Its place in the sample; none if the host has no such interface.
     found: Option<u32>,
-    /// Its place in the sample before.
+    /// Its place in the sample before, whether it was counted there or not.
     before: Option<u32>,
     /// The VM's card that it is, if it is one.
     card: Option<Card>,
@@ -136,8 +136,7 @@ impl Port {
     }
 
     fn before(&self) -> Option<&sample::Interface> {
-        let (earlier, before) = (self.joined.earlier.as_ref()?, self.before?);
-        Some(&earlier.interfaces[before as usize])
+        self.joined.counted_before(self.before?)
     }
 
     fn nic(&self) -> Option<&Nic> {

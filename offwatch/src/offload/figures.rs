@@ -82,14 +82,35 @@ impl Flow {
     }
 }
 
+/// Figures of interfaces, one after the other. Of ten thousand most are at rest: their
+/// figures are those of the one before.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Series<'model>(Option<(&'model Port, Option<Figures>)>);
+
+impl<'model> Series<'model> {
+    /// Figures of the next one; `None` if it cannot be seen.
+    pub(crate) fn of(&mut self, interface: &'model Port) -> Option<Figures> {
+        let same = self.0.filter(|(last, _)| {
+            interface.is_card() == last.is_card() && interface.shares_rates(last)
+        });
+        let figures = match same {
+            Some((_, figures)) => figures,
+            None => Figures::of_one(interface),
+        };
+        self.0 = Some((interface, figures));
+        figures
+    }
+}
+
 impl Figures {
     /// The sums of interfaces. What none of them has is `None`.
     pub fn of<'model>(interfaces: impl IntoIterator<Item = &'model Port>) -> Self {
         let mut seen = 0;
         let mut unseen = 0;
         let mut sum = Self::default();
+        let mut series = Series::default();
         for interface in interfaces {
-            match Self::of_one(interface) {
+            match series.of(interface) {
                 Some(figures) => {
                     seen += 1;
                     sum = sum.plus(figures);

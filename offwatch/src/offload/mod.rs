@@ -4,6 +4,7 @@
 mod blame;
 mod figures;
 
+pub(crate) use self::figures::Series;
 pub use self::{
     blame::{Blame, UNKNOWN_SOURCE},
     figures::{Figures, Flow, Sizes, no_work_cpu_share},

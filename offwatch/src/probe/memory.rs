@@ -53,6 +53,11 @@ impl<T> Memory<T> {
         Ok(memory)
     }
 
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.values
+    }
+
     fn chunk(&self, number: usize) -> io::Result<MmapRaw> {
         let first = number * CHUNK_VALUES;
         let values = (self.values - first).min(CHUNK_VALUES);

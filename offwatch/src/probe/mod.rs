@@ -70,6 +70,8 @@ pub struct Counted {
     /// A number that changes when another interface takes over the ifindex; 0
     /// where nothing is counted.
     pub generation: u64,
+    /// Where the programs count it; 0 where they do not.
+    slot: u32,
     /// Counted since the interface was first seen, or why not.
     pub counters: Counters,
     /// Software work counted where it is done, or why not.
@@ -81,6 +83,7 @@ impl Counted {
     pub fn nothing(reason: &Arc<str>) -> Self {
         Self {
             generation: 0,
+            slot: 0,
             counters: Counters::Unavailable(Arc::clone(reason)),
             exact: ExactCounters::Unavailable(Arc::clone(reason)),
         }
@@ -203,6 +206,12 @@ impl Probe {
     /// Whether an interface was refused that might be counted now.
     pub fn has_refused(&self) -> bool {
         self.slots.has_refused()
+    }
+
+    /// Whether an interface has counted nothing since `known` was read of it. Where that
+    /// is not told so quickly it is false, and [`Self::read`] tells.
+    pub fn is(&self, known: &Counted) -> bool {
+        self.slots.is(known)
     }
 
     /// Reads the interface's counters, without a system call. Keeps of `known`,

@@ -12,7 +12,7 @@ use offwatch_common::{Counters as _, ExactSlot, MAX_SLOTS, Slot, Work};
 use super::{
     Counted, Memory, ProbeError,
     ifindexes::Ifindexes,
-    pool::{Assigned, Content, Pool},
+    pool::{Content, Pool},
 };
 use crate::sample::{Counters, ExactCounters};
 
@@ -104,11 +104,6 @@ impl Slots {
     /// Reads the interface's counters, and keeps of `known` what is the same;
     /// false if all is.
     pub(super) fn read(&self, ifindex: u32, known: &mut Counted) -> bool {
-        let assigned = self.pool.by_ifindex.get(&ifindex);
-        // Of ten thousand interfaces, most are as they were.
-        if assigned.is_some_and(|assigned| self.is(assigned, known)) {
-            return false;
-        }
         let now = self.counted(ifindex, known);
         let is_new = !now.is_same(known);
         if is_new {
@@ -117,20 +112,19 @@ impl Slots {
         is_new
     }
 
-    /// Whether `known` is what a slot without a baseline counts.
-    fn is(&self, assigned: &Assigned, known: &Counted) -> bool {
-        let counters = match &known.counters {
-            Counters::Counted(last) => self.counters.is(assigned.slot, last) == Some(true),
+    /// Whether `known` is what an interface has counted now, as far as that can be told
+    /// without looking for the interface.
+    pub(super) fn is(&self, known: &Counted) -> bool {
+        let counters = || match &known.counters {
+            Counters::Counted(last) => self.counters.is(known.slot, last) == Some(true),
             Counters::Unavailable(_) => false,
         };
         let exact = || match &known.exact {
-            ExactCounters::Counted(last) => self.exact.is(assigned.slot, last) == Some(true),
-            ExactCounters::Unavailable(_) => false,
+            ExactCounters::Counted(last) => self.exact.is(known.slot, last) == Some(true),
+            // A slot that has none gets none.
+            ExactCounters::Unavailable(_) => self.exact.len() <= known.slot as usize,
         };
-        assigned.baseline.is_none()
-            && assigned.generation == known.generation
-            && counters
-            && exact()
+        self.pool.is_first_owner(known.slot, known.generation) && counters() && exact()
     }
 
     /// What was counted for the interface, with its generation.
@@ -147,6 +141,7 @@ impl Slots {
             let refused = self.refused.get(&ifindex);
             return Counted {
                 generation: 0,
+                slot: 0,
                 counters: Counters::Unavailable(refused.unwrap_or(&self.not_counted).clone()),
                 exact: ExactCounters::Unavailable(self.not_counted.clone()),
             };
@@ -166,6 +161,7 @@ impl Slots {
         let exact = self.exact.since(assigned.slot, baseline, last);
         Counted {
             generation: assigned.generation,
+            slot: assigned.slot,
             counters: match counters {
                 Some(slot) => Counters::Counted(slot),
                 None => Counters::Unavailable(self.not_counted.clone()),

@@ -7,7 +7,7 @@ use crate::{
         Model, Port, Vm,
         overview::{Domain, Overview},
     },
-    offload::Figures,
+    offload::{Figures, Series},
     output::virt_top::{self, Body, CpuHistory, View, ViewOptions},
     rank::{Key, Order},
 };
@@ -167,7 +167,7 @@ impl Listing {
                 place,
                 name: Name::new(&vm.name),
                 is_inactive: !Domain::of(vm).is_active,
-                value: value(order.key, vm.id, &vm.interfaces),
+                value: value(order.key, vm.id, &Figures::of(&vm.interfaces)),
             })
             .collect();
         sort(&mut vms, order);
@@ -237,21 +237,12 @@ fn interfaces<'model>(
     interfaces: impl Iterator<Item = (usize, &'model Port)>,
     order: Order,
 ) -> impl Iterator<Item = Ranked<'model>> {
-    // Of ten thousand, most are at rest.
-    let mut last: Option<(&Port, Option<f64>)> = None;
-    interfaces.map(move |(place, interface)| {
-        let same = last.filter(|(port, _)| interface.shares_rates(port));
-        let value = match same {
-            Some((_, value)) => value,
-            None => value(order.key, None, std::slice::from_ref(interface)),
-        };
-        last = Some((interface, value));
-        Ranked {
-            place,
-            name: Name::new(interface.name()),
-            is_inactive: false,
-            value,
-        }
+    let mut series = Series::default();
+    interfaces.map(move |(place, interface)| Ranked {
+        place,
+        name: Name::new(interface.name()),
+        is_inactive: false,
+        value: value(order.key, None, &series.of(interface).unwrap_or_default()),
     })
 }
 
@@ -266,8 +257,7 @@ fn sort(rows: &mut [Ranked<'_>], order: Order) {
 
 /// Orders that are of no column here are that of bytes received, as in
 /// virt-top's view of network cards.
-fn value(key: Key, id: Option<u32>, interfaces: &[Port]) -> Option<f64> {
-    let figures = Figures::of(interfaces);
+fn value(key: Key, id: Option<u32>, figures: &Figures) -> Option<f64> {
     let both = figures.rx.plus(figures.tx);
     match key {
         Key::Id => id.map(f64::from),
