@@ -52,13 +52,41 @@ const NS_LOW_BITS: u32 = 9;
 /// The bucket of a duration.
 #[inline(always)]
 pub const fn ns_bucket(ns: u64) -> usize {
-    let mut bucket = 0;
-    // Comparisons with constants, as BPF has no count of leading zeros before
-    // ISA v4, and the verifier follows each step only once.
-    while bucket + 1 < NS_BUCKETS && ns >> (NS_LOW_BITS as usize + bucket) != 0 {
-        bucket += 1;
+    macro_rules! from {
+        ($bucket:literal) => {
+            ns >> (NS_LOW_BITS + $bucket - 1) != 0
+        };
     }
-    bucket
+    // By halves, written out, as BPF has no count of leading zeros before ISA v4.
+    // Halves of what is left after a shift take no fewer instructions than a search
+    // from the first bucket on: the compiler tests each twice.
+    if from!(7) {
+        if from!(10) {
+            if from!(12) {
+                if from!(13) { 13 } else { 12 }
+            } else if from!(11) {
+                11
+            } else {
+                10
+            }
+        } else if from!(8) {
+            if from!(9) { 9 } else { 8 }
+        } else {
+            7
+        }
+    } else if from!(3) {
+        if from!(5) {
+            if from!(6) { 6 } else { 5 }
+        } else if from!(4) {
+            4
+        } else {
+            3
+        }
+    } else if from!(1) {
+        if from!(2) { 2 } else { 1 }
+    } else {
+        0
+    }
 }
 
 /// The shortest and the longest duration, in nanoseconds, that fall into

@@ -77,9 +77,9 @@ pub(crate) fn queued<M: Memory>(skb: Skb<M>) {
     in_flight.queued = skb.address();
     in_flight.dev = seen.dev;
     in_flight.ifindex = seen.ifindex;
-    in_flight.slot = seen.slot;
-    in_flight.iif = skb.iif();
-    in_flight.shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
+    in_flight.frame.slot = seen.slot;
+    in_flight.frame.iif = skb.iif();
+    in_flight.frame.shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
 }
 
 /// A frame handed to the driver, after `validate_xmit_skb`.
@@ -89,7 +89,7 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
     let was_queued = in_flight.queued == skb.address() && in_flight.dev == skb.dev().address();
     let slot = if was_queued {
         // Looked up, namespace and all, a moment ago.
-        in_flight.slot
+        in_flight.frame.slot
     } else {
         let Some(seen) = observe(&skb) else {
             in_flight.sent = 0;
@@ -98,7 +98,7 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
         seen.slot
     };
     let (gso_size, partial) = (skb.gso_size(), skb.partial());
-    let known = &in_flight.shape;
+    let known = &in_flight.frame.shape;
     let gist = if was_queued && known.gso_size == gso_size && known.partial == partial {
         in_flight.queued = 0;
         Gist::of(known)
@@ -109,7 +109,7 @@ pub(crate) fn sent<M: Memory>(skb: Skb<M>) {
             settle(in_flight);
             work(slot, skb.iif(), &shape, MINUS_ONE);
         }
-        (in_flight.queued, in_flight.slot) = (0, slot);
+        (in_flight.queued, in_flight.frame.slot) = (0, slot);
         Gist::of(&shape)
     };
     in_flight.sent = skb.address();
@@ -126,13 +126,13 @@ pub(crate) fn dropped<M: Memory>(skb: Skb<M>, location: u64, reason: u32) {
     };
     let Some(in_flight) = in_flight() else { return };
     // What `sent` did not count, or for another device, is not taken back.
-    let is_sent = in_flight.sent == skb.address() && in_flight.slot == seen.slot;
+    let is_sent = in_flight.sent == skb.address() && in_flight.frame.slot == seen.slot;
     let by_driver = if drops::have_reason() {
         drops::is_of_tap(reason)
     } else {
         // What came from the device may have the address of what was sent to it before,
         // unless that had come from it, too.
-        is_sent && (in_flight.iif == seen.ifindex || skb.iif() != seen.ifindex)
+        is_sent && (in_flight.frame.iif == seen.ifindex || skb.iif() != seen.ifindex)
     };
     let Some(slot) = SLOTS.get_ptr_mut(seen.slot) else {
         return;
@@ -278,7 +278,7 @@ fn settle(in_flight: &mut InFlight) {
         cold_path();
         in_flight.queued = 0;
         let device = slot_of(in_flight.ifindex);
-        work(device, in_flight.iif, &in_flight.shape, ONE);
+        work(device, in_flight.frame.iif, &in_flight.frame.shape, ONE);
     }
 }
 

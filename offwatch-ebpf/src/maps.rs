@@ -36,13 +36,45 @@ pub(crate) struct InFlight {
     pub(crate) sent: u64,
     /// Address of the queued frame's device.
     pub(crate) dev: u64,
-    /// Its ifindex. Where the frame went unseen its slot is looked up again, as
-    /// the device may be gone by then.
+    /// The slot is that of the frame last sent, too.
+    pub(crate) frame: Frame,
+    /// The device's ifindex. Where the frame went unseen its slot is looked up again,
+    /// as the device may be gone by then.
     pub(crate) ifindex: u32,
-    /// Its slot, and that of the frame last sent.
+}
+
+/// What is kept of a frame while it is on its way.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+pub(crate) struct Frame {
+    /// Slot of its device, 0 if that is not observed.
     pub(crate) slot: u32,
     pub(crate) iif: u32,
     pub(crate) shape: Shape,
+}
+
+/// A [`Frame`] in as few pieces as can be.
+type Words = [u64; 4];
+
+const _: () = assert!(size_of::<Frame>() == size_of::<Words>());
+
+impl Frame {
+    /// Becomes `other`, word by word: the compiler makes a call of a copy of the
+    /// whole, which programs that observe alone must not have.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, other: &Self) {
+        // SAFETY: both are as large and as aligned, and neither has padding.
+        let (to, from) = unsafe {
+            (
+                &mut *(&raw mut *self).cast::<Words>(),
+                &*(&raw const *other).cast::<Words>(),
+            )
+        };
+        to[0] = from[0];
+        to[1] = from[1];
+        to[2] = from[2];
+        to[3] = from[3];
+    }
 }
 
 /// What of a frame matters to software work.
@@ -55,18 +87,4 @@ pub(crate) struct Shape {
     pub(crate) wire_bytes: u32,
     pub(crate) checksum_bytes: u32,
     pub(crate) payload_bytes: u32,
-}
-
-impl Shape {
-    /// Becomes `other`, field by field: the compiler makes a call of a copy of the
-    /// whole, which programs that observe alone must not have.
-    #[inline(always)]
-    pub(crate) fn take(&mut self, other: &Self) {
-        self.gso_size = other.gso_size;
-        self.partial = other.partial;
-        self.segments = other.segments;
-        self.wire_bytes = other.wire_bytes;
-        self.checksum_bytes = other.checksum_bytes;
-        self.payload_bytes = other.payload_bytes;
-    }
 }

@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use offwatch_common::function;
 
-use crate::{count::add, maps::Shape};
+use crate::{count::add, maps::Frame};
 
 /// More are never under way at once on a CPU, unless returns are missed.
 const DEPTH: usize = 8;
@@ -26,13 +26,20 @@ const FREE: u64 = 0;
 const CLAIMED: u64 = 1;
 
 #[map]
-static CALLS: PerCpuArray<[Call; DEPTH]> = PerCpuArray::with_max_entries(1, 0);
+static CALLS: PerCpuArray<Calls> = PerCpuArray::with_max_entries(1, 0);
 
 /// By function, calls that were not seen to return, and returns whose call was not
 /// seen: work that was not counted, because the call came before the programs, the
 /// task changed the CPU or the kernel left a program out.
 #[map]
 static MISSED_CALLS: Array<u64> = Array::with_max_entries(function::COUNT as u32, BPF_F_MMAPABLE);
+
+#[repr(C)]
+struct Calls {
+    places: [Call; DEPTH],
+    /// The place that was taken last.
+    latest: u64,
+}
 
 /// A call that has not returned.
 #[repr(C)]
@@ -41,13 +48,10 @@ pub(super) struct Call {
     task: u64,
     skb: u64,
     pub(super) start_ns: u64,
+    pub(super) frame: Frame,
     function: u32,
-    /// Slot of the frame's device, 0 if that is not observed.
-    pub(super) slot: u32,
-    pub(super) iif: u32,
-    /// Whether the frame is on its way to the device.
+    /// Not 0 if the frame is on its way to the device.
     pub(super) to_device: u32,
-    pub(super) shape: Shape,
 }
 
 /// Takes a place for a call, or that of the oldest one if there is none: its
@@ -55,10 +59,13 @@ pub(super) struct Call {
 #[inline(always)]
 pub(super) fn claim() -> Option<&'static mut Call> {
     let calls = of_this_cpu()?;
+    // Nearly always it is free.
+    if calls.places[0].task == FREE {
+        return Some(calls.take(0));
+    }
     let mut oldest = u64::MAX;
     let mut place = 0;
-    for (index, call) in calls.iter().enumerate() {
-        // Nearly always the first.
+    for (index, call) in calls.places.iter().enumerate() {
         if call.task == FREE {
             oldest = 0;
             place = index;
@@ -69,14 +76,23 @@ pub(super) fn claim() -> Option<&'static mut Call> {
             place = index;
         }
     }
-    let call = calls.get_mut(core::hint::black_box(place) & (DEPTH - 1))?;
+    let call = calls.take(core::hint::black_box(place) & (DEPTH - 1));
     if oldest != 0 {
         missed(call.function);
     }
-    // From here on an interrupt takes another place.
-    call.task = CLAIMED;
-    compiler_fence(Ordering::SeqCst);
     Some(call)
+}
+
+impl Calls {
+    #[inline(always)]
+    fn take(&mut self, place: usize) -> &mut Call {
+        self.latest = place as u64;
+        let call = &mut self.places[place];
+        // From here on an interrupt takes another place.
+        call.task = CLAIMED;
+        compiler_fence(Ordering::SeqCst);
+        call
+    }
 }
 
 impl Call {
@@ -98,19 +114,24 @@ impl Call {
     }
 }
 
-/// The call that returns; `skb` is 0 where it is not known.
+/// The call that returns; `skb` where it is known.
 #[inline(always)]
-pub(super) fn returning(function: u32, skb: u64) -> Option<&'static mut Call> {
+pub(super) fn returning(function: u32, skb: Option<u64>) -> Option<&'static mut Call> {
     let calls = of_this_cpu()?;
     let task = task();
+    let is_it = |call: &Call| {
+        call.task == task && call.function == function && skb.is_none_or(|skb| call.skb == skb)
+    };
+    // Nearly always nothing came between. A call that was taken earlier has begun
+    // earlier, too, unless this one interrupted it before it began: then it cannot
+    // be found yet.
+    if calls.latest == 0 && is_it(&calls.places[0]) {
+        return calls.places.first_mut();
+    }
     let mut latest = 0;
     let mut place = DEPTH;
-    for (index, call) in calls.iter().enumerate() {
-        if call.task == task
-            && call.function == function
-            && (skb == 0 || call.skb == skb)
-            && call.start_ns >= latest
-        {
+    for (index, call) in calls.places.iter().enumerate() {
+        if is_it(call) && call.start_ns >= latest {
             latest = call.start_ns;
             place = index;
         }
@@ -119,7 +140,9 @@ pub(super) fn returning(function: u32, skb: u64) -> Option<&'static mut Call> {
         missed(function);
         return None;
     }
-    calls.get_mut(core::hint::black_box(place) & (DEPTH - 1))
+    calls
+        .places
+        .get_mut(core::hint::black_box(place) & (DEPTH - 1))
 }
 
 #[inline(always)]
@@ -136,7 +159,7 @@ fn task() -> u64 {
 }
 
 #[inline(always)]
-fn of_this_cpu() -> Option<&'static mut [Call; DEPTH]> {
+fn of_this_cpu() -> Option<&'static mut Calls> {
     // SAFETY: this CPU's own value. A program that interrupts this one leaves
     // claimed places alone.
     CALLS.get_ptr_mut(0).map(|calls| unsafe { &mut *calls })

@@ -16,7 +16,7 @@ use offwatch_common::{
 use self::calls::{Call, claim, returning};
 use crate::{
     count::{add, element, in_flight, observe_alone, slot_of_alone},
-    maps::InFlight,
+    maps::{Frame, Shape},
     skb::{Memory, Probed, Skb, can_cast, cast_skb},
 };
 
@@ -30,25 +30,23 @@ pub(crate) static EXACT: Array<ExactSlot> =
 const MAX_ERRNO: u64 = 4095;
 
 /// Segments that are GSO frames themselves are few: one, and what is left over.
-const MOST_PARTIAL_SEGMENTS: u32 = 16;
+const MOST_PARTIAL_SEGMENTS: u64 = 16;
 
-/// A function was entered. `to_device` says that the frame is on its way to its
+/// A function was entered. `to_device` is not 0 if the frame is on its way to its
 /// device, not from it.
 #[inline(always)]
-fn entered<M: Memory>(function: u32, skb: Skb<M>, to_device: bool) {
+fn entered<M: Memory>(function: u32, skb: Skb<M>, to_device: u32) {
     let Some(call) = claim() else { return };
-    call.to_device = u32::from(to_device);
+    call.to_device = to_device;
     if let Some(queued) = queued(&skb) {
-        call.slot = queued.slot;
-        call.iif = queued.iif;
-        call.shape.take(&queued.shape);
+        call.frame.take(queued);
     } else if let Some(seen) = observe_alone(&skb) {
-        call.slot = seen.slot;
-        call.iif = skb.iif();
-        call.shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
+        call.frame.slot = seen.slot;
+        call.frame.iif = skb.iif();
+        call.frame.shape = skb.shape(skb.gso_size(), skb.partial(), skb.egress_bytes());
     } else {
         // What happens elsewhere is noted as well, so that its return is not missed.
-        call.slot = 0;
+        call.frame.slot = 0;
     }
     call.begin(function, skb.address(), now());
 }
@@ -56,124 +54,109 @@ fn entered<M: Memory>(function: u32, skb: Skb<M>, to_device: bool) {
 /// What was seen of the frame when it was queued, if that was a moment ago: most of
 /// what is worked on has just been measured.
 #[inline(always)]
-fn queued<M: Memory>(skb: &Skb<M>) -> Option<&'static InFlight> {
+fn queued<M: Memory>(skb: &Skb<M>) -> Option<&'static Frame> {
     let queued = in_flight()?;
     let is_it = queued.queued == skb.address()
         && queued.dev == skb.dev().address()
-        && queued.shape.gso_size == skb.gso_size()
-        && queued.shape.partial == skb.partial();
-    is_it.then_some(queued)
+        && queued.frame.shape.gso_size == skb.gso_size()
+        && queued.frame.shape.partial == skb.partial();
+    is_it.then_some(&queued.frame)
 }
 
 /// `__skb_gso_segment` returned a list of segments, null or an errno.
 #[inline(always)]
-fn segmented(skb: u64, returned: u64) {
+fn segmented(skb: Option<u64>, returned: u64) {
     let end_ns = now();
     let Some(call) = returning(function::SEGMENT, skb) else {
         return;
     };
-    if call.slot != 0 {
-        let mut done = Done {
-            kind: HEADER_CHECK,
-            ns: end_ns.wrapping_sub(call.start_ns),
-            ..NOTHING
-        };
+    if call.frame.slot != 0 {
+        let charged = Charged::by(call);
         if returned > u64::MAX - MAX_ERRNO {
-            done.kind = FAILED;
-        } else if returned != 0 {
-            done.kind = CUT;
-            cut(call, returned as *const u8, &mut done);
+            charged.each(|work| add(&raw mut work.segmentation.failures, 1));
+        } else if returned == 0 {
+            charged.each(|work| add(&raw mut work.segmentation.header_checks, 1));
+        } else {
+            let ns = end_ns.wrapping_sub(call.start_ns);
+            let cut = cut(&call.frame.shape, ns, returned as *const u8);
+            charged.each(|work| add_cut(&mut work.segmentation, &cut));
         }
-        charge(call, &done);
     }
     call.end();
 }
 
 /// A function that computes checksums returned 0 or an errno.
 #[inline(always)]
-fn summed(function: u32, skb: u64, returned: u64) {
+fn summed(function: u32, skb: Option<u64>, returned: u64) {
     let end_ns = now();
     let Some(call) = returning(function, skb) else {
         return;
     };
     let failed = returned as i32 != 0;
     // A frame that is not PARTIAL only has its state set.
-    if call.slot != 0 && (failed || call.shape.partial != 0) {
-        let kind = match (failed, function) {
-            (false, function::CRC32C) => CRC32C,
-            (true, function::CRC32C) => CRC32C_FAILED,
-            (false, _) => SUMMED,
-            (true, _) => SUM_FAILED,
-        };
-        let done = Done {
-            kind,
-            bytes: call.shape.checksum_bytes,
-            ns: end_ns.wrapping_sub(call.start_ns),
-            ..NOTHING
-        };
-        charge(call, &done);
+    if call.frame.slot != 0 && (failed || call.frame.shape.partial != 0) {
+        let ns = end_ns.wrapping_sub(call.start_ns);
+        Charged::by(call).each(|work| {
+            let summed = if function == function::CRC32C {
+                &mut work.crc32c
+            } else {
+                &mut work.checksum
+            };
+            if failed {
+                add(&raw mut summed.failures, 1);
+            } else {
+                add_summed(summed, call.frame.shape.checksum_bytes, ns);
+            }
+        });
     }
     call.end();
 }
 
-const HEADER_CHECK: u32 = 0;
-const CUT: u32 = 1;
-const FAILED: u32 = 2;
-const SUMMED: u32 = 3;
-const SUM_FAILED: u32 = 4;
-const CRC32C: u32 = 5;
-const CRC32C_FAILED: u32 = 6;
-
-/// What a call did.
-struct Done {
-    kind: u32,
-    segments: u32,
-    bytes: u32,
-    checksum_bytes: u32,
-    partial: u32,
+/// What a call did that cut a frame, as it is added to counters.
+struct Cut {
+    segments: u64,
+    payload_bytes: u64,
+    checksum_bytes: u64,
+    is_partial: bool,
     ns: u64,
-    /// Of the histogram, if the frame was cut.
+    /// Of the histogram.
     bucket: usize,
 }
 
-const NOTHING: Done = Done {
-    kind: HEADER_CHECK,
-    segments: 0,
-    bytes: 0,
-    checksum_bytes: 0,
-    partial: 0,
-    ns: 0,
-    bucket: 0,
-};
-
 #[inline(always)]
-fn cut(call: &Call, segments: *const u8, done: &mut Done) {
-    let shape = &call.shape;
-    done.bucket = ns_bucket(done.ns);
+fn cut(shape: &Shape, ns: u64, segments: *const u8) -> Cut {
     let (gso_segments, still_partial) = if can_cast() {
         first_segment(&cast_skb(segments))
     } else {
         first_segment(&Skb::<Probed>::new(segments))
     };
-    done.partial = u32::from(gso_segments != 0);
-    done.segments = if gso_segments != 0 {
-        gso_segments
-    } else {
-        shape.segments
-    };
-    // Without a transport header there is no telling what the payload is.
-    if shape.payload_bytes <= shape.wire_bytes {
-        done.bytes = shape.payload_bytes;
-    }
-    if still_partial == 0 {
-        done.checksum_bytes = shape.checksum_bytes;
+    Cut {
+        segments: if gso_segments != 0 {
+            gso_segments
+        } else {
+            shape.segments.into()
+        },
+        // Without a transport header there is no telling what the payload is.
+        payload_bytes: if shape.payload_bytes <= shape.wire_bytes {
+            shape.payload_bytes.into()
+        } else {
+            0
+        },
+        checksum_bytes: if still_partial == 0 {
+            shape.checksum_bytes.into()
+        } else {
+            0
+        },
+        is_partial: gso_segments != 0,
+        ns,
+        bucket: ns_bucket(ns),
     }
 }
 
 /// How many segments there are if they are GSO frames, else 0; and whether
 /// their checksum is still to be computed.
 #[inline(always)]
-fn first_segment<M: Memory>(first: &Skb<M>) -> (u32, u32) {
+fn first_segment<M: Memory>(first: &Skb<M>) -> (u64, u32) {
     if first.gso_size() == 0 {
         return (0, first.partial());
     }
@@ -186,67 +169,71 @@ fn first_segment<M: Memory>(first: &Skb<M>) -> (u32, u32) {
     (segments, first.partial())
 }
 
-/// Charges work to the frame's device and to where it came from.
-#[inline(never)]
-fn charge(call: &Call, done: &Done) {
-    if call.to_device != 0
-        && let Some(slot) = EXACT.get_ptr_mut(call.slot)
-    {
-        // SAFETY: a value of the map.
-        add_done(unsafe { &raw mut (*slot).to_device }, done);
+/// The counters that a call's work is added to: those of the frame's device, and of
+/// where it came from.
+struct Charged {
+    device: Option<&'static mut ExactWork>,
+    source: Option<&'static mut ExactWork>,
+}
+
+impl Charged {
+    #[inline(always)]
+    fn by(call: &Call) -> Self {
+        let device = if call.to_device != 0 {
+            EXACT.get_ptr_mut(call.frame.slot)
+        } else {
+            None
+        };
+        // Slot 0 takes what has no known source.
+        let source = if call.frame.iif == 0 {
+            0
+        } else {
+            slot_of_alone(call.frame.iif)
+        };
+        // SAFETY: values of the map.
+        unsafe {
+            Self {
+                device: device.map(|slot| &mut (*slot).to_device),
+                source: EXACT.get_ptr_mut(source).map(|slot| &mut (*slot).caused),
+            }
+        }
     }
-    // Slot 0 takes what has no known source.
-    let source = if call.iif == 0 {
-        0
-    } else {
-        slot_of_alone(call.iif)
-    };
-    if let Some(slot) = EXACT.get_ptr_mut(source) {
-        // SAFETY: as above.
-        add_done(unsafe { &raw mut (*slot).caused }, done);
+
+    /// Not by a loop over the two: the compiler then asks by one OR whether there is any
+    /// of them, and the verifier refuses that of addresses.
+    #[inline(always)]
+    fn each(self, mut add: impl FnMut(&mut ExactWork)) {
+        if let Some(work) = self.device {
+            add(work);
+        }
+        if let Some(work) = self.source {
+            add(work);
+        }
     }
 }
 
 #[inline(always)]
-fn add_done(work: *mut ExactWork, done: &Done) {
-    // SAFETY: `work` lies in a value of the map.
-    let work = unsafe { &mut *work };
-    match done.kind {
-        CUT => add_cut(&mut work.segmentation, done),
-        HEADER_CHECK => add(&raw mut work.segmentation.header_checks, 1),
-        FAILED => add(&raw mut work.segmentation.failures, 1),
-        SUMMED => add_summed(&mut work.checksum, done),
-        SUM_FAILED => add(&raw mut work.checksum.failures, 1),
-        CRC32C => add_summed(&mut work.crc32c, done),
-        _ => add(&raw mut work.crc32c.failures, 1),
-    }
-}
-
-#[inline(always)]
-fn add_cut(segmentation: &mut Segmentation, done: &Done) {
+fn add_cut(segmentation: &mut Segmentation, cut: &Cut) {
     add(&raw mut segmentation.calls, 1);
-    add(&raw mut segmentation.segments, done.segments.into());
-    add(&raw mut segmentation.payload_bytes, done.bytes.into());
-    add(&raw mut segmentation.ns, done.ns);
-    if done.partial != 0 {
+    add(&raw mut segmentation.segments, cut.segments);
+    add(&raw mut segmentation.payload_bytes, cut.payload_bytes);
+    add(&raw mut segmentation.ns, cut.ns);
+    if cut.is_partial {
         add(&raw mut segmentation.partial_calls, 1);
     }
-    if done.checksum_bytes != 0 {
-        add(
-            &raw mut segmentation.checksum_bytes,
-            done.checksum_bytes.into(),
-        );
+    if cut.checksum_bytes != 0 {
+        add(&raw mut segmentation.checksum_bytes, cut.checksum_bytes);
     }
-    if let Some(bucket) = element(&mut segmentation.ns_histogram, done.bucket) {
+    if let Some(bucket) = element(&mut segmentation.ns_histogram, cut.bucket) {
         add(bucket, 1);
     }
 }
 
 #[inline(always)]
-fn add_summed(summed: &mut Checksumming, done: &Done) {
+fn add_summed(summed: &mut Checksumming, bytes: u32, ns: u64) {
     add(&raw mut summed.calls, 1);
-    add(&raw mut summed.bytes, done.bytes.into());
-    add(&raw mut summed.ns, done.ns);
+    add(&raw mut summed.bytes, bytes.into());
+    add(&raw mut summed.ns, ns);
 }
 
 #[inline(always)]

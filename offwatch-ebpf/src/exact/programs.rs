@@ -12,8 +12,8 @@ use crate::skb::{Direct, Probed, Skb, can_cast, cast_skb};
 
 /// The third parameter of `__skb_gso_segment`, `bool tx_path`: only its lowest
 /// byte is defined.
-fn is_true(parameter: u64) -> bool {
-    parameter & 0xff != 0
+fn is_true(parameter: u64) -> u32 {
+    parameter as u32 & 0xff
 }
 
 #[fentry(function = "__skb_gso_segment")]
@@ -26,9 +26,12 @@ fn ow_fentry_gso(ctx: FEntryContext) -> i32 {
 #[fexit(function = "__skb_gso_segment")]
 fn ow_fexit_gso(ctx: FExitContext) -> i32 {
     // Behind the arguments lies the result. `FExitContext::ret` needs Linux 5.17.
-    segmented(ctx.arg(0), ctx.arg(PARAMETERS[SEGMENT as usize]));
+    segmented(Some(ctx.arg(0)), ctx.arg(PARAMETERS[SEGMENT as usize]));
     0
 }
+
+/// Of a function that is called for frames on their way to a device only.
+const TO_DEVICE: u32 = 1;
 
 /// The programs of a function that computes the checksum of a frame on its way
 /// to a device.
@@ -36,7 +39,7 @@ macro_rules! checksum {
     ($name:literal, $function:expr, $fentry:ident, $fexit:ident, $kprobe:ident, $kretprobe:ident) => {
         #[fentry(function = $name)]
         fn $fentry(ctx: FEntryContext) -> i32 {
-            entered($function, Skb::<Direct>::new(ctx.arg(0)), true);
+            entered($function, Skb::<Direct>::new(ctx.arg(0)), TO_DEVICE);
             0
         }
 
@@ -44,7 +47,7 @@ macro_rules! checksum {
         fn $fexit(ctx: FExitContext) -> i32 {
             summed(
                 $function,
-                ctx.arg(0),
+                Some(ctx.arg(0)),
                 ctx.arg(PARAMETERS[$function as usize]),
             );
             0
@@ -52,7 +55,7 @@ macro_rules! checksum {
 
         #[kprobe(function = $name)]
         fn $kprobe(ctx: ProbeContext) -> u32 {
-            entered_untyped($function, ctx.arg(0), true);
+            entered_untyped($function, ctx.arg(0), TO_DEVICE);
             0
         }
 
@@ -82,11 +85,11 @@ checksum!(
 );
 
 /// A kretprobe has the result, but no longer the arguments.
-const UNKNOWN: u64 = 0;
+const UNKNOWN: Option<u64> = None;
 
 #[kprobe(function = "__skb_gso_segment")]
 fn ow_kprobe_gso(ctx: ProbeContext) -> u32 {
-    let to_device = ctx.arg(2).is_some_and(is_true);
+    let to_device = ctx.arg(2).map_or(0, is_true);
     entered_untyped(SEGMENT, ctx.arg(0), to_device);
     0
 }
@@ -98,7 +101,7 @@ fn ow_kretprobe_gso(ctx: RetProbeContext) -> u32 {
 }
 
 #[inline(always)]
-fn entered_untyped(function: u32, skb: Option<*const u8>, to_device: bool) {
+fn entered_untyped(function: u32, skb: Option<*const u8>, to_device: u32) {
     let Some(skb) = skb else { return };
     if can_cast() {
         entered(function, cast_skb(skb), to_device);
