@@ -1,4 +1,4 @@
-//! What observing costs, in instructions of the kernel: the same from run to run,
+//! What observing costs, in instructions of the kernel: nearly the same from run to run,
 //! so that it cannot grow unnoticed. Needs a clock that counts instructions, which
 //! `cargo xtask vm --icount` has.
 //!

@@ -339,6 +339,42 @@ mod tests {
     }
 
     #[test]
+    fn what_shares_counters_shares_figures_but_not_whose_side_they_are_of() {
+        let sample = |packets| {
+            let mut slot = Box::<Slot>::default();
+            slot.ingress.kinds[0].packets = packets;
+            // Nothing but a test has the same counters where anything was counted.
+            let counters = Counters::Counted(Arc::from(slot));
+            let interface = |ifindex: u32| sample::Interface {
+                dev: format!("t{ifindex}").into(),
+                ifindex,
+                counters: counters.clone(),
+                ..sample::Interface::default()
+            };
+            let nic = Nic {
+                dev: Some("t1".into()),
+                ..Nic::default()
+            };
+            Sample {
+                interfaces: [1, 2, 3].map(interface).map(Arc::new).into(),
+                vms: vec![sample::Vm {
+                    nics: Arc::new(vec![nic]),
+                    ..sample::Vm::default()
+                }],
+                ..Sample::default()
+            }
+        };
+        let model = Model::new(&sample(30), Some((&sample(10), Duration::from_secs(1))));
+        let (card, others) = (&model.vms[0].interfaces[0], &model.other_interfaces);
+        assert!(others[0].shares_rates(card) && others[1].shares_rates(&others[0]));
+        let mut series = Series::default();
+        let figures = [card, &others[0], &others[1]].map(|port| series.of(port).unwrap());
+        let packets = figures.map(|figures| (figures.rx.packets_per_s, figures.tx.packets_per_s));
+        let other = (Some(20.0), Some(0.0));
+        assert_eq!(packets, [(Some(0.0), Some(20.0)), other, other]);
+    }
+
+    #[test]
     fn cpu_time_is_that_of_all_functions() {
         let all = ["segmentation", "checksum", "crc32c"];
         let cards = timed(&[Some(10), Some(30)], &all);

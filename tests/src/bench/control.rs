@@ -121,9 +121,10 @@ fn nothing_known() -> Vec<Counted> {
     vec![Counted::default(); READ_INTERFACES as usize]
 }
 
+/// As samples do.
 fn read(probe: &Probe, known: &mut [Counted]) {
     for (ifindex, known) in (1..).zip(known) {
-        black_box(probe.read(ifindex, known));
+        black_box(!probe.is(known) && probe.read(ifindex, known));
     }
 }
 

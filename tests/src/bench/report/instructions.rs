@@ -1,4 +1,4 @@
-//! What an emulated kernel counted: instructions, which are the same in every run.
+//! What an emulated kernel counted: instructions, nearly the same in every run.
 
 use std::{fs, path::Path};
 

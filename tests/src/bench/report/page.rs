@@ -108,8 +108,9 @@ fn page(report: &Report, instructions: Option<&Instructions>) -> String {
     if let Some(counted) = instructions {
         let _ = write!(
             page,
-            "\n## In instructions\n\nAn emulated Linux {} whose clock counts instructions: the same in \
-             every run, and what the tests hold on to. Added to a frame:\n\n{}\nAdded to a call of \
+            "\n## In instructions\n\nAn emulated Linux {} whose clock counts instructions: of a small \
+             frame the same in every run, of all others within some per cent, and what the tests hold on to. \
+             Added to a frame:\n\n{}\nAdded to a call of \
              one of the kernel's functions by the exact hooks, to the work they time:\n\n{}",
             counted.kernel(),
             counted.paths().markdown(),
