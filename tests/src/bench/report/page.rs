@@ -15,7 +15,7 @@ const MADE_BY: &str = "<!-- Made by `cargo xtask bench`: edit tests/src/bench in
 const BEGINNING: &str = "
 # What observing costs
 
-Measured by one command, with a release build, on the machine below. It needs root, takes about 25
+Measured by one command, with a release build, on the machine below. It needs root, takes about 30
 minutes (`--quick`: four, and this page stays as it is), and says first which other tools it lacks:
 
 ```console
