@@ -31,6 +31,10 @@ const TICK: Limit = Limit {
     debug: 1_000_000_000,
     release: 190_000_000,
 };
+const READING: Limit = Limit {
+    debug: 824_000_000,
+    release: 149_000_000,
+};
 const MODEL: Limit = Limit {
     debug: 176_000_000,
     release: 41_000_000,
@@ -39,6 +43,9 @@ const ADVICE: Limit = Limit {
     debug: 5_300_000_000,
     release: 1_070_000_000,
 };
+
+/// Less than such a part of a limit is not what the limit is of.
+const FAR_BELOW: u64 = 5;
 
 #[test]
 fn a_tick_of_a_recording_takes_its_instructions() -> Result<()> {
@@ -57,6 +64,7 @@ fn a_tick_of_a_recording_takes_its_instructions() -> Result<()> {
     judge("a tick of top --replay", tick, &TICK)?;
     // virt-top's figures need no model of interfaces: most of such a tick is reading.
     let reading = of(&[])?;
+    judge("of that, reading", reading, &READING)?;
     judge(
         "of that, the model and its table",
         tick.saturating_sub(reading),
@@ -88,6 +96,11 @@ fn judge(what: &str, instructions: u64, limit: &Limit) -> Result<()> {
     ensure!(
         instructions <= limit,
         "{what} takes {instructions} instructions, more than {limit}"
+    );
+    ensure!(
+        instructions >= limit / FAR_BELOW,
+        "{what} takes {instructions} instructions, so few that {limit} holds nothing: lower it, \
+         if it is that what was counted"
     );
     Ok(())
 }

@@ -165,6 +165,7 @@ fn a_tick_takes_as_many_system_calls_as_with_ten_interfaces() -> Result<()> {
     let (few, many) = (of_a_host(FEW)?, of_a_host(MANY)?);
     for (((name, ..), few), many) in ways.iter().zip(&few).zip(&many) {
         let [few, many] = [few, many].map(syscalls::asking);
+        assert!(!few.is_empty(), "{name}: strace saw nothing of a tick");
         println!(
             "{name}: {} system calls a tick, memory and waiting aside: {many:?}",
             many.values().sum::<u64>()

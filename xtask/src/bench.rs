@@ -10,7 +10,16 @@ use crate::{ebpf, run};
 
 const BENCH: &str = "offwatch-bench";
 
+const AFTER_HELP: &str = "\
+Needs root (sudo is used) and takes half an hour on a machine with nothing else to do. Figures go to
+target/bench.json (--quick: target/bench-quick.json), and, if all parts were measured, to
+docs/overhead.md. --only replaces the figures of its parts and keeps the others.
+
+Other tools are measured where they are installed: bpftrace, virt-top, virsh, netqtop (bcc). Those in
+the directory that OFFWATCH_PEERS names are taken first.";
+
 #[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Fewer repetitions: a rough number in some minutes; docs/overhead.md stays as it is
     #[arg(long)]

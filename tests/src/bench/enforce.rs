@@ -1,6 +1,6 @@
 //! What it takes to change features of many taps and to see that they are so: one
-//! `offwatch enforce --apply`, with its journal and its watchdog, against a loop of
-//! `ethtool -K` and `ethtool -k`.
+//! `offwatch enforce --apply`, with its journal and its watchdog, against a shell's loop
+//! of `ethtool -K` and `ethtool -k`.
 
 use std::{
     process::{Command, Stdio},
@@ -68,14 +68,18 @@ fn timed(mut command: Command) -> Result<f64> {
     Ok(took.as_secs_f64() * 1e3)
 }
 
+/// In a shell, as administrators have it: a program as large as this one takes longer
+/// to start another.
 fn ethtool(bed: &Bed, names: &[String], state: &str) -> Result<f64> {
+    let features = FEATURES.map(|feature| format!("{feature} {state}"));
+    let script = format!(
+        "for dev; do ethtool -K \"$dev\" {} && ethtool -k \"$dev\" || exit; done >/dev/null",
+        features.join(" ")
+    );
+    let mut shell = vec!["sh", "-c", &script, "sh"];
+    shell.extend(names.iter().map(String::as_str));
     let begin = Instant::now();
-    for name in names {
-        let mut change = vec!["ethtool", "-K", name];
-        change.extend(FEATURES.iter().flat_map(|feature| [feature, state]));
-        run(bed.ns(), &change)?;
-        run(bed.ns(), &["ethtool", "-k", name])?;
-    }
+    run(bed.ns(), &shell)?;
     Ok(begin.elapsed().as_secs_f64() * 1e3)
 }
 
@@ -90,7 +94,10 @@ pub(super) fn table(enforcing: &Enforcing) -> Table {
     for (what, ms) in [
         ("offwatch enforce --apply", enforcing.apply_ms),
         ("offwatch enforce undo", enforcing.undo_ms),
-        ("ethtool -K and ethtool -k of each", enforcing.ethtool_ms),
+        (
+            "ethtool -K and ethtool -k of each, in a shell",
+            enforcing.ethtool_ms,
+        ),
     ] {
         table.row([what.to_owned(), format!("{ms:.0}")]);
     }

@@ -126,8 +126,8 @@ pub(super) const VIRT_TOP: Goal = goal(
     "x",
 )
 .because(
-    "libvirt's own call, the same in both, takes two fifths of virt-top's tick or more: what makes it \
-     cannot take a third.",
+    "libvirt's own call, the same in both, takes two fifths of virt-top's tick or more, by what it takes in \
+     offwatch's: what makes it cannot take a third.",
 );
 pub(super) const VIRT_TOP_WITHOUT: Goal = goal(
     Part::Scale,
@@ -199,7 +199,10 @@ const SUMMED: Goal = goal(
     2.0,
     " %",
 )
-.because("Summing up so few bytes takes fewer instructions than being called twice.");
+.because(
+    "Summing up so few bytes takes fewer instructions than both programs, of which the kernel's way to them \
+     and two readings of the clock are the same whatever the work is.",
+);
 
 /// Those that an emulated kernel decides, by its name for the call.
 pub(super) const EXACT: [(&Goal, &str); 3] = [

@@ -44,6 +44,7 @@ pub(super) fn part(part: Part, config: &Config) -> Result<Measured> {
     }?;
     Ok(Measured {
         quick: config.quick,
+        alone: config.parts.len() < Part::ALL.len(),
         took_s: begin.elapsed().as_secs(),
         tables,
         goals,

@@ -87,7 +87,7 @@ pub fn missing_peers() -> Vec<String> {
 /// part: a run that ends early loses one part.
 pub fn run(config: &Config) -> Result<Report> {
     if let Some(path) = &config.json {
-        Report::check(path)?;
+        Report::check(path, &config.parts)?;
     }
     let mut report = Report::new()?;
     for part in Part::ALL {

@@ -133,7 +133,7 @@ impl Part {
             }
             Self::Enforce => {
                 "Wall time of one `offwatch enforce --apply`, with its journal, read back and watchdog, of \
-                 `undo`, and of a loop of `ethtool -K` and `ethtool -k`, in turns."
+                 `undo`, and of a shell's loop of `ethtool -K` and `ethtool -k`, in turns."
             }
             Self::Watch => {
                 "1,000 taps under a policy. Idle: CPU time of all threads. Then each tap in turn \

@@ -57,8 +57,8 @@ pub(super) struct Tick {
     pub(super) all_ms: f64,
     /// Of that, sampling and making models, where a thread of its own does it.
     pub(super) samples_ms: Option<f64>,
-    /// Of that, libvirt and what is done with its answer.
-    pub(super) libvirt_ms: f64,
+    /// Of that, libvirt and what is done with its answer, where a thread of its own does it.
+    pub(super) libvirt_ms: Option<f64>,
     /// The same with the time for which threads were ready and waited for a CPU, ms:
     /// how long a tick is at work by the clock, as threads work one after the other.
     pub(super) wall_ms: f64,
@@ -185,16 +185,17 @@ fn cost(start: impl Fn(&[&str]) -> Result<Command>, way: &Way, ticks: u32) -> Re
     let running = running.with_context(|| program.to_owned())?;
     sleep(SETTLED);
     let before = running.cpu_ns().with_context(|| program.to_owned())?;
-    let waited_before = running.waited_ns()?;
+    let waited_before = running.waited_ns().with_context(|| program.to_owned())?;
     sleep(INTERVAL * ticks);
     let after = running.cpu_ns().with_context(|| program.to_owned())?;
-    let waited_after = running.waited_ns()?;
+    let waited_after = running.waited_ns().with_context(|| program.to_owned())?;
     let ms = |name: &str| {
         let ran = after.get(name)? - before.get(name).unwrap_or(&0);
         Some(ran as f64 / 1e6 / f64::from(ticks))
     };
     let all_ms: f64 = after.keys().filter_map(|name| ms(name)).sum();
-    let (memory_mib, counters_mib) = (running.memory_kib()?, running.counters_kib()?);
+    let memory_mib = running.memory_kib().with_context(|| program.to_owned())?;
+    let counters_mib = running.counters_kib().with_context(|| program.to_owned())?;
     let [memory_mib, counters_mib] = [memory_mib, counters_mib].map(|kib| kib as f64 / 1024.0);
     let syscalls = match way.mark {
         Some(mark) => syscalls::of_a_tick(running.pid(), mark, TRACED)?,
@@ -204,7 +205,7 @@ fn cost(start: impl Fn(&[&str]) -> Result<Command>, way: &Way, ticks: u32) -> Re
         program: program.to_owned(),
         all_ms,
         samples_ms: ms(SAMPLES),
-        libvirt_ms: ms(LIBVIRT).unwrap_or(0.0),
+        libvirt_ms: ms(LIBVIRT),
         wall_ms: (waited_after - waited_before) as f64 / 1e6 / f64::from(ticks) + all_ms,
         memory_mib,
         counters_mib,

@@ -2,9 +2,13 @@
 //!
 //!     offwatch-bench --quick --only paths --json result.json
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, ValueEnum as _};
 use offwatch_tests::{
     bench::{self, Config, Part, Report},
@@ -75,10 +79,14 @@ fn run(args: Args) -> Result<ExitCode> {
             true => Part::value_variants().to_vec(),
             false => args.only,
         },
-        json: args.json,
+        json: args.json.clone(),
         empty_object: args.empty,
     })?;
-    print!("{report}");
+    // Half an hour later nobody may read on: what was measured is in the file.
+    match write!(io::stdout(), "{report}") {
+        Err(error) if args.json.is_none() => return Err(error).context("printing the results"),
+        _ => {}
+    }
     Ok(match args.strict && !report.goals_met() {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,

@@ -50,15 +50,11 @@ struct Exact {
     percent: Option<f64>,
 }
 
-/// Those in the directory of documents, if there are any.
-pub(super) fn of(documents: &Path) -> Result<Option<Instructions>> {
+/// Those in the directory of documents.
+pub(super) fn of(documents: &Path) -> Result<Instructions> {
     let path = documents.join(FILE);
-    if !path.exists() {
-        return Ok(None);
-    }
     let json = fs::read(&path).with_context(|| path.display().to_string())?;
-    let read = serde_json::from_slice(&json);
-    read.with_context(|| path.display().to_string()).map(Some)
+    serde_json::from_slice(&json).with_context(|| path.display().to_string())
 }
 
 impl Instructions {

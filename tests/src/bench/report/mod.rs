@@ -12,7 +12,7 @@ mod table;
 
 use std::{collections::BTreeMap, fmt, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
@@ -41,6 +41,9 @@ struct All<'a> {
 pub(super) struct Measured {
     /// With fewer repetitions.
     pub(super) quick: bool,
+    /// In a run of its own or of some parts, not in one of all.
+    #[serde(default)]
+    pub(super) alone: bool,
     pub(super) took_s: u64,
     pub(super) tables: Vec<Table>,
     pub(super) goals: Vec<Outcome>,
@@ -75,14 +78,27 @@ impl Report {
             .with_context(|| format!("{} has no results of this bench", path.display()))
     }
 
-    /// Whether results can be written to a file, before anything is measured.
+    /// Whether results of `parts` can be written to a file, before anything is measured.
     ///
     /// # Errors
     ///
-    /// If it holds something else, or its directory cannot be written to.
-    pub(super) fn check(path: &Path) -> Result<()> {
+    /// If it holds something else, or results of another machine that would be lost, or
+    /// its directory cannot be written to.
+    pub(super) fn check(path: &Path, parts: &[Part]) -> Result<()> {
         if path.exists() {
-            Self::read(path).context("it is not replaced: give another file, or remove it")?;
+            let known = Self::read(path);
+            let known = known.context("it is not replaced: give another file, or remove it")?;
+            let lost = known.parts.keys().find(|part| !parts.contains(part));
+            if let Some(lost) = lost
+                && known.host != Host::here()?
+            {
+                bail!(
+                    "{} has results of {}: measure all parts here, or move it away ({} would be lost)",
+                    path.display(),
+                    known.host.line(),
+                    lost.name()
+                );
+            }
         }
         beside(path).map(drop)
     }
@@ -116,6 +132,29 @@ impl Report {
     /// If a part is missing, or the page cannot be written.
     pub fn write_page(&self, documents: &Path) -> Result<()> {
         page::write(self, documents)
+    }
+
+    /// Whether the goals are those of this program.
+    ///
+    /// # Errors
+    ///
+    /// If one is missing, or has another limit.
+    fn check_goals(&self) -> Result<()> {
+        for goal in goals::ALL {
+            let Some(measured) = self.parts.get(&goal.part) else {
+                continue;
+            };
+            let mut outcomes = measured.goals.iter();
+            let is_known =
+                outcomes.any(|found| found.goal == goal.name && found.limit == goal.limit);
+            ensure!(
+                is_known,
+                "the results are of another version of this bench, with other goals: run \
+                 `cargo xtask bench --only {}`",
+                goal.part.name()
+            );
+        }
+        Ok(())
     }
 
     /// Whether every goal that was measured is met.
@@ -188,20 +227,49 @@ mod tests {
     use super::*;
 
     #[test]
+    fn results_of_another_machine_are_not_lost_for_one_part() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let file = directory.path().join("results.json");
+        let mut other = Report::new()?;
+        other.host.kernel = "5.10.0-of-another".into();
+        for part in [Part::Control, Part::Scale] {
+            let measured = Measured {
+                quick: false,
+                alone: false,
+                took_s: 0,
+                tables: Vec::new(),
+                goals: Vec::new(),
+                figures: serde_json::Value::Null,
+            };
+            other.insert(part, measured);
+        }
+        other.write(&file)?;
+        let refused = Report::check(&file, &[Part::Control])
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("5.10.0-of-another"), "{refused}");
+        assert!(refused.contains("scale would be lost"), "{refused}");
+        Report::check(&file, &[Part::Control, Part::Scale])?;
+        other.host = Host::here()?;
+        other.write(&file)?;
+        Report::check(&file, &[Part::Control])
+    }
+
+    #[test]
     fn a_file_of_something_else_is_not_replaced() -> Result<()> {
         let directory = tempfile::tempdir()?;
         let file = directory.path().join("notes.txt");
         fs::write(&file, "my figures")?;
-        let error = format!("{:#}", Report::check(&file).unwrap_err());
+        let error = format!("{:#}", Report::check(&file, &Part::ALL).unwrap_err());
         assert!(error.contains("notes.txt has no results"), "{error}");
         assert_eq!(fs::read_to_string(&file)?, "my figures");
 
         let absent = directory.path().join("none/results.json");
-        assert!(Report::check(&absent).is_err());
+        assert!(Report::check(&absent, &Part::ALL).is_err());
         let results = directory.path().join("results.json");
-        Report::check(&results)?;
+        Report::check(&results, &Part::ALL)?;
         Report::new()?.write(&results)?;
-        Report::check(&results)?;
+        Report::check(&results, &Part::ALL)?;
         assert_eq!(
             fs::read_dir(directory.path())?.count(),
             2,

@@ -1,11 +1,11 @@
 //! docs/overhead.md, made of the results.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    Report, goals_table,
+    Report, beside, goals_table,
     instructions::{self, Instructions},
 };
 use crate::bench::{goals, part::Part};
@@ -29,7 +29,8 @@ The third repeats parts alone, the last writes this page from `target/bench.json
 figures are, without measuring.
 ";
 const READING: &str = "
-Figures are medians, in brackets with 95 % bootstrap intervals. Contenders take turns within seconds
+Figures with brackets are medians with 95 % bootstrap intervals; a tick's are means over all ticks of a
+run. Contenders take turns within seconds
 of each other, so a busy neighbour meets all of them; still, nanoseconds are those of this machine, and only
 ratios and counts carry over to another.
 ";
@@ -57,9 +58,17 @@ pub(super) fn write(report: &Report, documents: &Path) -> Result<()> {
         missing.join(", "),
         missing.join(",")
     );
-    let page = page(report, instructions::of(documents)?.as_ref());
+    report.check_goals()?;
+    let page = page(report, Some(&instructions::of(documents)?));
     let path = documents.join(PAGE);
-    fs::write(&path, page).with_context(|| format!("writing {}", path.display()))
+    let mut file = beside(&path)?;
+    let written = file.write_all(page.as_bytes());
+    written.with_context(|| format!("writing {}", path.display()))?;
+    // The error has that of the system in itself.
+    match file.persist(&path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.error).with_context(|| format!("writing {}", path.display())),
+    }
 }
 
 fn page(report: &Report, instructions: Option<&Instructions>) -> String {
@@ -95,6 +104,9 @@ fn page(report: &Report, instructions: Option<&Instructions>) -> String {
         if measured.quick {
             page += "\nA run with fewer repetitions (`--quick`).\n";
         }
+        if measured.alone {
+            page += "\nMeasured again after the others (`--only`).\n";
+        }
         for table in &measured.tables {
             match table.title.as_str() {
                 "" => page += "\n",
@@ -122,6 +134,8 @@ fn page(report: &Report, instructions: Option<&Instructions>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::{bench::report::Measured, manual};
 
@@ -132,6 +146,7 @@ mod tests {
             let goals = goals::ALL.iter().filter(|goal| goal.part == part);
             let measured = Measured {
                 quick: false,
+                alone: false,
                 took_s: 0,
                 tables: Vec::new(),
                 goals: goals
@@ -171,6 +186,22 @@ mod tests {
                 "docs/{PAGE} has no {wanted:?} where it should: run `cargo xtask bench --write-docs`"
             );
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_page_of_other_goals_is_not_written() -> Result<()> {
+        let documents = tempfile::tempdir()?;
+        type Change = fn(&mut Vec<goals::Outcome>);
+        let changes: [Change; 2] = [|goals| goals[0].limit += 1.0, Vec::clear];
+        for change in changes {
+            let mut report = nothing_measured()?;
+            let control = report.parts.get_mut(&Part::Control);
+            change(&mut control.context("it was inserted")?.goals);
+            let error = report.write_page(documents.path()).unwrap_err().to_string();
+            assert!(error.contains("--only control"), "{error}");
+        }
+        assert!(fs::read_dir(documents.path())?.next().is_none());
         Ok(())
     }
 
