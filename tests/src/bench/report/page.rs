@@ -16,7 +16,7 @@ const BEGINNING: &str = "
 # What observing costs
 
 Measured by one command, with a release build, on the machine below. It needs root, takes about 30
-minutes (`--quick`: four, and this page stays as it is), and says first which other tools it lacks:
+minutes (`--quick`: seven, and this page stays as it is), and says first which other tools it lacks:
 
 ```console
 $ cargo xtask bench
